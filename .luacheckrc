@@ -1,0 +1,12 @@
+std = "lua54"
+max_line_length = 120
+files["spec"] = { std = "lua54+busted" }
+-- A policy file sees these names and no others (demilune-policy, "Policy files").
+files["spec/examples/*.lua"] = {
+    std = { read_globals = {
+        "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawlen", "select", "tonumber",
+        "tostring", "type", "string", "table", "math", "utf8", "include", "cwd", "home", "policy_dir", "host",
+        "print",
+    } },
+}
+files["spec/examples/*_script.lua"] = { std = "lua54", globals = { "demilune" } }

@@ -1,0 +1,14 @@
+/* The module demilune.core: every function that Lua may call in the engine. */
+#include "lua_glue.h"
+
+__attribute__((visibility("default"))) int luaopen_demilune_core(lua_State *L);
+
+int luaopen_demilune_core(lua_State *L)
+{
+    luaL_checkversion(L);
+    lua_newtable(L);
+    dml_open_private(L);
+    lua_pushliteral(L, "demilune " DML_VERSION);
+    lua_setfield(L, -2, "_VERSION");
+    return 1;
+}

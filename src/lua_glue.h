@@ -1,0 +1,11 @@
+/* Glue between Lua and the engine. Every `dml_open_*` adds its functions to the module table at the top of the
+ * stack. In these files a Lua error jumps: whatever must be released belongs to a userdata that exists first. */
+#ifndef DML_LUA_GLUE_H
+#define DML_LUA_GLUE_H
+
+#include <lua.h>
+#include <lauxlib.h>
+
+void dml_open_private(lua_State *L);
+
+#endif

@@ -16,8 +16,9 @@ INST_LUADIR ?= $(PREFIX)/share/lua/5.4
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
 
 # Deferred: the headers may only be there once `deps` has run.
-LUA_INCDIR ?= $(shell $(PKG_CONFIG) --variable=includedir lua5.4 2>/dev/null || echo /usr/include/lua5.4)
+LUA_INCDIR ?= $(patsubst -I%,%,$(firstword $(shell $(PKG_CONFIG) --cflags-only-I lua5.4 2>/dev/null) -I/usr/include/lua5.4))
 LUA_LIBS ?= -llua5.4
+LIBS = -lmd
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
            -Wold-style-definition -Wundef -Wwrite-strings -Wpointer-arith -Wvla
@@ -35,18 +36,36 @@ HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
 
+STAGE = $(BUILD)/gen/stage
+# The inner stage: static, without libc, a few KiB.
+STAGE_CFLAGS = -std=gnu11 -Os $(WARNINGS) -ffreestanding -fno-stack-protector -fno-pic -fcf-protection=none \
+               -fno-asynchronous-unwind-tables -static -nostdlib -no-pie -Wl,--build-id=none \
+               -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--gc-sections -s
+
 CORE = $(LIBDIR)/demilune/core.so
 COMMAND = $(BUILD)/bin/demilune
 
 all: $(CORE) $(COMMAND) $(BUILD)/share/lua/5.4
 
+$(STAGE): src/stage.c src/stage_message.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STAGE_CFLAGS) -o $@ $<
+
+$(BUILD)/obj/stage_image.o: $(STAGE)
+$(BUILD)/obj/stage_image.o: DML_CFLAGS += -Wa,-I$(BUILD)/gen
+
 $(BUILD)/obj/%.o: src/%.c $(HEADERS) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(DML_CPPFLAGS) $(CPPFLAGS) $(DML_CFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo CC $<
+	@$(CC) $(DML_CPPFLAGS) $(CPPFLAGS) $(DML_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS)
+	$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
+
+$(COMMAND): $(OBJECTS) $(BUILD)/obj/main.o
+	@mkdir -p $(@D)
+	$(CC) -Wl,-E $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS)
 
 # The build tree is laid out like an installation, so that the command finds its Lua files by one rule.
 $(BUILD)/share/lua/5.4:

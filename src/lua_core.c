@@ -7,8 +7,12 @@ int luaopen_demilune_core(lua_State *L)
 {
     luaL_checkversion(L);
     lua_newtable(L);
+    dml_open_host(L);
+    dml_open_policy(L);
+    dml_open_plan(L);
+    dml_open_process(L);
     dml_open_private(L);
-    lua_pushliteral(L, "demilune " DML_VERSION);
-    lua_setfield(L, -2, "_VERSION");
+    lua_pushliteral(L, DML_VERSION);
+    lua_setfield(L, -2, "version");
     return 1;
 }

@@ -7,5 +7,9 @@
 #include <lauxlib.h>
 
 void dml_open_private(lua_State *L);
+void dml_open_policy(lua_State *L);
+void dml_open_plan(lua_State *L);
+void dml_open_host(lua_State *L);
+void dml_open_process(lua_State *L);
 
 #endif

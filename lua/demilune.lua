@@ -1,0 +1,32 @@
+--- demilune: run a command in a sandbox that a Lua policy describes.
+--
+--     local demilune = require "demilune"
+--     local policy = assert(demilune.policy { rw_binds = { "/srv/job" } })
+--     local result = assert(policy:run({ "gcc", "-c", "x.c" }, { capture = true, timeout = 5 }))
+--
+-- Misuse (a wrong type) raises. When nothing was executed a function returns nil, message, code, problems; when
+-- something was executed it returns a result. The types stand in demilune/meta.lua.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local policy = require "demilune.policy"
+
+---@class demilune
+local demilune = {
+    _NAME = "demilune",
+    _VERSION = "demilune " .. core.version,
+    --- Who "nobody" is inside.
+    NOBODY_UID = 65534,
+    NOBODY_GID = 65534,
+    --- Where bwrap is looked for before PATH.
+    TRUSTED_BWRAP_PATHS = core.trusted_bwrap_paths,
+
+    policy = policy.new,
+    load = policy.load,
+    from_effects = policy.from_effects,
+    build_bwrap_command = policy.build_bwrap_command,
+    host = host.facts,
+    find_bwrap = host.find_bwrap,
+    backend = host.backend,
+}
+
+return demilune

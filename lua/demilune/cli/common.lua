@@ -1,0 +1,77 @@
+--- What the subcommands share: messages, and a policy from files and options.
+local demilune = require "demilune"
+
+local common = { EXIT_REFUSED = 125, EXIT_LIMIT = 124, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }
+
+--- Prints a text, each line with our name in front.
+---@param text string
+function common.complain(text)
+    for line in (text .. "\n"):gmatch("(.-)\n") do
+        io.stderr:write("demilune: ", line, "\n")
+    end
+end
+
+--- Prints what is wrong with the usage and gives the exit code.
+---@param command string
+---@param text string
+---@return integer
+function common.usage(command, text)
+    common.complain(("%s: %s; see demilune %s --help"):format(command, text, command))
+    return common.EXIT_REFUSED
+end
+
+--- Prints warnings, unless they are not wanted.
+---@param warnings demilune.Problem[]
+---@param quiet? boolean
+function common.warn(warnings, quiet)
+    local message = require "demilune.message"
+    for _, warning in ipairs(quiet and {} or warnings) do
+        common.complain("warning: " .. message.problem(warning))
+    end
+end
+
+local function hook_policy(code)
+    local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
+    local core = require "demilune.core"
+    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd())
+    if not loaded then
+        return nil, problem, why
+    end
+    return demilune.policy(loaded.fields)
+end
+
+--- The policy of a command line: its files in order, then its options, then its hooks.
+---@param state table from options.parse
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.policy(state)
+    local policy, problem, code, problems
+    for _, name in ipairs(state.policies) do
+        local layer
+        layer, problem, code, problems = demilune.load(name)
+        if layer then
+            policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
+        end
+        if not layer or not policy then
+            return nil, problem, code, problems
+        end
+    end
+    if not policy then
+        policy, problem, code, problems = demilune.policy(state.fields)
+    elseif next(state.fields) then
+        policy, problem, code, problems = policy:with(state.fields)
+    end
+    for _, hook in ipairs(policy and state.hooks or {}) do
+        local layer
+        layer, problem, code, problems = hook_policy(hook)
+        if not layer then
+            return nil, problem, code, problems
+        end
+        policy = policy:with(layer)
+    end
+    return policy, problem, code, problems
+end
+
+return common

@@ -1,0 +1,241 @@
+--- The options of run and explain: one table drives the parser, the policy that they make, and --help.
+local core = require "demilune.core"
+
+local options = {}
+
+local function absolute(path)
+    if path:sub(1, 1) == "/" then
+        return path
+    end
+    return core.realpath(path) or core.cwd() .. "/" .. path
+end
+
+-- "PATH:/inside", split at the last ":/".
+local function split_place(value)
+    local path, at = value:match("^(.+):(/.-)$")
+    while at and at:find(":/", 1, true) do
+        local more, rest = at:match("^(.*):(/.*)$")
+        path, at = path .. ":" .. more, rest
+    end
+    return path or value, at
+end
+
+local function bind(value)
+    local path, at = split_place(value)
+    path = absolute(path)
+    return { host = path, sandbox = at or path }
+end
+
+local function append(list, item)
+    return function(state, value)
+        local fields = state.fields
+        fields[list] = fields[list] or {}
+        table.insert(fields[list], item and item(value) or value)
+    end
+end
+
+local function put(map, name, convert)
+    return function(state, value)
+        local fields = state.fields
+        fields[map] = fields[map] or {}
+        fields[map][name] = convert and convert(value) or value
+    end
+end
+
+local function field(name, convert)
+    return function(state, value)
+        state.fields[name] = convert and convert(value) or value
+    end
+end
+
+local function setting(name)
+    return function(state, value)
+        state[name] = value
+    end
+end
+
+local function collect(name)
+    return function(state, value)
+        table.insert(state[name], value)
+    end
+end
+
+local function number(value)
+    return math.tointeger(tonumber(value)) or value
+end
+
+local function environment(state, value)
+    local name, text = value:match("^([^=]*)=(.*)$")
+    put("env", name or value)(state, text or true)
+end
+
+local function effect(value)
+    local name, path = value:match("^([^=]*)=(.*)$")
+    return name and { effect = name, path = absolute(path) } or value
+end
+
+local function project(value)
+    local path, mode = value:match("^(.*):(r[ow])$")
+    return { absolute(path or value), write = mode ~= "ro" }
+end
+
+local function limit(state, value)
+    local name, amount = value:match("^([^=]+)=(.+)$")
+    if not name then
+        return ("--limit %s: write NAME=VALUE"):format(core.quote(value))
+    end
+    put("limits", name)(state, number(amount))
+end
+
+local function secret(state, value)
+    local path, at = split_place(value)
+    if not at then
+        return ("--secret %s: write FILE:/path/inside"):format(core.quote(value))
+    end
+    local content, problem = core.read_file(path, 16 * 1024 * 1024)
+    if not content then
+        return ("--secret %s: %s"):format(core.quote(path), problem)
+    end
+    put("secrets", at)(state, content)
+end
+
+local function unsupported(state, value)
+    return ("%s is not supported yet"):format(core.quote(tostring(value or state)))
+end
+
+-- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error.
+options.groups = {
+    { "what the policy is",
+        { "--policy", "-p", "NAME|FILE", "a policy; more than one are layers", collect("policies") },
+        { "--prepare", "-e", "LUA", "the body of a prepare hook: policy and context are there", collect("hooks") },
+        { "--base", nil, "host|nix|none", "what is there at all", field("base") },
+        { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
+        { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
+        { "--require", nil, "NAME", "a control that must be applied", append("requires") },
+        { "--ceiling", nil, "FILE", "a bound that no policy exceeds", function() return unsupported("--ceiling") end },
+    },
+    { "files",
+        { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },
+        { "--rw", nil, "PATH[:AT]", "show a host path writable", append("rw_binds", bind) },
+        { "--project", nil, "DIR[:ro]", "show a directory at its own path and start there", field("project", project) },
+        { "--work", nil, "DIR", "the directory at /work", field("work_host", absolute) },
+        { "--mask", nil, "AT", "make a path inside unreadable", append("masks") },
+        { "--tmpfs", nil, "AT", "an empty directory in memory", append("tmpfs", function(at)
+            return { sandbox = at }
+        end) },
+        { "--secret", nil, "FILE:AT", "a file's content, readable by the command alone", secret },
+        { "--device", nil, "PATH", "make a device usable", append("devices") },
+        { "--chdir", "-C", "AT", "the directory to start in", field("chdir") },
+    },
+    { "the world",
+        { "--net", nil, nil, "share the host's network", function(state) state.fields.network = true end },
+        { "--env", nil, "NAME[=VALUE]", "set a variable, or pass it through", environment },
+        { "--user", nil, "nobody|caller", "who the command is", field("user") },
+        { "--hostname", nil, "NAME", "the host name inside", field("hostname") },
+        { "--tty", nil, nil, "keep the terminal", function(state) state.fields.tty = true end },
+        { "--nested", nil, nil, "allow user namespaces inside", function(state) state.fields.nested = true end },
+        { "--seccomp", nil, "default|off", "system call filter", field("seccomp") },
+    },
+    { "limits",
+        { "--timeout", nil, "TIME", "30s, 5m, ...", put("limits", "timeout") },
+        { "--cpu-time", nil, "TIME", "processor time", put("limits", "cpu_time") },
+        { "--memory", nil, "SIZE", "512M, ...", put("limits", "memory") },
+        { "--pids", nil, "N", "processes", put("limits", "pids", number) },
+        { "--limit", nil, "NAME=VALUE", "any limit: file_size, open_files, output, tmp, ...", limit },
+    },
+    { "how it runs",
+        { "--backend", nil, "NAME", "auto, bwrap, native or none (DEMILUNE_BACKEND)", setting("backend") },
+        { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", function(state)
+            state.unsafe = true
+        end },
+        { "--status", nil, "FILE|FD", "write the result there, as one line of JSON", setting("status") },
+        { "--dry-run", "-n", nil, "print the command line; run nothing", function(state) state.dry_run = true end },
+        { "--show-values", nil, nil, "show values that are hidden otherwise", function(state)
+            state.show_values = true
+        end },
+        { "--json", nil, nil, "with explain: as JSON", function(state) state.json = true end },
+        { "--quiet", "-q", nil, "no warnings", function(state) state.quiet = true end },
+        { "--verbose", "-v", nil, "say what is launched", function(state) state.verbose = true end },
+        { "--help", "-h", nil, "this text", function(state) state.help = true end },
+    },
+}
+
+local by_name, names = {}, {}
+for _, group in ipairs(options.groups) do
+    for i = 2, #group do
+        local entry = group[i]
+        by_name[entry[1]] = entry
+        names[#names + 1] = entry[1]
+        if entry[2] then
+            by_name[entry[2]] = entry
+        end
+    end
+end
+
+local function find(word)
+    local long, value = word:match("^(%-%-[^=]+)=(.*)$")
+    if long then
+        return by_name[long], long, value
+    end
+    if by_name[word] then
+        return by_name[word], word
+    end
+    local short = word:match("^%-[^%-]") -- -pFILE
+    local entry = short and by_name[short]
+    if entry and entry[3] then
+        return entry, short, word:sub(3)
+    end
+    return nil, long or word
+end
+
+--- Parses the words of a command line up to the first that is no option.
+---@param words string[]
+---@return table|nil state fields, policies, hooks, settings, and `command`
+---@return string|nil message what is wrong with the usage
+function options.parse(words)
+    local state = { fields = {}, policies = {}, hooks = {} }
+    local at = 1
+    while words[at] and words[at]:sub(1, 1) == "-" and words[at] ~= "--" do
+        local entry, name, value = find(words[at])
+        if not entry then
+            local nearest = core.nearest(name, names)
+            return nil, ("unknown option %s%s"):format(core.quote(name),
+                nearest and ("; did you mean %s?"):format(nearest) or "")
+        elseif entry[3] and not value then
+            at = at + 1
+            value = words[at]
+            if not value then
+                return nil, ("%s needs a value: %s"):format(name, entry[3])
+            end
+        elseif not entry[3] and value then
+            return nil, ("%s takes no value"):format(name)
+        end
+        local problem = entry[5](state, value)
+        if problem then
+            return nil, problem
+        end
+        at = at + 1
+    end
+    if words[at] == "--" then
+        at = at + 1
+    end
+    state.command = table.move(words, at, #words, 1, {})
+    return state
+end
+
+--- The options as help text.
+---@return string
+function options.help()
+    local lines = {}
+    for _, group in ipairs(options.groups) do
+        lines[#lines + 1] = "\n" .. group[1] .. ":"
+        for i = 2, #group do
+            local entry = group[i]
+            local head = (entry[2] and entry[2] .. ", " or "    ") .. entry[1] .. (entry[3] and " " .. entry[3] or "")
+            lines[#lines + 1] = ("  %-32s  %s"):format(head, entry[4])
+        end
+    end
+    return table.concat(lines, "\n") .. "\n"
+end
+
+return options

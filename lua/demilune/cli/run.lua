@@ -1,0 +1,150 @@
+--- demilune run: run a command in a sandbox.
+local common = require "demilune.cli.common"
+local core = require "demilune.core"
+local demilune = require "demilune"
+local options = require "demilune.cli.options"
+
+local function help()
+    return "usage: demilune run [options] [--] COMMAND [ARG...]\n" .. options.help() .. [[
+
+exit codes:
+  0-255     the command's own
+  124       a limit of ours ended it (timeout, processor time)
+  125       usage or policy problem, or no sandbox: nothing was run
+  126, 127  the command could not be executed, was not found
+  128+n     a signal ended it
+A command may return these numbers too; --status tells them apart.
+]]
+end
+
+--- Opens the place for the result before anything runs. Returns a function that writes to it.
+local function open_status(place)
+    if not place then
+        return function() end
+    end
+    local path = place:find("^%d+$") and "/proc/self/fd/" .. place or place
+    local file, problem = io.open(path, "w")
+    if not file then
+        return nil, ("--status: %s"):format(problem)
+    end
+    return function(result)
+        local json = require "demilune.json"
+        file:write(json.encode(result), "\n")
+        file:close()
+    end
+end
+
+local function exit_code(result)
+    if result.kind == "exit" then
+        return result.exit_code
+    elseif result.kind == "signal" or result.kind == "cancelled" then
+        return 128 + (result.signal or 9)
+    end
+    return common.EXIT_LIMIT
+end
+
+local function unexecuted_code(code)
+    return code == "command.missing" and common.EXIT_NOT_FOUND
+        or code == "command.not_executable" and common.EXIT_NOT_EXECUTABLE or common.EXIT_REFUSED
+end
+
+local function refuse(write_status, text, code, problems, result)
+    common.complain(text)
+    result = result or { kind = "refused", ok = false }
+    result.code = code
+    result.problems = problems or {}
+    write_status(result)
+    return unexecuted_code(code)
+end
+
+local function print_command_line(plan, show_values)
+    local explain = require "demilune.explain"
+    local words = { explain.shell_word(core.find_bwrap() or "bwrap") }
+    for _, word in ipairs(core.arguments(plan.core)) do
+        words[#words + 1] = explain.shell_word(word)
+    end
+    words[#words + 1] = "--"
+    local description = explain.data(core.describe(plan.core), { show_values = show_values })
+    words[#words + 1] = "env -i"
+    for _, variable in ipairs(description.env) do
+        words[#words + 1] = explain.shell_word(variable.name .. "=" .. (variable.value or "<hidden>"))
+    end
+    for _, word in ipairs(description.argv) do
+        words[#words + 1] = explain.shell_word(word)
+    end
+    io.stdout:write(table.concat(words, " "), "\n")
+end
+
+--- Without isolation: the command takes our place.
+local function run_bare(state, warning)
+    if not state.unsafe and not state.quiet then
+        common.complain("warning: " .. warning)
+    end
+    local reason, missing = core.execute(state.command)
+    common.complain(("%s: %s"):format(core.quote(state.command[1]), reason))
+    return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
+end
+
+local function launch(state, policy, backend, write_status)
+    local plan, text, code, problems = policy:plan(state.command)
+    if not plan then
+        return refuse(write_status, text, code, problems)
+    end
+    common.warn(plan.warnings, state.quiet)
+    if state.dry_run then
+        print_command_line(plan, state.show_values)
+        return 0
+    elseif backend.kind == "none" then
+        return run_bare(state, text or "no isolation: the command can do whatever you can do")
+    end
+    if state.verbose then
+        common.complain(("launching by %s, digest %s"):format(backend.bwrap_path, plan:digest()))
+    end
+    local result
+    result, text, code, problems, state.unexecuted = plan:run {
+        backend = state.backend, signals = core.forward_signals(), tty = core.describe(plan.core).tty,
+    }
+    if not result then
+        return refuse(write_status, text, code, problems, state.unexecuted)
+    end
+    for _, failure in ipairs(result.hook_errors or {}) do
+        common.complain("warning: " .. failure)
+    end
+    if result.kind == "timeout" or result.kind == "cpu_time" then
+        common.complain(("ended by its limit: %s"):format(result.kind))
+    end
+    write_status(result)
+    return exit_code(result)
+end
+
+---@param words string[]
+---@return integer exit code
+return function(words)
+    local state, problem = options.parse(words)
+    if not state then
+        return common.usage("run", problem)
+    elseif state.help then
+        io.stdout:write(help())
+        return 0
+    elseif #state.command == 0 then
+        return common.usage("run", "no command was given")
+    end
+    local write_status
+    write_status, problem = open_status(state.status)
+    if not write_status then
+        return common.usage("run", problem)
+    end
+    state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
+    local backend, text, code = demilune.backend(state.backend)
+    if not backend then
+        return refuse(write_status, text, code)
+    elseif text and backend.kind ~= "none" and not state.quiet then
+        common.complain("warning: " .. text)
+    end
+    local policy, problems
+    policy, text, code, problems = common.policy(state)
+    if not policy then
+        return refuse(write_status, text, code, problems)
+    end
+    return launch(state, policy, backend, write_status)
+end

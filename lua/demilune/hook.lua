@@ -1,0 +1,69 @@
+--- What hooks can call on their arguments. This file runs in the program's Lua state and, for policy files, in the
+--- private one: it needs nothing but string, table and rawset.
+
+local function append(policy, field, entry)
+    local list = policy[field]
+    if type(list) ~= "table" then
+        list = {}
+        policy[field] = list
+    end
+    list[#list + 1] = entry
+    return policy
+end
+
+local function put(policy, field, name, value)
+    if type(policy[field]) ~= "table" then
+        policy[field] = {}
+    end
+    policy[field][name] = value
+    return policy
+end
+
+local function bind(path, at)
+    return at and { host = path, sandbox = at } or path
+end
+
+---@class demilune.HookPolicy
+local methods = {}
+
+--- Shows a host path read-only, at `at` or at its own path.
+function methods.ro_bind(policy, path, at)
+    return append(policy, "ro_binds", bind(path, at))
+end
+
+--- Shows a host path writable.
+function methods.rw_bind(policy, path, at)
+    return append(policy, "rw_binds", bind(path, at))
+end
+
+--- Makes a path inside unreadable and unwritable.
+function methods.mask(policy, at)
+    return append(policy, "masks", at)
+end
+
+--- Sets a variable.
+function methods.set_env(policy, name, value)
+    return put(policy, "env", name, value)
+end
+
+--- Passes a variable of the caller through.
+function methods.pass_env(policy, name)
+    return put(policy, "env", name, true)
+end
+
+--- Sets a limit.
+function methods.limit(policy, name, value)
+    return put(policy, "limits", name, value)
+end
+
+local process = {}
+
+--- Pid of the outermost process on the host.
+function process.pid(self)
+    return self.id
+end
+
+return {
+    policy = { __index = methods, __metatable = false },
+    process = { __index = process, __metatable = false },
+}

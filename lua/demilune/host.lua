@@ -1,0 +1,77 @@
+--- Facts about this machine, and which backend launches here.
+local core = require "demilune.core"
+
+local host = {}
+
+local function distribution()
+    local text = core.read_file("/etc/os-release", 64 * 1024) or core.read_file("/usr/lib/os-release", 64 * 1024) or ""
+    local name = ("\n" .. text):match("\nPRETTY_NAME=([^\n]*)")
+    return name and name:gsub('^"(.*)"$', "%1") or "unknown"
+end
+
+-- Facts that cost something are found out when somebody asks.
+local costly = {
+    distribution = distribution,
+    bwrap_version = function()
+        local path = core.find_bwrap()
+        return path and core.bwrap_version(path) or nil
+    end,
+}
+
+--- One costly fact by name.
+---@param name string
+---@return string|nil
+function host.lookup(name)
+    local find = costly[name]
+    return find and find()
+end
+
+--- Facts: kernel, machine, landlock (ABI, 0 without), memory (bytes), uid, gid, distribution, bwrap_version.
+---@return demilune.Host
+function host.facts()
+    return setmetatable(core.facts(), {
+        __index = function(facts, name)
+            local value = host.lookup(name)
+            rawset(facts, name, value)
+            return value
+        end,
+    })
+end
+
+--- The path of bwrap: the trusted places, then PATH.
+---@return string|nil path
+---@return boolean|nil trusted whether only root can have put it there
+function host.find_bwrap()
+    return core.find_bwrap()
+end
+
+local backends = { "auto", "bwrap", "native", "none" }
+
+--- The backend that `flag` stands for here.
+---@param flag? "auto"|"bwrap"|"native"|"none"
+---@return { kind: string, bwrap_path: string?, effective: string }|nil
+---@return string|nil message a warning, or why there is no such backend
+---@return string|nil code "unknown_backend" or "backend_unavailable"
+function host.backend(flag)
+    flag = flag or "auto"
+    if type(flag) ~= "string" then
+        error(("bad argument #1 to 'backend' (string expected, got %s)"):format(type(flag)), 2)
+    end
+    if flag == "none" then
+        return { kind = "none", effective = "none" }, "no isolation: the command can do whatever you can do"
+    elseif flag == "native" then
+        return nil, "the native backend is not supported yet; use bwrap", "backend_unavailable"
+    elseif flag ~= "auto" and flag ~= "bwrap" then
+        local nearest = core.nearest(flag, backends)
+        return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),
+            nearest and (" (did you mean %s?)"):format(nearest) or ""), "unknown_backend"
+    end
+    local path, trusted = core.find_bwrap()
+    if not path then
+        return nil, "bwrap is not installed here (Debian: apt-get install bubblewrap)", "backend_unavailable"
+    end
+    local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
+    return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
+end
+
+return host

@@ -1,0 +1,126 @@
+--- Policy files: where they are found, and how they are read into the private Lua state.
+local core = require "demilune.core"
+local host = require "demilune.host"
+
+local load_policy = {}
+
+local LARGEST = 256 * 1024 -- bytes of a policy file
+
+local function directory_of(path)
+    return path:match("^(.*)/[^/]*$") or "."
+end
+
+local function absolute(path)
+    return path:sub(1, 1) == "/" and path or core.cwd() .. "/" .. path
+end
+
+--- Where a bare name is looked up: never in the current directory.
+local function places(name)
+    local config = os.getenv("XDG_CONFIG_HOME")
+    local home = os.getenv("HOME")
+    config = config and config:sub(1, 1) == "/" and config or home and home .. "/.config"
+    local list = { "/etc/demilune/" .. name .. ".lua" }
+    if config then
+        table.insert(list, 1, config .. "/demilune/" .. name .. ".lua")
+    end
+    list[#list + 1] = package.searchpath("demilune.presets." .. name, package.path)
+    return list
+end
+
+local function find(name)
+    if name:find("/", 1, true) or name:find("%.lua$") then
+        return name
+    elseif name == "-" or name:find("%.json$") then
+        return nil, ("%s: JSON policies are not supported yet; write a Lua file"):format(core.quote(name)), "policy.json"
+    elseif not name:find("^[%w_][%w_%-]*$") then
+        return nil, ("%s is neither a file (with a / or ending in .lua) nor a name"):format(core.quote(name)),
+            "policy.name"
+    end
+    local list = places(name)
+    for _, path in ipairs(list) do
+        if core.file_type(path) then
+            return path
+        end
+    end
+    return nil, ("no policy is called %s; looked for %s; for a file write ./%s.lua"):format(core.quote(name),
+        table.concat(list, ", "), name), "policy.missing"
+end
+
+-- Resolves `include "name"`: a file of the policy's own directory, or a preset.
+local function includer(directory)
+    return function(name)
+        if type(name) ~= "string" or not name:find("^[%w_][%w_%-%.]*$") or name:find("..", 1, true) then
+            return nil, "include takes the name of a file beside the policy, without a path"
+        end
+        name = name:gsub("%.lua$", "")
+        local path = directory .. "/" .. name .. ".lua"
+        local kind = core.file_type(path)
+        if not kind then
+            path = package.searchpath("demilune.presets." .. name, package.path)
+        elseif kind ~= "file" then
+            return nil, ("%s is a %s; include reads regular files alone"):format(core.quote(path), kind)
+        end
+        if not path then
+            return nil, ("%s is neither beside the policy nor a preset"):format(core.quote(name))
+        end
+        local source, problem = core.read_file(path, LARGEST)
+        if not source then
+            return nil, ("%s: %s"):format(core.quote(path), problem)
+        end
+        return source, path
+    end
+end
+
+local prelude -- the source of demilune.hook, read once
+
+local function hook_prelude()
+    prelude = prelude or core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST)
+    return prelude
+end
+
+local function new_private(directory)
+    return core.private {
+        globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
+        host_lookup = host.lookup,
+        include = includer(directory),
+        prelude = { hook_prelude(), "demilune.hook" },
+        print = function(text)
+            io.stderr:write("demilune: policy: ", text, "\n")
+        end,
+    }
+end
+
+--- Runs a policy's source. Returns { fields=, path=, source= } or nil, message, code.
+---@param source string
+---@param name string as shown in messages
+---@param directory string for policy_dir and include
+---@param path? string
+function load_policy.source(source, name, directory, path)
+    local private = new_private(directory)
+    local fields, problem = private:load(source, name)
+    if not fields then
+        return nil, problem, "policy.script"
+    end
+    return { fields = fields, path = path, source = source }
+end
+
+--- Reads a policy file, by path or by name.
+---@param name string
+function load_policy.file(name)
+    local path, problem, code = find(name)
+    if not path then
+        return nil, problem, code
+    end
+    local source
+    source, problem = core.read_file(path, LARGEST)
+    if not source then
+        local missing = not core.file_type(path)
+        return nil, ("%s: %s"):format(core.quote(path), problem == "is too large" and
+            ("is too large; a policy has at most %d bytes"):format(LARGEST) or problem),
+            missing and "policy.missing" or "policy.unreadable"
+    end
+    local resolved = core.realpath(path) or absolute(path)
+    return load_policy.source(source, path, directory_of(resolved), path)
+end
+
+return load_policy

@@ -1,0 +1,46 @@
+--- Layers: lists append, maps merge, scalars replace.
+local merge = {}
+
+local lists = {
+    ro_binds = true, rw_binds = true, tmpfs = true, symlinks = true, masks = true, env_allowlist = true,
+    effects = true, acknowledge = true, requires = true, devices = true,
+}
+local maps = { env = true, secrets = true, limits = true }
+
+local function appended(first, second)
+    local result = table.move(first, 1, #first, 1, {})
+    return table.move(second, 1, #second, #result + 1, result)
+end
+
+local function merged(first, second)
+    local result = {}
+    for key, value in next, first do
+        result[key] = value
+    end
+    for key, value in next, second do
+        result[key] = value
+    end
+    return result
+end
+
+--- A new table: `outer` with `inner` on top of it. Neither is changed; a field of the wrong type stays for the
+--- validation to refuse.
+---@param outer table
+---@param inner table
+---@return table
+function merge.layers(outer, inner)
+    local result = merged(outer, inner)
+    for name in next, inner do
+        local first, second = rawget(outer, name), rawget(inner, name)
+        if type(first) == "table" and type(second) == "table" then
+            if lists[name] then
+                result[name] = appended(first, second)
+            elseif maps[name] then
+                result[name] = merged(first, second)
+            end
+        end
+    end
+    return result
+end
+
+return merge

@@ -1,0 +1,371 @@
+--- Policies: from a table or a file, with hooks, to a plan and a result.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local merge = require "demilune.merge"
+local message = require "demilune.message"
+
+local hook_names = { "prepare", "launched", "finished" }
+local HOOK = "demilune.hook" -- a function of a policy file, in the private state
+
+---@class demilune.Policy
+---@field package fields table what the policy says, without hooks; never handed out
+---@field package hooks table<string, { run: any, file: string? }[]>
+---@field package file string? the policy's file
+---@field package source string? the text of that file, to find lines in
+local policy = {}
+policy.__index = policy
+policy.__name = "demilune.policy"
+
+---@class demilune.Plan
+---@field package core userdata
+---@field package policy demilune.Policy
+---@field package context table
+local plan = {}
+plan.__index = plan
+plan.__name = "demilune.plan"
+
+local function fail(text, code, problems)
+    return nil, text, code, problems
+end
+
+-- Problems as a failure: all of them in the message, the first one's code.
+local function refuse(problems)
+    return fail(message.problems(problems), problems[1].code, problems)
+end
+
+local function check_argument(value, expected, position, name)
+    if type(value) ~= expected then
+        error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, name, expected, type(value)), 3)
+    end
+end
+
+--- Adds the policy's file to each problem, and the line where it can be found.
+local function with_places(self, problems)
+    for _, problem in ipairs(problems) do
+        problem.file = self.file
+        if self.source and problem.field ~= "" then
+            problem.line = require("demilune.locate").line(self.source, problem.field)
+        end
+    end
+    return problems
+end
+
+local bases = { host = true, nix = true, none = true }
+
+-- What the policy starts from: a table of binds, links, files and environment, or nil when its base is no base.
+local function base_of(fields)
+    local name = fields.base == nil and "host" or fields.base
+    if type(name) ~= "string" or not bases[name] then
+        return nil
+    end
+    local network = fields.network == true
+    for _, effect in ipairs(type(fields.effects) == "table" and fields.effects or {}) do
+        network = network or effect == "Network" or type(effect) == "table" and effect.effect == "Network"
+    end
+    return require("demilune.base." .. name) { network = network, user = fields.user }
+end
+
+local function freeze(self, fields)
+    local frozen, problems = core.freeze(fields, base_of(fields), { home = os.getenv("HOME"), file = self.file })
+    if not frozen then
+        return nil, with_places(self, problems)
+    end
+    return frozen
+end
+
+--- Takes the hooks out of `fields` and appends them to `hooks`.
+local function take_hooks(fields, hooks, file)
+    for _, name in ipairs(hook_names) do
+        local hook = rawget(fields, name)
+        if hook ~= nil then
+            hooks[name][#hooks[name] + 1] = { run = hook, file = file }
+            fields[name] = nil
+        end
+    end
+end
+
+local function build(fields, file, source)
+    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, file = file, source = source }
+    local frozen, problems = freeze(self, fields)
+    if not frozen then
+        return refuse(problems)
+    end
+    take_hooks(fields, self.hooks, file)
+    self.fields = fields
+    return setmetatable(self, policy)
+end
+
+--- A policy from a table. The table is copied: changing it later changes nothing.
+---@param fields demilune.Fields
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.new(fields)
+    check_argument(fields, "table", 1, "policy")
+    local copy, problem = core.copy(fields, true)
+    if not copy then
+        return fail(problem, "policy.copy", { { field = "", code = "policy.copy", message = problem } })
+    end
+    return build(copy)
+end
+
+--- A policy from a file, or one found by its name.
+---@param name string a path (with a "/", or ending in .lua), or a bare name
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.load(name)
+    check_argument(name, "string", 1, "load")
+    local loaded, problem, code = require("demilune.load").file(name)
+    if not loaded then
+        return fail(problem, code, { { field = "", code = code, message = problem } })
+    end
+    return build(loaded.fields, loaded.path, loaded.source)
+end
+
+--- The ancestor's policy for a list of effects: base `none`, /nix/store, and what the effects need.
+---@param effects (string|demilune.Effect)[]
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.from_effects(effects)
+    check_argument(effects, "table", 1, "from_effects")
+    return require("demilune.effects").policy(effects, policy.new)
+end
+
+--- This policy with more on top: lists append, maps merge, scalars replace, hooks run after this one's.
+---@param fields demilune.Fields
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy:with(fields)
+    local other = fields
+    if getmetatable(fields) ~= policy then
+        check_argument(fields, "table", 1, "with")
+        local problem, code, problems
+        other, problem, code, problems = policy.new(fields)
+        if not other then
+            return fail(problem, code, problems)
+        end
+    end
+    local layered, problem, code, problems = build(merge.layers(core.copy(self.fields), core.copy(other.fields)))
+    if not layered then
+        return fail(problem, code, problems)
+    end
+    layered.file, layered.source = other.file or self.file, other.file and other.source or self.source
+    for _, name in ipairs(hook_names) do
+        layered.hooks[name] = table.move(self.hooks[name], 1, #self.hooks[name], 1, {})
+        table.move(other.hooks[name], 1, #other.hooks[name], #layered.hooks[name] + 1, layered.hooks[name])
+    end
+    return layered
+end
+
+-- Calls a hook of the program or of a policy file. Returns true, the first argument as the hook left it, and what it
+-- returned; or nil and a message.
+local function call_hook(hook, kinds, subject, context)
+    if type(hook.run) == "userdata" then
+        return hook.run:call(kinds, subject, context)
+    end
+    local methods = require(HOOK)[kinds[1]]
+    if methods then
+        setmetatable(subject, methods)
+    end
+    local ok, first, second = pcall(hook.run, subject, context)
+    if not ok then
+        return nil, type(first) == "string" and first or ("the hook raised a %s"):format(type(first))
+    end
+    if methods then
+        debug.setmetatable(subject, nil) -- ours; another one, set by the hook, is refused by the freeze
+    end
+    return true, subject, first, second
+end
+
+local function hook_failed(name, hook, text, code)
+    local where = hook.file and message.plain(hook.file) .. ": " or ""
+    local problem = ("%s%s: %s"):format(where, name, message.plain(text))
+    return fail(("%s [%s]"):format(problem, code), code,
+        { { field = name, code = code, message = message.plain(text), file = hook.file } })
+end
+
+--- Runs the prepare hooks, each on what the one before left, on a copy.
+local function prepare(self, context)
+    local fields = core.copy(self.fields)
+    for _, hook in ipairs(self.hooks.prepare) do
+        local ok, left, answer, reason = call_hook(hook, { "policy" }, fields, context)
+        if not ok then
+            return hook_failed("prepare", hook, left, "hook.failed")
+        elseif (answer == nil or answer == false) and type(reason) == "string" then
+            return hook_failed("prepare", hook, reason, "hook.refused")
+        elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
+            return hook_failed("prepare", hook,
+                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)),
+                "hook.failed")
+        end
+        fields = type(answer) == "table" and answer or left
+    end
+    return fields
+end
+
+local function context_of(self, command)
+    return {
+        command = command and core.copy(command) or nil,
+        cwd = core.cwd(),
+        home = os.getenv("HOME"),
+        user = os.getenv("USER"),
+        env = core.environ(),
+        policy_file = self.file,
+    }
+end
+
+-- A plain copy for a private state; a live table of facts for the program's own hooks.
+local function hook_context(hook, context)
+    local copy = core.copy(context)
+    if type(hook.run) ~= "userdata" then
+        copy.host = host.facts()
+    end
+    return copy
+end
+
+--- The options of `run` that are fields of a policy.
+local function overlay(fields, options)
+    local extra = {}
+    if options.env ~= nil then
+        extra.env = core.copy(options.env) or options.env
+    end
+    extra.chdir = options.chdir
+    if options.timeout ~= nil then
+        extra.limits = { timeout = options.timeout }
+    end
+    return next(extra) and merge.layers(fields, extra) or fields
+end
+
+--- Builds the plan. Without a command the hooks do not run.
+---@param command? string[]
+---@param options? demilune.RunOptions
+---@return demilune.Plan|nil plan
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy:plan(command, options)
+    if command ~= nil then
+        check_argument(command, "table", 1, "plan")
+    end
+    local fields, problem, code, problems = core.copy(self.fields), nil, nil, nil
+    local context = context_of(self, command)
+    if command then
+        fields, problem, code, problems = prepare(self, context)
+        if not fields then
+            return fail(problem, code, problems)
+        end
+    end
+    local frozen
+    frozen, problems = freeze(self, overlay(fields, options or {}))
+    if not frozen then
+        return refuse(problems)
+    end
+    local built, warnings
+    built, warnings, problems = core.plan(frozen, command)
+    if not built then
+        return refuse(with_places(self, problems))
+    end
+    return setmetatable({
+        core = built,
+        policy = self,
+        context = context,
+        warnings = with_places(self, warnings),
+    }, plan)
+end
+
+--- What keeps this policy from being launched: a list, empty when nothing does.
+---@param command? string[]
+---@return demilune.Problem[] problems
+---@return demilune.Problem[] warnings
+function policy:problems(command)
+    local built, _, _, problems = self:plan(command)
+    return problems or {}, built and built.warnings or {}
+end
+
+--- Runs a command and waits for it.
+---@param command string[]
+---@param options? demilune.RunOptions
+---@return demilune.Result|nil result
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy:run(command, options)
+    check_argument(command, "table", 1, "run")
+    local built, problem, code, problems = self:plan(command, options)
+    if not built then
+        return fail(problem, code, problems)
+    end
+    return built:run(options)
+end
+
+-- Launched and finished hooks cannot change anything: their failure is reported with the result.
+local function notify(self, name, kind, subject, failures)
+    for _, hook in ipairs(self.policy.hooks[name]) do
+        local ok, text = call_hook(hook, { kind }, core.copy(subject), hook_context(hook, self.context))
+        if not ok then
+            failures[#failures + 1] = ("%s: %s"):format(name, message.plain(text))
+        end
+    end
+end
+
+--- Launches the plan and waits for its end.
+---@param options? demilune.RunOptions
+---@return demilune.Result|nil result
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function plan:run(options)
+    options = options or {}
+    local backend, text, code = host.backend(options.backend)
+    if not backend then
+        return fail(text, code)
+    end
+    return require("demilune.run").run(self, backend, options, notify)
+end
+
+--- The digest: 64 hexadecimal digits over everything but secret values.
+---@return string
+function plan:digest()
+    return core.digest(self.core)
+end
+
+--- What the sandbox will be, for people.
+---@param options? { show_values?: boolean }
+---@return string
+function plan:explain(options)
+    return require("demilune.explain").text(core.describe(self.core), options or {})
+end
+
+--- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows.
+---@param self demilune.Policy
+---@param command string[]
+---@param bwrap_path? string
+---@return string[]|nil arguments
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.build_bwrap_command(self, command, bwrap_path)
+    if getmetatable(self) ~= policy then
+        error(("bad argument #1 to 'build_bwrap_command' (policy expected, got %s)"):format(type(self)), 2)
+    end
+    check_argument(command, "table", 2, "build_bwrap_command")
+    local frozen, problems = core.freeze(self.fields, nil, {})
+    if not frozen then
+        return refuse(problems)
+    end
+    local arguments
+    arguments, _, problems = core.reference(frozen, command, bwrap_path or core.find_bwrap() or "bwrap")
+    if not arguments then
+        return refuse(problems)
+    end
+    return arguments
+end
+
+return policy

@@ -1,0 +1,89 @@
+#include "arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_SIZE = 16 * 1024 };
+
+struct dml_arena_block {
+    struct dml_arena_block *previous;
+    max_align_t bytes[];
+};
+
+static char *new_block(struct dml_arena *arena, size_t size)
+{
+    struct dml_arena_block *block = calloc(1, sizeof *block + size);
+    if (!block)
+        return NULL;
+    block->previous = arena->blocks;
+    arena->blocks = block;
+    return (char *)block->bytes;
+}
+
+void *dml_arena_alloc(struct dml_arena *arena, size_t size)
+{
+    const size_t unit = _Alignof(max_align_t);
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = size ? (size + unit - 1) / unit * unit : unit;
+    if (size > BLOCK_SIZE / 4) /* a large object gets a block of its own */
+        return new_block(arena, size);
+    if ((size_t)(arena->end - arena->next) < size) {
+        char *start = new_block(arena, BLOCK_SIZE);
+        if (!start)
+            return NULL;
+        arena->next = start;
+        arena->end = start + BLOCK_SIZE;
+    }
+    char *result = arena->next;
+    arena->next += size;
+    return result;
+}
+
+void *dml_arena_array(struct dml_arena *arena, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        return NULL;
+    return dml_arena_alloc(arena, total);
+}
+
+char *dml_arena_copy(struct dml_arena *arena, const void *bytes, size_t length)
+{
+    char *copy = length < SIZE_MAX ? dml_arena_alloc(arena, length + 1) : NULL;
+    if (copy && length)
+        memcpy(copy, bytes, length);
+    return copy;
+}
+
+char *dml_arena_string(struct dml_arena *arena, const char *string)
+{
+    return string ? dml_arena_copy(arena, string, strlen(string)) : NULL;
+}
+
+char *dml_arena_format(struct dml_arena *arena, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *result = length < 0 ? NULL : dml_arena_alloc(arena, (size_t)length + 1);
+    if (result)
+        vsnprintf(result, (size_t)length + 1, format, again);
+    va_end(again);
+    return result;
+}
+
+void dml_arena_clear(struct dml_arena *arena)
+{
+    while (arena->blocks) {
+        struct dml_arena_block *previous = arena->blocks->previous;
+        free(arena->blocks);
+        arena->blocks = previous;
+    }
+    *arena = (struct dml_arena){0};
+}

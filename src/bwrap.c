@@ -1,0 +1,273 @@
+#include "bwrap.h"
+#include "seccomp.h"
+#include "stage_message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct dml_bwrap_features dml_bwrap_all_features = {
+    .bind_fd = true, .disable_userns = true, .seccomp = true, .size = true};
+
+struct renderer {
+    struct dml_bwrap_arguments *out;
+    const struct dml_bwrap_features *features;
+    size_t file_count; /* files come first, so sources are numbered after all of them */
+    bool shown, failed;
+};
+
+static void put(struct renderer *r, const char *item)
+{
+    struct dml_bwrap_arguments *out = r->out;
+    if (out->count == out->capacity) {
+        size_t capacity = out->capacity * 2 + 128;
+        const char **items = reallocarray(out->items, capacity, sizeof *items);
+        if (!items) {
+            r->failed = true;
+            return;
+        }
+        out->items = items;
+        out->capacity = capacity;
+    }
+    if (item)
+        out->items[out->count++] = item;
+    else
+        r->failed = true;
+}
+
+static void put_all(struct renderer *r, const char *const *items)
+{
+    for (; *items; items++)
+        put(r, *items);
+}
+
+static void put_number(struct renderer *r, const char *format, unsigned long long number)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    put(r, dml_arena_format(&r->out->arena, format, number));
+#pragma GCC diagnostic pop
+}
+
+/* A host object, by descriptor where this bwrap can. */
+static void put_bind(struct renderer *r, const struct dml_entry *mount, bool writable)
+{
+    if (r->shown || !r->features->bind_fd) {
+        put(r, writable ? "--bind" : "--ro-bind");
+        put(r, mount->source.path);
+    } else {
+        put(r, writable ? "--bind-fd" : "--ro-bind-fd");
+        put_number(r, "%llu", DML_FD_COUNT + r->file_count + r->out->source_count);
+    }
+    r->out->sources[r->out->source_count++] = &mount->source;
+    put(r, mount->sandbox);
+}
+
+static void put_file(struct renderer *r, const struct dml_entry *mount)
+{
+    put(r, "--perms");
+    put_number(r, "%04llo", mount->mode);
+    put(r, "--ro-bind-data");
+    if (!r->shown)
+        put_number(r, "%llu", DML_FD_COUNT + r->out->file_count);
+    else if (mount->secret)
+        put(r, "<secret>");
+    else
+        put_number(r, "<%llu bytes>", mount->length);
+    r->out->files[r->out->file_count++] = (struct dml_bytes){mount->data, mount->length};
+    put(r, mount->sandbox);
+}
+
+static void put_tmpfs(struct renderer *r, const struct dml_entry *mount, uint64_t size)
+{
+    if (r->features->size && size) {
+        put(r, "--size");
+        put_number(r, "%llu", size);
+    }
+    put(r, "--perms");
+    put_number(r, "%04llo", mount->mode);
+    put(r, "--tmpfs");
+    put(r, mount->sandbox);
+}
+
+static bool needs_file(const struct dml_entry *mount)
+{
+    return mount->kind == DML_DATA || (mount->kind == DML_MASK && !mount->directory);
+}
+
+static void put_mount(struct renderer *r, const struct dml_entry *mount)
+{
+    switch (mount->kind) {
+    case DML_BIND_RO: put_bind(r, mount, false); break;
+    case DML_BIND_RW:
+    case DML_PIN: put_bind(r, mount, true); break;
+    case DML_TMPFS: put_tmpfs(r, mount, mount->size); break;
+    case DML_DATA: put_file(r, mount); break;
+    case DML_MASK:
+        if (mount->directory)
+            put_tmpfs(r, mount, 4096);
+        else
+            put_file(r, mount);
+        break;
+    case DML_SYMLINK: put_all(r, (const char *[]){"--symlink", mount->host, mount->sandbox, NULL}); break;
+    case DML_PROC: put_all(r, (const char *[]){"--proc", mount->sandbox, NULL}); break;
+    case DML_COVER: put_all(r, (const char *[]){"--ro-bind-try", mount->host, mount->sandbox, NULL}); break;
+    case DML_DEV: put_all(r, (const char *[]){"--dev", mount->sandbox, NULL}); break;
+    case DML_SEAL: put_all(r, (const char *[]){"--remount-ro", mount->sandbox, NULL}); break;
+    }
+}
+
+static void put_settings(struct renderer *r, const struct dml_plan *plan)
+{
+    static const char *const namespaces[] = {"--unshare-user",       "--unshare-ipc",    "--unshare-pid",
+                                             "--unshare-uts", "--unshare-cgroup-try", NULL};
+    put_all(r, namespaces);
+    if (!plan->network)
+        put(r, "--unshare-net");
+    if (!plan->nested && r->features->disable_userns)
+        put(r, "--disable-userns");
+    put(r, "--die-with-parent");
+    if (!plan->tty)
+        put(r, "--new-session");
+    put(r, "--uid");
+    put_number(r, "%llu", plan->uid);
+    put(r, "--gid");
+    put_number(r, "%llu", plan->gid);
+    put_all(r, (const char *[]){"--cap-drop", "ALL", NULL});
+    if (plan->hostname)
+        put_all(r, (const char *[]){"--hostname", plan->hostname, NULL});
+}
+
+static bool put_filter(struct renderer *r)
+{
+    size_t size = DML_TTY_FILTER_LENGTH * sizeof(struct sock_filter);
+    struct sock_filter *filter = dml_arena_alloc(&r->out->arena, size);
+    if (filter && !dml_seccomp_tty_filter(filter))
+        return false;
+    r->failed |= !filter;
+    put(r, "--add-seccomp-fd");
+    if (r->shown)
+        put(r, "<terminal filter>");
+    else
+        put_number(r, "%llu", DML_FD_COUNT + r->out->file_count);
+    r->out->files[r->out->file_count++] = (struct dml_bytes){filter, size};
+    return true;
+}
+
+bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_features *features, bool shown,
+                      struct dml_bwrap_arguments *arguments, struct dml_error *error)
+{
+    *arguments = (struct dml_bwrap_arguments){0};
+    struct renderer r = {.out = arguments, .features = features, .shown = shown};
+    bool filtered = plan->tty && plan->seccomp && features->seccomp;
+    r.file_count = filtered;
+    for (size_t i = 0; i < plan->mount_count; i++)
+        r.file_count += needs_file(&plan->mounts[i]);
+    arguments->files = dml_arena_array(&arguments->arena, r.file_count, sizeof *arguments->files);
+    arguments->sources = dml_arena_array(&arguments->arena, plan->mount_count, sizeof *arguments->sources);
+    if (!arguments->files || !arguments->sources)
+        return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    put_settings(&r, plan);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        put_mount(&r, &plan->mounts[i]);
+    if (filtered && !put_filter(&r))
+        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "no terminal filter for this architecture; leave out tty");
+    if (r.failed)
+        return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    return true;
+}
+
+void dml_bwrap_arguments_clear(struct dml_bwrap_arguments *arguments)
+{
+    dml_arena_clear(&arguments->arena);
+    free(arguments->items);
+    *arguments = (struct dml_bwrap_arguments){0};
+}
+
+void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
+{
+    struct dml_bwrap_arguments arguments;
+    enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */
+    if (!dml_bwrap_render(plan, &dml_bwrap_all_features, false, &arguments, NULL))
+        problems->failed = true;
+    else if (arguments.count + OWN > DML_BWRAP_MAX_ARGUMENTS)
+        dml_problem_add(problems, "plan.too_many_binds", "", NULL, 0,
+                        "too many binds for bwrap: %zu mounts need %zu arguments, and it takes %d; bind a directory that "
+                        "holds them",
+                        plan->mount_count, arguments.count + OWN, DML_BWRAP_MAX_ARGUMENTS);
+    dml_bwrap_arguments_clear(&arguments);
+}
+
+/* --- the ancestor's command line ----------------------------------------------------------------------------------- */
+
+/* Whether `value` is valid UTF-8 as Rust's String has it; the ancestor drops other values. */
+static bool is_utf8(const char *value)
+{
+    const unsigned char *s = (const unsigned char *)value;
+    while (*s) {
+        size_t length = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
+        unsigned long code = length > 1 ? *s & (0x7fu >> length) : *s;
+        for (size_t i = 1; i < length; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return false;
+            code = code << 6 | (s[i] & 0x3fu);
+        }
+        if (length == 0 || (length == 2 && code < 0x80) || (length == 3 && code < 0x800) ||
+            (length == 4 && (code < 0x10000 || code > 0x10ffff)) || (code >= 0xd800 && code <= 0xdfff))
+            return false;
+        s += length;
+    }
+    return true;
+}
+
+static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, enum dml_rank rank, const char *flag)
+{
+    for (size_t i = 0; i < policy->entry_count; i++) {
+        const struct dml_entry *entry = &policy->entries[i];
+        if (entry->rank == rank)
+            put_all(r, (const char *[]){flag, entry->host, entry->sandbox, NULL});
+    }
+}
+
+static void put_reference_env(struct renderer *r, const struct dml_policy *policy, const struct dml_host *host)
+{
+    for (size_t i = 0; i < policy->env_count; i++) {
+        const struct dml_env_rule *rule = &policy->env[i];
+        bool listed = strncmp(rule->field, "env_allowlist", 13) == 0;
+        if (!listed || !*rule->name || strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0)
+            continue;
+        const char *value = dml_host_getenv(host, rule->name);
+        if (value && is_utf8(value))
+            put_all(r, (const char *[]){"--setenv", rule->name, value, NULL});
+    }
+}
+
+bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host *host, const char *bwrap_path,
+                         size_t argc, const char *const *argv, struct dml_bwrap_arguments *arguments)
+{
+    static const char *const head[] = {"--unshare-all", "--die-with-parent", "--new-session", "--uid", "65534",
+                                       "--gid", "65534", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+                                       "--clearenv", "--cap-drop", "ALL", NULL};
+    static const char *const network[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs"};
+    *arguments = (struct dml_bwrap_arguments){0};
+    struct renderer r = {.out = arguments};
+    put(&r, bwrap_path);
+    put_all(&r, head);
+    if (policy->network) {
+        put(&r, "--share-net");
+        for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
+            put_all(&r, (const char *[]){"--ro-bind-try", network[i], network[i], NULL});
+    }
+    put_reference_binds(&r, policy, DML_RANK_RW, "--bind");
+    put_reference_binds(&r, policy, DML_RANK_RO, "--ro-bind");
+    if (policy->work_host)
+        put_all(&r, (const char *[]){"--bind", policy->work_host, "/work", NULL});
+    else
+        put_all(&r, (const char *[]){"--dir", "/work", NULL});
+    put_all(&r, (const char *[]){"--chdir", "/work", "--setenv", "HOME", "/work", "--setenv", "USER", "nobody", NULL});
+    put_reference_env(&r, policy, host);
+    put(&r, "--");
+    for (size_t i = 0; i < argc; i++)
+        put(&r, argv[i]);
+    return !r.failed;
+}

@@ -1,0 +1,88 @@
+#include "capture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool append_head(struct dml_capture *capture, const char *bytes, size_t length)
+{
+    if (capture->head_length + length > capture->head_capacity) {
+        size_t capacity = capture->head_capacity ? capture->head_capacity * 2 : 16 * 1024;
+        while (capacity < capture->head_length + length)
+            capacity *= 2;
+        char *head = realloc(capture->head, capacity);
+        if (!head)
+            return false;
+        capture->head = head;
+        capture->head_capacity = capacity;
+    }
+    memcpy(capture->head + capture->head_length, bytes, length);
+    capture->head_length += length;
+    return true;
+}
+
+/* Keeps the last `tail_capacity` bytes. */
+static bool append_tail(struct dml_capture *capture, const char *bytes, size_t length)
+{
+    size_t capacity = (size_t)(capture->limit - capture->limit / 2);
+    if (!capture->tail && !(capture->tail = malloc(capacity ? capacity : 1)))
+        return false;
+    capture->tail_capacity = capacity;
+    for (size_t i = 0; i < length; i++) {
+        if (capture->tail_length < capacity) {
+            capture->tail[(capture->tail_start + capture->tail_length++) % capacity] = bytes[i];
+        } else {
+            capture->dropped++;
+            if (capacity) {
+                capture->tail[capture->tail_start] = bytes[i];
+                capture->tail_start = (capture->tail_start + 1) % capacity;
+            }
+        }
+    }
+    return true;
+}
+
+static bool append(struct dml_capture *capture, const char *bytes, size_t length)
+{
+    size_t room = length;
+    if (capture->limit) {
+        uint64_t half = capture->limit / 2;
+        room = capture->head_length < half ? (size_t)(half - capture->head_length) : 0;
+        room = room < length ? room : length;
+    }
+    if (room && !append_head(capture, bytes, room))
+        return false;
+    return room == length || append_tail(capture, bytes + room, length - room);
+}
+
+bool dml_capture_read(struct dml_capture *capture)
+{
+    char buffer[64 * 1024];
+    for (;;) {
+        ssize_t length = read(capture->fd, buffer, sizeof buffer);
+        if (length > 0) {
+            if (!append(capture, buffer, (size_t)length))
+                return false;
+        } else if (length < 0 && errno == EINTR) {
+            continue;
+        } else {
+            if (length == 0 || errno != EAGAIN) {
+                close(capture->fd);
+                capture->fd = -1;
+            }
+            return true;
+        }
+        if ((size_t)length < sizeof buffer) /* most likely all; what is left wakes the next poll */
+            return true;
+    }
+}
+
+void dml_capture_clear(struct dml_capture *capture)
+{
+    if (capture->fd >= 0)
+        close(capture->fd);
+    free(capture->head);
+    free(capture->tail);
+    *capture = (struct dml_capture){.fd = -1};
+}

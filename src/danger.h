@@ -1,0 +1,16 @@
+/* What a policy may only reach when it says so on purpose (policy.md, "Validation"). */
+#ifndef DML_DANGER_H
+#define DML_DANGER_H
+
+#include "host.h"
+#include "policy.h"
+#include "problem.h"
+
+/* Adds a problem for every danger of the resolved `policy` that it does not acknowledge, and for what is never
+ * allowed. */
+void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems);
+
+/* Whether a variable of this name changes what programs load: LD_*, GCONV_PATH, ... */
+bool dml_danger_loader_name(const char *name);
+
+#endif

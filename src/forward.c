@@ -1,0 +1,43 @@
+#include "forward.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int dml_forward_open(struct dml_error *error)
+{
+    static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+                                    SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof forwarded / sizeof forwarded[0]; i++)
+        sigaddset(&set, forwarded[i]);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        dml_fail(error, DML_ERROR_SYSTEM, errno, "no signal descriptor");
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void dml_forward_one(struct dml_forward *forward, struct dml_process *process)
+{
+    struct signalfd_siginfo info;
+    if (read(forward->fd, &info, sizeof info) != sizeof info)
+        return;
+    int signal = (int)info.ssi_signo;
+    bool from_terminal = forward->keeps_terminal && info.ssi_code == SI_KERNEL;
+    if (signal == SIGTSTP) {
+        dml_process_signal(process, SIGSTOP);
+        raise(SIGSTOP);
+    } else if (from_terminal) {
+        return; /* the terminal has sent it to the command too */
+    } else if (signal == SIGINT && ++forward->interrupts > 1) {
+        dml_process_kill(process);
+    } else {
+        dml_process_signal(process, signal);
+    }
+}

@@ -1,0 +1,55 @@
+/* Facts about this machine. No other engine file asks the file system or the kernel what is there. */
+#ifndef DML_HOST_H
+#define DML_HOST_H
+
+#include "arena.h"
+#include "policy.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { DML_TRUSTED_BWRAP_COUNT = 4 };
+
+/* Where bwrap is looked for before PATH: places that only root can write to. Same list and order as
+ * noether-isolation 0.8.2, so that clients of it find the same binary. */
+extern const char *const dml_trusted_bwrap_paths[DML_TRUSTED_BWRAP_COUNT];
+
+struct dml_host {
+    char *const *environment; /* borrowed from the caller */
+    uid_t uid;                /* effective ids of this process */
+    gid_t gid;
+    uint64_t memory; /* bytes */
+};
+
+/* Fills `host` for a caller with `environment`, which must outlive it. Cannot fail. */
+void dml_host_gather(struct dml_host *host, char *const *environment);
+
+/* The value of a variable of the caller's environment, or NULL. */
+const char *dml_host_getenv(const struct dml_host *host, const char *name);
+
+/* Resolves every symbolic link of `path` and says what is there. False with errno set; the path is copied into
+ * `arena`. */
+bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object);
+
+/* Opens `path`, in which no component may be a symbolic link, without reading it (O_PATH, close-on-exec).
+ * -1 with errno. Only system calls: may be used between clone and exec. */
+int dml_host_open_exact(const char *path);
+
+/* What is at `below` in the host directory `tree` (no symbolic link on the way, ELOOP). False with errno. */
+bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
+
+/* Directories and files of /proc that something inside a sandbox might write to, as absolute paths, NULL-terminated,
+ * in `arena`; NULL when memory is out. */
+const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena);
+
+/* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. */
+bool dml_host_abstract_socket(const char *prefix);
+
+/* The Landlock ABI of this kernel, 0 without Landlock. */
+int dml_host_landlock_abi(void);
+
+/* Finds bwrap as noether-isolation does: the trusted paths, then PATH. The path is copied into `buffer` of `size`
+ * bytes; `trusted` says which of the two it was. False when there is none. */
+bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted);
+
+#endif

@@ -1,0 +1,293 @@
+/* What Lua may ask about the host. */
+#include "lua_glue.h"
+#include "bwrap.h"
+#include "host.h"
+#include "lua_policy.h"
+#include "probe.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int push_errno(lua_State *L, int reason)
+{
+    luaL_pushfail(L);
+    lua_pushstring(L, strerror(reason));
+    lua_pushinteger(L, reason);
+    return 3;
+}
+
+/* facts() -> { kernel=, landlock=, memory=, uid=, gid= } */
+static int core_facts(lua_State *L)
+{
+    struct dml_host host;
+    struct utsname name;
+    dml_host_gather(&host, environ);
+    lua_createtable(L, 0, 6);
+    if (uname(&name) == 0) {
+        lua_pushstring(L, name.release);
+        lua_setfield(L, -2, "kernel");
+        lua_pushstring(L, name.machine);
+        lua_setfield(L, -2, "machine");
+    }
+    lua_pushinteger(L, dml_host_landlock_abi());
+    lua_setfield(L, -2, "landlock");
+    lua_pushinteger(L, (lua_Integer)host.memory);
+    lua_setfield(L, -2, "memory");
+    lua_pushinteger(L, (lua_Integer)host.uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, (lua_Integer)host.gid);
+    lua_setfield(L, -2, "gid");
+    return 1;
+}
+
+/* environ() -> { NAME = value }; of a name that stands twice the first, as getenv has it */
+static int core_environ(lua_State *L)
+{
+    lua_newtable(L);
+    for (char **at = environ; *at; at++) {
+        const char *equals = strchr(*at, '=');
+        if (!equals)
+            continue;
+        lua_pushlstring(L, *at, (size_t)(equals - *at));
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) != LUA_TNIL) {
+            lua_pop(L, 2);
+            continue;
+        }
+        lua_pop(L, 1);
+        lua_pushstring(L, equals + 1);
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+/* cwd() -> path | nil, message, errno */
+static int core_cwd(lua_State *L)
+{
+    char path[PATH_MAX];
+    if (!getcwd(path, sizeof path))
+        return push_errno(L, errno);
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* realpath(path) -> path with every link resolved | nil, message, errno */
+static int core_realpath(lua_State *L)
+{
+    char resolved[PATH_MAX];
+    if (!realpath(luaL_checkstring(L, 1), resolved))
+        return push_errno(L, errno);
+    lua_pushstring(L, resolved);
+    return 1;
+}
+
+static const char *type_name(mode_t mode)
+{
+    return S_ISREG(mode)    ? "file"
+           : S_ISDIR(mode)  ? "directory"
+           : S_ISLNK(mode)  ? "link"
+           : S_ISFIFO(mode) ? "FIFO"
+           : S_ISSOCK(mode) ? "socket"
+                            : "device";
+}
+
+/* file_type(path) -> "file", "directory", "link", ... [, target of a link] | nil, message, errno */
+static int core_file_type(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat status;
+    char target[PATH_MAX];
+    if (lstat(path, &status) != 0)
+        return push_errno(L, errno);
+    lua_pushstring(L, type_name(status.st_mode));
+    if (!S_ISLNK(status.st_mode))
+        return 1;
+    ssize_t length = readlink(path, target, sizeof target);
+    lua_pushlstring(L, target, length > 0 ? (size_t)length : 0);
+    return 2;
+}
+
+/* Opens for reading without waiting for the other end of a FIFO; NULL and a message otherwise. */
+static const char *open_regular(const char *path, size_t most, int *fd)
+{
+    struct stat status;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*fd < 0)
+        return strerror(errno);
+    if (fstat(*fd, &status) != 0)
+        return strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return S_ISDIR(status.st_mode) ? "is a directory, not a file" : "is no regular file";
+    if ((size_t)status.st_size > most)
+        return "is too large";
+    return NULL;
+}
+
+/* read_file(path, most) -> bytes | nil, message. Regular files of at most `most` bytes only. */
+static int core_read_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    size_t most = (size_t)luaL_checkinteger(L, 2);
+    char *buffer = lua_newuserdatauv(L, most + 1, 0); /* before the file is open */
+    int fd;
+    const char *message = open_regular(path, most, &fd);
+    size_t length = 0;
+    while (!message && length <= most) {
+        ssize_t got = read(fd, buffer + length, most + 1 - length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            message = strerror(errno);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (!message && length > most)
+        message = "is too large";
+    if (message) {
+        luaL_pushfail(L);
+        lua_pushstring(L, message);
+        return 2;
+    }
+    lua_pushlstring(L, buffer, length);
+    return 1;
+}
+
+/* fileno(file) -> descriptor of an open Lua file */
+static int core_fileno(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    luaL_argcheck(L, stream->closef && stream->f, 1, "closed file");
+    lua_pushinteger(L, fileno(stream->f));
+    return 1;
+}
+
+/* isatty(descriptor) -> boolean */
+static int core_isatty(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* quote(bytes) -> in double quotes, escaped, one line, cut when long */
+static int core_quote(lua_State *L)
+{
+    size_t length;
+    char buffer[512];
+    const char *bytes = luaL_checklstring(L, 1, &length);
+    lua_pushstring(L, dml_quote(buffer, sizeof buffer, bytes, length));
+    return 1;
+}
+
+/* nearest(word, names) -> the name that was probably meant | nil */
+static int core_nearest(lua_State *L)
+{
+    const char *word = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Integer count = luaL_len(L, 2);
+    const char *nearest = NULL;
+    const char **names = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *names, 0);
+    luaL_checkstack(L, (int)count + 4, "names");
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, 2, i);
+        names[i - 1] = luaL_checkstring(L, -1);
+    }
+    nearest = dml_nearest(word, names, (size_t)count);
+    lua_pushstring(L, nearest);
+    return 1;
+}
+
+/* parse_size(text) -> bytes | nil;  parse_duration(text) -> seconds | nil */
+static int core_parse_size(lua_State *L)
+{
+    size_t length;
+    uint64_t bytes;
+    const char *text = luaL_checklstring(L, 1, &length);
+    if (dml_parse_size(text, length, &bytes) && bytes <= LUA_MAXINTEGER)
+        lua_pushinteger(L, (lua_Integer)bytes);
+    else
+        luaL_pushfail(L);
+    return 1;
+}
+
+static int core_parse_duration(lua_State *L)
+{
+    size_t length;
+    double seconds;
+    const char *text = luaL_checklstring(L, 1, &length);
+    if (dml_parse_duration(text, length, &seconds))
+        lua_pushnumber(L, seconds);
+    else
+        luaL_pushfail(L);
+    return 1;
+}
+
+/* find_bwrap() -> path, trusted | nil */
+static int core_find_bwrap(lua_State *L)
+{
+    struct dml_host host;
+    char path[PATH_MAX];
+    bool trusted;
+    dml_host_gather(&host, environ);
+    if (!dml_host_find_bwrap(&host, path, sizeof path, &trusted)) {
+        luaL_pushfail(L);
+        return 1;
+    }
+    lua_pushstring(L, path);
+    lua_pushboolean(L, trusted);
+    return 2;
+}
+
+/* bwrap_version(path) -> "0.8.0" | nil, message. Runs it. */
+static int core_bwrap_version(lua_State *L)
+{
+    struct dml_error error;
+    char output[256];
+    if (!dml_probe_output(luaL_checkstring(L, 1), "--version", output, sizeof output, &error)) {
+        luaL_pushfail(L);
+        lua_pushstring(L, error.message);
+        return 2;
+    }
+    output[strcspn(output, "\n")] = '\0';
+    lua_pushstring(L, strncmp(output, "bubblewrap ", 11) == 0 ? output + 11 : output);
+    return 1;
+}
+
+void dml_open_host(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"facts", core_facts},
+        {"environ", core_environ},
+        {"cwd", core_cwd},
+        {"realpath", core_realpath},
+        {"file_type", core_file_type},
+        {"read_file", core_read_file},
+        {"fileno", core_fileno},
+        {"isatty", core_isatty},
+        {"quote", core_quote},
+        {"nearest", core_nearest},
+        {"parse_size", core_parse_size},
+        {"parse_duration", core_parse_duration},
+        {"find_bwrap", core_find_bwrap},
+        {"bwrap_version", core_bwrap_version},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    lua_createtable(L, DML_TRUSTED_BWRAP_COUNT, 0);
+    for (int i = 0; i < DML_TRUSTED_BWRAP_COUNT; i++) {
+        lua_pushstring(L, dml_trusted_bwrap_paths[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "trusted_bwrap_paths");
+}

@@ -1,0 +1,281 @@
+/* Plans for Lua: built from a frozen policy, described, rendered. */
+#include "lua_plan.h"
+#include "bwrap.h"
+#include "lua_glue.h"
+#include "lua_policy.h"
+#include "validate.h"
+
+#include <string.h>
+
+extern char **environ;
+
+static const char *const kind_names[] = {
+    [DML_BIND_RO] = "ro_bind", [DML_BIND_RW] = "rw_bind", [DML_TMPFS] = "tmpfs", [DML_SYMLINK] = "symlink",
+    [DML_DATA] = "file",       [DML_MASK] = "mask",       [DML_PROC] = "proc",   [DML_DEV] = "dev",
+    [DML_COVER] = "cover",     [DML_PIN] = "pin",         [DML_SEAL] = "seal",
+};
+
+static struct dml_lua_plan *new_plan(lua_State *L)
+{
+    struct dml_lua_plan *held = lua_newuserdatauv(L, sizeof *held, 0);
+    *held = (struct dml_lua_plan){0};
+    luaL_setmetatable(L, DML_LUA_PLAN);
+    return held;
+}
+
+static int plan_gc(lua_State *L)
+{
+    struct dml_lua_plan *held = luaL_checkudata(L, 1, DML_LUA_PLAN);
+    dml_plan_free(held->plan);
+    dml_problems_clear(&held->problems);
+    dml_problems_clear(&held->warnings);
+    held->plan = NULL;
+    return 0;
+}
+
+static struct dml_plan *check_plan(lua_State *L, int index)
+{
+    struct dml_lua_plan *held = luaL_checkudata(L, index, DML_LUA_PLAN);
+    luaL_argcheck(L, held->plan, index, "not a plan");
+    return held->plan;
+}
+
+/* The strings of the sequence at `index`, as an array that lives as long as the value pushed. A NUL or another type is
+ * a problem; the array has what was fine. */
+static const char **check_command(lua_State *L, int index, struct dml_problems *problems, size_t *count)
+{
+    *count = 0;
+    if (!lua_istable(L, index))
+        return lua_newuserdatauv(L, sizeof(const char *), 0);
+    lua_Unsigned length = lua_rawlen(L, index), keys = 0;
+    if (length > 1000000)
+        luaL_error(L, "the command has more than 1000000 arguments");
+    const char **items = lua_newuserdatauv(L, (size_t)(length + 1) * sizeof *items, 0);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pop(L, 1);
+        keys++;
+    }
+    if (keys != length)
+        dml_problem_add(problems, "command.shape", "command", NULL, 0,
+                        "has holes or names; a command is a list: { \"program\", \"argument\" }");
+    for (lua_Unsigned i = 1; i <= length; i++) {
+        char field[48];
+        size_t bytes;
+        lua_rawgeti(L, index, (lua_Integer)i);
+        snprintf(field, sizeof field, "command[%llu]", (unsigned long long)i);
+        if (lua_type(L, -1) != LUA_TSTRING) {
+            dml_problem_add(problems, "type", field, NULL, 0, "%s where a string is needed", luaL_typename(L, -1));
+        } else {
+            const char *argument = lua_tolstring(L, -1, &bytes); /* anchored by the table */
+            if (memchr(argument, '\0', bytes))
+                dml_problem_add(problems, "string.nul", field, argument, bytes, "has a NUL byte; take it out");
+            else
+                items[(*count)++] = argument;
+        }
+        lua_pop(L, 1);
+    }
+    return items;
+}
+
+/* plan(frozen, command|nil) -> plan, warnings | nil, warnings, problems */
+static int core_plan(lua_State *L)
+{
+    struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
+    bool with_command = !lua_isnoneornil(L, 2);
+    if (with_command)
+        luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct dml_lua_plan *held = new_plan(L);
+    size_t count;
+    const char **command = check_command(L, 2, &held->problems, &count);
+    if (with_command && lua_rawlen(L, 2) == 0)
+        dml_problem_add(&held->problems, "command.empty", "command", NULL, 0, "no command was given");
+
+    struct dml_host host;
+    dml_host_gather(&host, environ);
+    dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
+    if (held->problems.count == 0)
+        held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
+    if (held->plan)
+        dml_bwrap_check(held->plan, &held->problems);
+    if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
+        return luaL_error(L, "not enough memory");
+
+    if (held->problems.count) {
+        luaL_pushfail(L);
+        dml_push_problems(L, &held->warnings);
+        dml_push_problems(L, &held->problems);
+        return 3;
+    }
+    lua_pushvalue(L, 3);
+    dml_push_problems(L, &held->warnings);
+    return 2;
+}
+
+static int core_digest(lua_State *L)
+{
+    lua_pushstring(L, check_plan(L, 1)->digest);
+    return 1;
+}
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+    lua_pushstring(L, value); /* nil for NULL */
+    lua_setfield(L, -2, name);
+}
+
+static void push_mount(lua_State *L, const struct dml_entry *mount)
+{
+    lua_createtable(L, 0, 8);
+    set_string(L, "kind", kind_names[mount->kind]);
+    set_string(L, "at", mount->sandbox);
+    set_string(L, "source", mount->source.path ? mount->source.path : mount->host);
+    set_string(L, "field", mount->field);
+    if (mount->size) {
+        lua_pushinteger(L, (lua_Integer)mount->size);
+        lua_setfield(L, -2, "size");
+    }
+    if (mount->kind == DML_DATA) {
+        lua_pushinteger(L, (lua_Integer)mount->length);
+        lua_setfield(L, -2, "length");
+    }
+    lua_pushboolean(L, mount->secret);
+    lua_setfield(L, -2, "secret");
+    lua_pushboolean(L, mount->directory);
+    lua_setfield(L, -2, "directory");
+}
+
+static void push_strings(lua_State *L, const char *const *items, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, items[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static void push_limits(lua_State *L, const struct dml_limits *limits)
+{
+    lua_newtable(L);
+    for (int i = 0; i < DML_LIMIT_COUNT; i++) {
+        if (!limits->has[i] && i != DML_LIMIT_TMP)
+            continue;
+        if (i == DML_LIMIT_TIMEOUT || i == DML_LIMIT_CPU_TIME)
+            lua_pushnumber(L, (lua_Number)limits->value[i] / 1000);
+        else
+            lua_pushinteger(L, (lua_Integer)limits->value[i]);
+        lua_setfield(L, -2, dml_limit_names[i]);
+    }
+}
+
+/* describe(plan) -> { mounts=, argv=, env=, chdir=, uid=, ... }: everything, for explain */
+static int core_describe(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    lua_createtable(L, 0, 16);
+    lua_createtable(L, (int)plan->mount_count, 0);
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        push_mount(L, &plan->mounts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "mounts");
+    push_strings(L, (const char *const *)plan->argv, plan->argc);
+    lua_setfield(L, -2, "argv");
+    push_strings(L, (const char *const *)plan->env, plan->env_count);
+    lua_setfield(L, -2, "env");
+    lua_createtable(L, (int)plan->env_count, 0);
+    for (size_t i = 0; i < plan->env_count; i++) {
+        lua_pushboolean(L, plan->env_passed[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "env_passed");
+    push_limits(L, &plan->limits);
+    lua_setfield(L, -2, "limits");
+    set_string(L, "chdir", plan->chdir);
+    set_string(L, "hostname", plan->hostname);
+    set_string(L, "name", plan->name);
+    set_string(L, "digest", plan->digest);
+    lua_pushinteger(L, (lua_Integer)plan->uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, (lua_Integer)plan->gid);
+    lua_setfield(L, -2, "gid");
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = {
+        {"network", plan->network}, {"tty", plan->tty}, {"nested", plan->nested}, {"seccomp", plan->seccomp}};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        lua_pushboolean(L, flags[i].value);
+        lua_setfield(L, -2, flags[i].name);
+    }
+    return 1;
+}
+
+/* The arguments stay reachable from a userdata, whatever happens to Lua's memory meanwhile. */
+static int arguments_gc(lua_State *L)
+{
+    dml_bwrap_arguments_clear(luaL_checkudata(L, 1, "demilune.core.arguments"));
+    return 0;
+}
+
+static struct dml_bwrap_arguments *new_arguments(lua_State *L)
+{
+    struct dml_bwrap_arguments *arguments = lua_newuserdatauv(L, sizeof *arguments, 0);
+    *arguments = (struct dml_bwrap_arguments){0};
+    luaL_setmetatable(L, "demilune.core.arguments");
+    return arguments;
+}
+
+/* arguments(plan) -> bwrap's arguments as a person would read them */
+static int core_arguments(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    struct dml_error error;
+    struct dml_bwrap_arguments *arguments = new_arguments(L);
+    if (!dml_bwrap_render(plan, &dml_bwrap_all_features, true, arguments, &error))
+        return luaL_error(L, "%s", error.message);
+    push_strings(L, arguments->items, arguments->count);
+    return 1;
+}
+
+/* reference(frozen, command, bwrap_path) -> the ancestor's command line | nil, nil, problems */
+static int core_reference(lua_State *L)
+{
+    struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char *bwrap_path = luaL_checkstring(L, 3);
+    struct dml_lua_plan *held = new_plan(L);
+    struct dml_bwrap_arguments *arguments = new_arguments(L);
+    struct dml_host host;
+    size_t count;
+    const char **command = check_command(L, 2, &held->problems, &count);
+    dml_host_gather(&host, environ);
+    if (held->problems.count) {
+        luaL_pushfail(L);
+        luaL_pushfail(L);
+        dml_push_problems(L, &held->problems);
+        return 3;
+    }
+    if (!dml_bwrap_reference(frozen->policy, &host, bwrap_path, count, command, arguments))
+        return luaL_error(L, "not enough memory");
+    push_strings(L, arguments->items, arguments->count);
+    return 1;
+}
+
+void dml_open_plan(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"plan", core_plan},           {"digest", core_digest},       {"describe", core_describe},
+        {"arguments", core_arguments}, {"reference", core_reference}, {NULL, NULL},
+    };
+    luaL_newmetatable(L, DML_LUA_PLAN);
+    lua_pushcfunction(L, plan_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_newmetatable(L, "demilune.core.arguments");
+    lua_pushcfunction(L, arguments_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}

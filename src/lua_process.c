@@ -1,0 +1,248 @@
+/* Processes for Lua: start, wait, result. */
+#include "lua_glue.h"
+#include "forward.h"
+#include "lua_plan.h"
+#include "process.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DML_LUA_PROCESS "demilune.core.process"
+#define DML_LUA_PROBE "demilune.probe" /* registry key: what is known of the bwrap binary */
+
+struct held_process {
+    struct dml_process *process;
+    pid_t owner; /* a forked copy of the host must leave the sandbox alone */
+};
+
+static int process_gc(lua_State *L)
+{
+    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
+    if (held->process && held->owner == getpid())
+        dml_process_free(held->process);
+    held->process = NULL;
+    return 0;
+}
+
+static struct dml_process *check_process(lua_State *L, int index)
+{
+    struct held_process *held = luaL_checkudata(L, index, DML_LUA_PROCESS);
+    luaL_argcheck(L, held->process, index, "closed process");
+    return held->process;
+}
+
+static struct dml_probe *probe_of(lua_State *L)
+{
+    if (lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE) != LUA_TUSERDATA) {
+        struct dml_probe *fresh = lua_newuserdatauv(L, sizeof *fresh, 0);
+        *fresh = (struct dml_probe){0};
+        lua_setfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE);
+        lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE);
+    }
+    struct dml_probe *probe = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return probe;
+}
+
+static int integer_field(lua_State *L, int index, const char *name, int otherwise)
+{
+    lua_getfield(L, index, name);
+    int value = (int)luaL_optinteger(L, -1, otherwise);
+    lua_pop(L, 1);
+    return value;
+}
+
+static bool boolean_field(lua_State *L, int index, const char *name)
+{
+    lua_getfield(L, index, name);
+    bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture=boolean, timeout=seconds })
+ * -> process | nil, message, code. A descriptor of -1 is /dev/null. */
+static int core_start(lua_State *L)
+{
+    struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
+    luaL_argcheck(L, plan->plan && plan->plan->argc, 1, "a plan with a command expected");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct dml_error error;
+    struct dml_start start = {.plan = plan->plan, .probe = probe_of(L)};
+    lua_getfield(L, 2, "bwrap");
+    start.bwrap_path = luaL_checkstring(L, -1); /* anchored on the stack, as the input below */
+    lua_getfield(L, 2, "input");
+    start.input = luaL_optlstring(L, -1, NULL, &start.input_length);
+    start.standard[0] = integer_field(L, 2, "stdin", 0);
+    start.standard[1] = integer_field(L, 2, "stdout", 1);
+    start.standard[2] = integer_field(L, 2, "stderr", 2);
+    start.capture[1] = boolean_field(L, 2, "capture_stdout");
+    start.capture[2] = boolean_field(L, 2, "capture_stderr");
+    lua_getfield(L, 2, "timeout");
+    start.timeout = (uint64_t)(luaL_optnumber(L, -1, 0) * 1000);
+
+    struct held_process *held = lua_newuserdatauv(L, sizeof *held, 1);
+    *held = (struct held_process){.owner = getpid()};
+    luaL_setmetatable(L, DML_LUA_PROCESS);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
+    held->process = dml_process_start(&start, &error);
+    if (held->process)
+        return 1;
+    luaL_pushfail(L);
+    lua_pushstring(L, error.message);
+    lua_pushstring(L, error.kind == DML_ERROR_CHANGED ? "source.changed" : "setup.failed");
+    return 3;
+}
+
+static int core_is_running(lua_State *L)
+{
+    lua_pushboolean(L, dml_process_is_running(check_process(L, 1)));
+    return 1;
+}
+
+static int core_pid(lua_State *L)
+{
+    lua_pushinteger(L, dml_process_pid(check_process(L, 1)));
+    return 1;
+}
+
+/* kill(process): ends the whole tree at once */
+static int core_kill(lua_State *L)
+{
+    dml_process_kill(check_process(L, 1));
+    return 0;
+}
+
+static void push_capture(lua_State *L, const struct dml_capture *capture, const char *name)
+{
+    char field[32];
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    luaL_addlstring(&buffer, capture->head ? capture->head : "", capture->head_length);
+    for (size_t i = 0; i < capture->tail_length; i++)
+        luaL_addchar(&buffer, capture->tail[(capture->tail_start + i) % capture->tail_capacity]);
+    luaL_pushresult(&buffer);
+    lua_setfield(L, -2, name);
+    lua_pushinteger(L, (lua_Integer)capture->dropped);
+    snprintf(field, sizeof field, "%s_dropped", name);
+    lua_setfield(L, -2, field);
+}
+
+static void push_skipped(lua_State *L, const struct dml_result *result)
+{
+    const int most = sizeof result->skipped / sizeof result->skipped[0];
+    lua_newtable(L);
+    for (int i = 0; i < most && result->skipped[i]; i++) {
+        lua_pushstring(L, result->skipped[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "skipped");
+}
+
+static void push_result(lua_State *L, const struct dml_result *result)
+{
+    char name[16];
+    bool executed = !result->code;
+    lua_createtable(L, 0, 20);
+    lua_pushstring(L, dml_result_names[result->kind]);
+    lua_setfield(L, -2, "kind");
+    lua_pushboolean(L, result->kind == DML_RESULT_EXIT && result->exit_code == 0);
+    lua_setfield(L, -2, "ok");
+    if (result->exit_code >= 0) {
+        lua_pushinteger(L, result->exit_code);
+        lua_setfield(L, -2, "exit_code");
+    }
+    if (result->signal) {
+        lua_pushinteger(L, result->signal);
+        lua_setfield(L, -2, "signal");
+        lua_pushstring(L, dml_signal_name(result->signal, name));
+        lua_setfield(L, -2, "signal_name");
+        lua_pushboolean(L, result->core);
+        lua_setfield(L, -2, "core");
+    }
+    lua_pushnumber(L, result->wall);
+    lua_setfield(L, -2, "wall");
+    if (executed) {
+        lua_pushnumber(L, result->user);
+        lua_setfield(L, -2, "user");
+        lua_pushnumber(L, result->system);
+        lua_setfield(L, -2, "system");
+        lua_pushinteger(L, (lua_Integer)result->max_rss);
+        lua_setfield(L, -2, "max_rss");
+    } else {
+        lua_pushstring(L, result->code);
+        lua_setfield(L, -2, "code");
+        lua_pushstring(L, result->message);
+        lua_setfield(L, -2, "message");
+    }
+    push_skipped(L, result);
+}
+
+/* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals, tty = } */
+static int core_wait(lua_State *L)
+{
+    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
+    struct dml_process *process = check_process(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    struct dml_forward forward = {
+        .fd = integer_field(L, 2, "signals", -1),
+        .keeps_terminal = boolean_field(L, 2, "tty"),
+    };
+    while (!dml_process_continue(process, forward.fd))
+        dml_forward_one(&forward, process);
+    push_result(L, dml_process_result(process));
+    if (boolean_field(L, 2, "capture_stdout"))
+        push_capture(L, dml_process_capture(process, 1), "stdout");
+    if (boolean_field(L, 2, "capture_stderr"))
+        push_capture(L, dml_process_capture(process, 2), "stderr");
+    held->process = NULL;
+    dml_process_free(process);
+    return 1;
+}
+
+/* execute(command) -> message, missing: takes our place, without any isolation, and only returns when it cannot */
+static int core_execute(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+    char **argv = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *argv, 0);
+    luaL_checkstack(L, (int)count + 4, "command");
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, 1, i);
+        argv[i - 1] = (char *)luaL_checkstring(L, -1);
+    }
+    argv[count] = NULL;
+    execvp(argv[0], argv);
+    int reason = errno;
+    lua_pushstring(L, strerror(reason));
+    lua_pushboolean(L, reason == ENOENT);
+    return 2;
+}
+
+/* forward_signals() -> descriptor for wait. For a program that owns its process alone. */
+static int core_forward_signals(lua_State *L)
+{
+    struct dml_error error;
+    int fd = dml_forward_open(&error);
+    if (fd < 0)
+        return luaL_error(L, "%s", error.message);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+void dml_open_process(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"start", core_start}, {"is_running", core_is_running}, {"pid", core_pid},
+        {"kill", core_kill},   {"wait", core_wait},             {"forward_signals", core_forward_signals},
+        {"execute", core_execute}, {NULL, NULL},
+    };
+    luaL_newmetatable(L, DML_LUA_PROCESS);
+    lua_pushcfunction(L, process_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,84 @@
+/* The command: a protected call of its Lua part, as lua.c does it. */
+#include <limits.h>
+#include <lauxlib.h>
+#include <libgen.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int luaopen_demilune_core(lua_State *L);
+
+enum { EXIT_REFUSED = 125 };
+
+/* The Lua files lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4, whatever PREFIX is. */
+static void set_search_path(lua_State *L)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length < 0)
+        luaL_error(L, "/proc/self/exe cannot be read; is /proc mounted?");
+    path[length] = '\0';
+    const char *prefix = dirname(dirname(path));
+    lua_getglobal(L, "package");
+    lua_pushfstring(L, "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua", prefix, prefix);
+    lua_setfield(L, -2, "path");
+    lua_getfield(L, -1, "cpath");
+    lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", prefix, lua_tostring(L, -1));
+    lua_setfield(L, -3, "cpath");
+    lua_pop(L, 1);
+    luaL_getsubtable(L, -1, "preload"); /* the engine is linked in */
+    lua_pushcfunction(L, luaopen_demilune_core);
+    lua_setfield(L, -2, "demilune.core");
+    lua_pop(L, 2);
+}
+
+static int run(lua_State *L)
+{
+    int argc = (int)lua_tointeger(L, 1);
+    char **argv = lua_touserdata(L, 2);
+    lua_pushboolean(L, 1); /* no LUA_PATH, LUA_CPATH: what runs is what was installed */
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    luaL_openlibs(L);
+    set_search_path(L);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "demilune.cli");
+    lua_call(L, 1, 1);
+    lua_createtable(L, argc, 0);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* An error that reaches us is a fault of demilune: the traceback is for its developers. */
+static int add_traceback(lua_State *L)
+{
+    const char *message = lua_tostring(L, 1);
+    luaL_traceback(L, L, message ? message : "(an error that is no string)", 1);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    lua_State *L = luaL_newstate();
+    if (!L) {
+        fputs("demilune: not enough memory\n", stderr);
+        return EXIT_REFUSED;
+    }
+    lua_pushcfunction(L, add_traceback);
+    lua_pushcfunction(L, run);
+    lua_pushinteger(L, argc);
+    lua_pushlightuserdata(L, argv);
+    int code = EXIT_REFUSED;
+    if (lua_pcall(L, 2, 1, 1) == LUA_OK)
+        code = (int)lua_tointeger(L, -1);
+    else
+        fprintf(stderr, "demilune: internal error: %s\n", lua_tostring(L, -1));
+    lua_close(L);
+    return code;
+}

@@ -1,0 +1,143 @@
+#include "message.h"
+#include "stage_message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, Linux 6.3 */
+#endif
+
+int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    int raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (raw < 0 && errno == EINVAL) /* a kernel that does not know the flag makes it executable anyway */
+        raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = raw;
+    if (raw >= 0 && raw < DML_FD_COUNT) { /* out of the way of 0, 1 and 2, which the host may have closed */
+        fd = fcntl(raw, F_DUPFD_CLOEXEC, DML_FD_COUNT);
+        close(raw);
+    }
+    const char *at = bytes;
+    size_t left = length;
+    while (fd >= 0 && left) {
+        ssize_t written = write(fd, at, left);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            break;
+        at += written;
+        left -= (size_t)written;
+    }
+    if (fd < 0 || left || lseek(fd, 0, SEEK_SET) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0) {
+        dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Inode numbers of our own namespaces, which the stage must not be in. */
+static void fill_namespaces(struct dml_stage_message *message, bool network)
+{
+    static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "pid", "user", "ipc", "uts", "net"};
+    for (int i = 0; i < DML_STAGE_NAMESPACES; i++) {
+        char path[32];
+        struct stat status;
+        snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+        if (!(network && strcmp(names[i], "net") == 0) && stat(path, &status) == 0)
+            message->foreign[i] = status.st_ino;
+    }
+}
+
+static void add_rlimit(struct dml_stage_message *message, int resource, uint64_t soft, uint64_t hard)
+{
+    message->rlimits[message->rlimit_count++] =
+        (struct dml_stage_rlimit){.resource = (uint64_t)resource, .soft = soft, .hard = hard};
+}
+
+static void fill_rlimits(struct dml_stage_message *message, const struct dml_limits *limits)
+{
+    struct rlimit files;
+    uint64_t cpu_seconds = (limits->value[DML_LIMIT_CPU_TIME] + 999) / 1000;
+    add_rlimit(message, RLIMIT_CORE, 0, 0);
+    if (limits->has[DML_LIMIT_OPEN_FILES])
+        add_rlimit(message, RLIMIT_NOFILE, limits->value[DML_LIMIT_OPEN_FILES], limits->value[DML_LIMIT_OPEN_FILES]);
+    else if (getrlimit(RLIMIT_NOFILE, &files) == 0) /* back to ours: it was raised for the launch */
+        add_rlimit(message, RLIMIT_NOFILE, files.rlim_cur, files.rlim_max);
+    if (limits->has[DML_LIMIT_CPU_TIME])
+        add_rlimit(message, RLIMIT_CPU, cpu_seconds, cpu_seconds + 1);
+    if (limits->has[DML_LIMIT_MEMORY])
+        add_rlimit(message, RLIMIT_AS, limits->value[DML_LIMIT_MEMORY], limits->value[DML_LIMIT_MEMORY]);
+    if (limits->has[DML_LIMIT_PIDS])
+        add_rlimit(message, RLIMIT_NPROC, limits->value[DML_LIMIT_PIDS], limits->value[DML_LIMIT_PIDS]);
+    if (limits->has[DML_LIMIT_FILE_SIZE])
+        add_rlimit(message, RLIMIT_FSIZE, limits->value[DML_LIMIT_FILE_SIZE], limits->value[DML_LIMIT_FILE_SIZE]);
+}
+
+static char *append_string(char *at, const char *string)
+{
+    return stpcpy(at, string) + 1;
+}
+
+int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_features *features,
+                           struct dml_error *error)
+{
+    size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
+    for (size_t i = 0; i < plan->argc; i++)
+        size += strlen(plan->argv[i]) + 1;
+    for (size_t i = 0; i < plan->env_count; i++)
+        size += strlen(plan->env[i]) + 1;
+    struct dml_stage_message *message = size <= UINT32_MAX ? calloc(1, size) : NULL;
+    if (!message) {
+        dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+        return -1;
+    }
+    *message = (struct dml_stage_message){
+        .magic = DML_STAGE_MAGIC,
+        .size = (uint32_t)size,
+        .argc = (uint32_t)plan->argc,
+        .envc = (uint32_t)plan->env_count,
+        .uid = plan->uid,
+        .gid = plan->gid,
+        .own_group = !plan->tty,
+        .no_user_namespaces = !plan->nested && features->disable_userns,
+    };
+    fill_namespaces(message, plan->network);
+    fill_rlimits(message, &plan->limits);
+    char *at = (char *)(message + 1);
+    for (size_t i = 0; i < plan->argc; i++)
+        at = append_string(at, plan->argv[i]);
+    for (size_t i = 0; i < plan->env_count; i++)
+        at = append_string(at, plan->env[i]);
+    append_string(at, plan->chdir);
+    int fd = dml_memory_file("demilune-message", message, size, error);
+    free(message);
+    return fd;
+}
+
+int dml_arguments_file(const struct dml_bwrap_arguments *arguments, struct dml_error *error)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < arguments->count; i++)
+        size += strlen(arguments->items[i]) + 1;
+    char *text = malloc(size ? size : 1), *at = text;
+    if (!text) {
+        dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+        return -1;
+    }
+    for (size_t i = 0; i < arguments->count; i++)
+        at = append_string(at, arguments->items[i]);
+    int fd = dml_memory_file("demilune-arguments", text, size, error);
+    free(text);
+    return fd;
+}

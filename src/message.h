@@ -1,0 +1,19 @@
+/* What goes through descriptors into the sandbox: sealed memory files, and the message for the inner stage. */
+#ifndef DML_MESSAGE_H
+#define DML_MESSAGE_H
+
+#include "bwrap.h"
+#include "plan.h"
+
+/* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had. Close-on-
+ * exec, to be closed by the caller. */
+int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);
+
+/* The message for the inner stage: command, environment, directory, limits, and what it has to find. */
+int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_features *features,
+                           struct dml_error *error);
+
+/* bwrap's arguments, each ended by a NUL. */
+int dml_arguments_file(const struct dml_bwrap_arguments *arguments, struct dml_error *error);
+
+#endif

@@ -1,0 +1,46 @@
+/* The plan: a validated policy joined with a command. Exactly what will be launched; every backend takes it as it is. */
+#ifndef DML_PLAN_H
+#define DML_PLAN_H
+
+#include "host.h"
+#include "policy.h"
+#include "problem.h"
+
+enum { DML_DIGEST_LENGTH = 64 }; /* hexadecimal digits of a SHA-256 */
+
+struct dml_plan {
+    struct dml_arena arena; /* owns everything below */
+
+    struct dml_entry *mounts; /* in the order in which they are made */
+    size_t mount_count;
+
+    char **argv; /* NULL-terminated; empty when the plan is only to be looked at */
+    size_t argc;
+    char **env; /* "NAME=value", sorted by name, NULL-terminated */
+    bool *env_passed; /* whether each came from the caller */
+    size_t env_count;
+
+    const char *chdir;
+    const char *hostname; /* NULL: the host's */
+    const char *name;     /* of the policy, or NULL */
+    uid_t uid;            /* inside */
+    gid_t gid;
+    bool network, tty, nested;
+    bool seccomp;             /* the default filter was asked for */
+    struct dml_limits limits; /* with `tmp` in bytes */
+
+    char digest[DML_DIGEST_LENGTH + 1];
+};
+
+enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */
+
+/* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be launched as it
+ * is; then `problems` says why, or memory is out if it says nothing. The plan copies what it needs. */
+struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,
+                              const char *const *argv, struct dml_problems *problems, struct dml_problems *warnings);
+void dml_plan_free(struct dml_plan *plan);
+
+/* The deepest mount at or above `path` (`strictly`: above), or NULL. */
+const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const char *path, bool strictly);
+
+#endif

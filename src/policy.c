@@ -1,0 +1,111 @@
+#include "policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const dml_danger_names[DML_DANGER_COUNT] = {
+    [DML_DANGER_ENGINE_SOCKET] = "engine_socket",
+    [DML_DANGER_SSH_AGENT] = "ssh_agent",
+    [DML_DANGER_GPG_AGENT] = "gpg_agent",
+    [DML_DANGER_X11] = "x11",
+    [DML_DANGER_WAYLAND] = "wayland",
+    [DML_DANGER_DBUS] = "dbus",
+    [DML_DANGER_USER_RUNTIME] = "user_runtime",
+    [DML_DANGER_HOME_RW] = "home_rw",
+    [DML_DANGER_HOME] = "home",
+    [DML_DANGER_ROOT_RW] = "root_rw",
+    [DML_DANGER_ROOT] = "root",
+    [DML_DANGER_SYS] = "sys",
+    [DML_DANGER_DEVICE] = "device",
+    [DML_DANGER_PATH_RW] = "path_rw",
+    [DML_DANGER_LOADER_ENV] = "loader_env",
+    [DML_DANGER_TTY_UNFILTERED] = "tty_unfiltered",
+    [DML_DANGER_NO_SECCOMP] = "no_seccomp",
+};
+
+const char *const dml_limit_names[DML_LIMIT_COUNT] = {
+    [DML_LIMIT_TIMEOUT] = "timeout",       [DML_LIMIT_CPU_TIME] = "cpu_time",
+    [DML_LIMIT_MEMORY] = "memory",         [DML_LIMIT_PIDS] = "pids",
+    [DML_LIMIT_FILE_SIZE] = "file_size",   [DML_LIMIT_OPEN_FILES] = "open_files",
+    [DML_LIMIT_OUTPUT] = "output",         [DML_LIMIT_TMP] = "tmp",
+};
+
+struct dml_policy *dml_policy_new(void)
+{
+    return calloc(1, sizeof(struct dml_policy));
+}
+
+void dml_policy_free(struct dml_policy *policy)
+{
+    if (!policy)
+        return;
+    dml_arena_clear(&policy->arena);
+    free(policy->entries);
+    free(policy->env);
+    free(policy);
+}
+
+/* Makes room for one more item; returns the array or NULL. */
+static void *grown(void *items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return items;
+    size_t wanted = *capacity ? *capacity * 2 : 32;
+    void *larger = reallocarray(items, wanted, size);
+    if (larger)
+        *capacity = wanted;
+    return larger;
+}
+
+struct dml_entry *dml_policy_add_entry(struct dml_policy *policy, const struct dml_entry *entry)
+{
+    struct dml_entry *entries =
+        grown(policy->entries, policy->entry_count, &policy->entry_capacity, sizeof *entries);
+    if (!entries) {
+        policy->failed = true;
+        return NULL;
+    }
+    policy->entries = entries;
+    entries[policy->entry_count] = *entry;
+    return &entries[policy->entry_count++];
+}
+
+bool dml_policy_add_env(struct dml_policy *policy, const struct dml_env_rule *rule)
+{
+    struct dml_env_rule *rules = grown(policy->env, policy->env_count, &policy->env_capacity, sizeof *rules);
+    if (!rules) {
+        policy->failed = true;
+        return false;
+    }
+    policy->env = rules;
+    rules[policy->env_count++] = *rule;
+    return true;
+}
+
+bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const char *host, const char *sandbox,
+                         bool optional, const char *field)
+{
+    bool writable = rank == DML_RANK_RW || rank == DML_RANK_WORK;
+    struct dml_entry entry = {
+        .kind = writable ? DML_BIND_RW : DML_BIND_RO,
+        .rank = rank,
+        .host = dml_arena_string(&policy->arena, host),
+        .sandbox = dml_arena_string(&policy->arena, sandbox),
+        .optional = optional,
+        .field = dml_arena_string(&policy->arena, field),
+    };
+    if (!entry.host || !entry.sandbox || !entry.field) {
+        policy->failed = true;
+        return false;
+    }
+    return dml_policy_add_entry(policy, &entry) != NULL;
+}
+
+int dml_name_index(const char *name, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    }
+    return -1;
+}

@@ -1,0 +1,597 @@
+#include "process.h"
+#include "message.h"
+#include "spawn.h"
+#include "stage_image.h"
+#include "stage_message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *const dml_result_names[] = {
+    [DML_RESULT_EXIT] = "exit",
+    [DML_RESULT_SIGNAL] = "signal",
+    [DML_RESULT_TIMEOUT] = "timeout",
+    [DML_RESULT_CPU_TIME] = "cpu_time",
+    [DML_RESULT_CANCELLED] = "cancelled",
+    [DML_RESULT_SETUP_FAILED] = "setup_failed",
+    [DML_RESULT_NOT_EXECUTED] = "not_executed",
+};
+
+enum {
+    GRACE = 2000,        /* milliseconds between TERM and KILL */
+    LAST_WORDS = 1000,   /* milliseconds to wait for a killed tree to be gone */
+    MESSAGES = 4096 - 1, /* bytes kept of what bwrap says */
+};
+
+enum state { STATE_STARTING, STATE_RUNNING, STATE_ENDED };
+
+struct dml_process {
+    const struct dml_plan *plan;
+    struct dml_bwrap_features features;
+    enum state state;
+    pid_t pid;
+    int pidfd;    /* of bwrap */
+    int control;  /* to the inner stage */
+    int messages; /* what bwrap says; its end means that nothing of the tree is left */
+    char said[MESSAGES + 1];
+    size_t said_length;
+    bool reported; /* the stage has said something, so bwrap did its part */
+    struct dml_capture captures[3];
+    double started;
+    uint64_t deadline; /* milliseconds of the same clock; 0: none */
+    bool timed_out, cancelled;
+    int wait_status;
+    struct dml_result result;
+};
+
+static void advance(struct dml_process *process, bool until_executed, int wake);
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+static double seconds_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* --- launching ----------------------------------------------------------------------------------------------------- */
+
+/* Descriptors for the child: the first DML_FD_COUNT in their fixed places, then the memory files. -1 is not yet. */
+struct descriptors {
+    int *items;
+    size_t count;
+    bool *owned; /* to be closed by us */
+};
+
+static bool own(struct descriptors *d, size_t index, int fd)
+{
+    d->items[index] = fd;
+    d->owned[index] = fd >= 0;
+    return fd >= 0;
+}
+
+static void close_descriptors(struct descriptors *d)
+{
+    for (size_t i = 0; d->items && i < d->count; i++) {
+        if (d->owned[i])
+            close(d->items[i]);
+    }
+    free(d->items);
+    free(d->owned);
+}
+
+/* Above the standard three, which the host may have closed. */
+static int raised(int fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return higher;
+}
+
+static bool make_pipe(int ends[2], struct dml_error *error)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pipe");
+    ends[0] = raised(ends[0]);
+    ends[1] = raised(ends[1]);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return ends[0] >= 0 && ends[1] >= 0;
+}
+
+static bool prepare_standard(struct dml_process *process, const struct dml_start *start, struct descriptors *d,
+                             struct dml_error *error)
+{
+    for (int i = 0; i < 3; i++) {
+        size_t slot = DML_FD_STDIN + (size_t)i;
+        int ends[2];
+        if (i > 0 && start->capture[i]) {
+            if (!make_pipe(ends, error))
+                return false;
+            process->captures[i].fd = ends[0];
+            process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
+            own(d, slot, ends[1]);
+        } else if (i == 0 && start->input) {
+            if (!own(d, slot, dml_memory_file("demilune-input", start->input, start->input_length, error)))
+                return false;
+        } else {
+            d->items[slot] = start->standard[i] >= 0 ? start->standard[i] : d->items[0];
+        }
+    }
+    return true;
+}
+
+static bool prepare_descriptors(struct dml_process *process, const struct dml_start *start,
+                                const struct dml_bwrap_arguments *arguments, struct descriptors *d,
+                                struct dml_error *error)
+{
+    int ends[2], sockets[2];
+    d->count = DML_FD_COUNT + arguments->file_count;
+    d->items = calloc(d->count, sizeof *d->items);
+    d->owned = calloc(d->count, sizeof *d->owned);
+    if (!d->items || !d->owned)
+        return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    if (!own(d, 0, raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
+    d->items[1] = d->items[0];
+    if (!make_pipe(ends, error))
+        return false;
+    process->messages = ends[0];
+    own(d, 2, ends[1]);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
+    process->control = raised(sockets[0]);
+    size_t image_size = (size_t)(dml_stage_image_end - dml_stage_image);
+    if (!own(d, DML_FD_CONTROL, raised(sockets[1])) ||
+        !own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
+        !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
+        !own(d, DML_FD_MESSAGE, dml_stage_message_file(process->plan, &process->features, error)))
+        return false;
+    for (size_t i = 0; i < arguments->file_count; i++) {
+        const struct dml_bytes *file = &arguments->files[i];
+        if (!own(d, DML_FD_COUNT + i, dml_memory_file("demilune-file", file->data, file->length, error)))
+            return false;
+    }
+    return prepare_standard(process, start, d, error);
+}
+
+static bool launch(struct dml_process *process, const struct dml_start *start, struct dml_error *error)
+{
+    struct dml_bwrap_arguments arguments;
+    struct descriptors d = {0};
+    char args_fd[8], stage_path[32];
+    snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
+    snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
+    char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
+    bool ready = dml_bwrap_render(process->plan, &process->features, false, &arguments, error) &&
+                 prepare_descriptors(process, start, &arguments, &d, error);
+    if (ready) {
+        struct dml_spawn spawn = {
+            .path = start->bwrap_path,
+            .argv = argv,
+            .descriptors = d.items,
+            .descriptor_count = d.count,
+            .sources = arguments.sources,
+            .source_count = arguments.source_count,
+            .keep_sources = process->features.bind_fd,
+        };
+        process->pidfd = dml_spawn(&spawn, &process->pid, error);
+    }
+    close_descriptors(&d);
+    dml_bwrap_arguments_clear(&arguments);
+    return process->pidfd >= 0;
+}
+
+static struct dml_process *new_process(const struct dml_start *start)
+{
+    struct dml_process *process = calloc(1, sizeof *process);
+    if (!process)
+        return NULL;
+    process->plan = start->plan;
+    process->pidfd = process->control = process->messages = -1;
+    for (int i = 0; i < 3; i++)
+        process->captures[i].fd = -1;
+    process->result.exit_code = -1;
+    return process;
+}
+
+static struct dml_process *start_with(const struct dml_start *start, const struct dml_bwrap_features *features,
+                                      struct dml_error *error)
+{
+    struct dml_process *process = new_process(start);
+    if (!process) {
+        dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+        return NULL;
+    }
+    process->features = *features;
+    process->started = seconds_now();
+    process->deadline = start->timeout ? now() + start->timeout : 0;
+    if (!launch(process, start, error)) {
+        dml_process_free(process);
+        return NULL;
+    }
+    advance(process, true, -1);
+    return process;
+}
+
+/* Whether bwrap refused the launch for an option that it does not have. */
+static bool refused_option(const struct dml_process *process)
+{
+    return process->state == STATE_ENDED && !process->reported && strstr(process->said, "nknown option");
+}
+
+struct dml_process *dml_process_start(const struct dml_start *start, struct dml_error *error)
+{
+    struct dml_bwrap_features assumed = dml_probe_features(start->probe, start->bwrap_path);
+    struct dml_process *process = start_with(start, &assumed, error);
+    if (!process || !refused_option(process) || !dml_probe_run(start->probe, start->bwrap_path, NULL))
+        return process;
+    struct dml_bwrap_features features = start->probe->features;
+    if (memcmp(&features, &assumed, sizeof features) == 0)
+        return process;
+    dml_process_free(process);
+    return start_with(start, &features, error);
+}
+
+/* --- how it ends --------------------------------------------------------------------------------------------------- */
+
+static void reap(struct dml_process *process)
+{
+    int status;
+    if (process->pidfd < 0)
+        return;
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close_one(&process->pidfd);
+}
+
+/* Reads what bwrap says; once the stage has reported, only the end of it matters. */
+static void read_messages(struct dml_process *process)
+{
+    char buffer[1024];
+    ssize_t length = read(process->messages, buffer, sizeof buffer);
+    if (length > 0 && !process->reported) {
+        size_t room = MESSAGES - process->said_length;
+        size_t kept = (size_t)length < room ? (size_t)length : room;
+        memcpy(process->said + process->said_length, buffer, kept);
+        process->said_length += kept;
+    } else if (length == 0) {
+        close_one(&process->messages);
+    }
+}
+
+/* Waits until nothing holds bwrap's standard error any more: pid 1 of the sandbox does until it dies. */
+static void hear_last_words(struct dml_process *process)
+{
+    uint64_t until = now() + LAST_WORDS;
+    while (process->messages >= 0) {
+        uint64_t at = now();
+        struct pollfd polled = {.fd = process->messages, .events = POLLIN};
+        if (at >= until || poll(&polled, 1, (int)(until - at)) <= 0)
+            break;
+        read_messages(process);
+    }
+    close_one(&process->messages);
+}
+
+static void end(struct dml_process *process)
+{
+    struct dml_result *result = &process->result;
+    reap(process);
+    hear_last_words(process);
+    for (int i = 1; i < 3; i++) {
+        if (process->captures[i].fd >= 0)
+            dml_capture_read(&process->captures[i]);
+        close_one(&process->captures[i].fd);
+    }
+    close_one(&process->control);
+    result->wall = seconds_now() - process->started;
+    size_t skipped = 0;
+    if (process->plan->seccomp)
+        result->skipped[skipped++] = "seccomp";
+    if (!process->features.disable_userns && !process->plan->nested)
+        result->skipped[skipped++] = "disable_userns";
+    if (!process->features.bind_fd)
+        result->skipped[skipped++] = "bind_fd";
+    process->state = STATE_ENDED;
+}
+
+__attribute__((format(printf, 4, 5))) static void end_unexecuted(struct dml_process *process,
+                                                                 enum dml_result_kind kind, const char *code,
+                                                                 const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(process->result.message, sizeof process->result.message, format, arguments);
+    va_end(arguments);
+    process->result.kind = kind;
+    process->result.code = code;
+    end(process);
+    if (process->cancelled)
+        process->result.kind = DML_RESULT_CANCELLED;
+    else if (process->timed_out)
+        process->result.kind = DML_RESULT_TIMEOUT;
+}
+
+/* bwrap ended, or closed our socket, before the stage said anything. */
+static void end_without_stage(struct dml_process *process)
+{
+    process->result.kind = DML_RESULT_SETUP_FAILED;
+    process->result.code = "setup.failed";
+    end(process);
+    char *said = process->said;
+    said[process->said_length] = '\0';
+    said[strcspn(said, "\n")] = '\0';
+    const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
+    snprintf(process->result.message, sizeof process->result.message, "bwrap could not set the sandbox up: %.700s",
+             *text ? text : "it ended without a word");
+    if (process->cancelled)
+        process->result.kind = DML_RESULT_CANCELLED;
+    else if (process->timed_out)
+        process->result.kind = DML_RESULT_TIMEOUT;
+}
+
+static const char *describe_check(int64_t check)
+{
+    static const char *const namespaces[] = {"mount", "pid", "user", "ipc", "uts", "network"};
+    switch (check) {
+    case DML_CHECK_IDS: return "the command would not have the ids that it should";
+    case DML_CHECK_CAPABILITIES: return "the command would have capabilities";
+    case DML_CHECK_NO_NEW_PRIVS: return "the command could gain privileges";
+    case DML_CHECK_USER_NAMESPACES: return "the command could make user namespaces";
+    default:
+        return check >= DML_CHECK_NAMESPACE && check < DML_CHECK_NAMESPACE + DML_STAGE_NAMESPACES
+                   ? namespaces[check - DML_CHECK_NAMESPACE]
+                   : "it is not what it should be";
+    }
+}
+
+static void end_unsafe(struct dml_process *process, int64_t check)
+{
+    bool namespace = check < DML_CHECK_IDS;
+    end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.unsafe",
+                   "bwrap did not isolate what it was told to: %s%s%s; is it the real bwrap?",
+                   namespace ? "the command would share the host's " : "", describe_check(check),
+                   namespace ? " namespace" : "");
+}
+
+static void end_failed_step(struct dml_process *process, const struct dml_stage_report *report)
+{
+    const char *reason = report->value ? strerror((int)report->value) : "it makes no sense";
+    static const char *const steps[] = {
+        [DML_STEP_MESSAGE] = "its message cannot be read",
+        [DML_STEP_CHDIR] = "chdir",
+        [DML_STEP_RLIMIT] = "a resource limit cannot be set",
+        [DML_STEP_DESCRIPTORS] = "descriptors cannot be taken over",
+        [DML_STEP_CLONE] = "the command's process cannot be made",
+        [DML_STEP_WAIT] = "the command cannot be waited for",
+    };
+    bool known = report->step >= DML_STEP_MESSAGE && report->step <= DML_STEP_WAIT;
+    if (report->step == DML_STEP_CHDIR)
+        end_unexecuted(process, DML_RESULT_SETUP_FAILED, "chdir.missing", "cannot start in %s: %s",
+                       process->plan->chdir, reason);
+    else
+        end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.failed", "inner stage: %s: %s",
+                       known ? steps[report->step] : "a step failed", reason);
+}
+
+static void end_not_executed(struct dml_process *process, const struct dml_stage_report *report)
+{
+    int reason = (int)report->value;
+    const char *why = strerror(reason), *code = "command.not_executable";
+    if (reason == ENOENT && report->step)
+        why = "its interpreter is not there; look at its first line, or at what it is linked with";
+    else if (reason == ENOENT || reason == ENOTDIR)
+        why = "not found in the sandbox", code = "command.missing";
+    else if (reason == ENOEXEC)
+        why = "is no program; a script needs a first line such as #!/bin/sh";
+    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s", why);
+}
+
+static void end_executed(struct dml_process *process, const struct dml_stage_report *report)
+{
+    struct dml_result *result = &process->result;
+    const struct dml_limits *limits = &process->plan->limits;
+    int status = (int)report->value;
+    end(process);
+    result->user = (double)report->user_us / 1e6;
+    result->system = (double)report->system_us / 1e6;
+    result->max_rss = report->max_rss_kib * 1024;
+    if (WIFSIGNALED(status)) {
+        result->signal = WTERMSIG(status);
+        result->core = WCOREDUMP(status);
+    } else {
+        result->exit_code = WEXITSTATUS(status);
+    }
+    bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] &&
+                     (result->signal == SIGXCPU ||
+                      (result->signal == SIGKILL &&
+                       (result->user + result->system) * 1000 >= (double)limits->value[DML_LIMIT_CPU_TIME]));
+    result->kind = process->cancelled   ? DML_RESULT_CANCELLED
+                   : process->timed_out ? DML_RESULT_TIMEOUT
+                   : cpu_spent          ? DML_RESULT_CPU_TIME
+                   : result->signal     ? DML_RESULT_SIGNAL
+                                        : DML_RESULT_EXIT;
+}
+
+/* The stage is gone without a last report: something inside killed it, or we killed the tree. */
+static void end_without_report(struct dml_process *process)
+{
+    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .value = SIGKILL};
+    if (process->state == STATE_STARTING)
+        end_without_stage(process);
+    else
+        end_executed(process, &killed);
+}
+
+static void take_report(struct dml_process *process)
+{
+    struct dml_stage_report report;
+    ssize_t length = recv(process->control, &report, sizeof report, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length != sizeof report) {
+        end_without_report(process);
+        return;
+    }
+    process->reported = true;
+    switch (report.kind) {
+    case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
+    case DML_STAGE_FAILED: end_failed_step(process, &report); break;
+    case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
+    case DML_STAGE_EXECUTED: process->state = STATE_RUNNING; break;
+    case DML_STAGE_ENDED: end_executed(process, &report); break;
+    default: end_without_report(process); break;
+    }
+}
+
+/* --- while it runs ------------------------------------------------------------------------------------------------- */
+
+void dml_process_signal(struct dml_process *process, int signal)
+{
+    struct dml_stage_order order = {.signal = (uint32_t)signal};
+    if (process->control >= 0)
+        send(process->control, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void kill_tree(struct dml_process *process)
+{
+    if (process->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+}
+
+void dml_process_kill(struct dml_process *process)
+{
+    process->cancelled = true;
+    kill_tree(process);
+}
+
+/* The deadline has passed: politely first, then not. */
+static void enforce_deadline(struct dml_process *process)
+{
+    bool polite = !process->timed_out && process->state == STATE_RUNNING;
+    process->timed_out = true;
+    if (polite) {
+        process->deadline = now() + GRACE;
+        dml_process_signal(process, SIGTERM);
+        dml_process_signal(process, SIGCONT);
+    } else {
+        process->deadline = 0;
+        kill_tree(process);
+    }
+}
+
+static int time_left(const struct dml_process *process)
+{
+    if (!process->deadline)
+        return -1;
+    uint64_t at = now();
+    uint64_t left = process->deadline > at ? process->deadline - at : 0;
+    return left > 60000 ? 60000 : (int)left;
+}
+
+/* Waits and acts until the command runs, if that is enough, or has ended, or `wake` is readable. */
+static void advance(struct dml_process *process, bool until_executed, int wake)
+{
+    enum { CONTROL, MESSAGES_PIPE, PROCESS, OUTPUT, ERRORS, WAKE, COUNT };
+    while (process->state != STATE_ENDED && !(until_executed && process->state == STATE_RUNNING)) {
+        struct pollfd polled[COUNT] = {
+            [CONTROL] = {process->control, POLLIN, 0},          [MESSAGES_PIPE] = {process->messages, POLLIN, 0},
+            [PROCESS] = {process->pidfd, POLLIN, 0},            [OUTPUT] = {process->captures[1].fd, POLLIN, 0},
+            [ERRORS] = {process->captures[2].fd, POLLIN, 0},    [WAKE] = {wake, POLLIN, 0},
+        };
+        int ready = poll(polled, COUNT, time_left(process));
+        if (ready == 0 && process->deadline && now() >= process->deadline)
+            enforce_deadline(process);
+        if (ready <= 0)
+            continue;
+        if (polled[MESSAGES_PIPE].revents)
+            read_messages(process);
+        for (int i = 1; i < 3; i++) {
+            if (polled[OUTPUT + i - 1].revents)
+                dml_capture_read(&process->captures[i]);
+        }
+        if (polled[CONTROL].revents)
+            take_report(process);
+        else if (polled[PROCESS].revents) /* bwrap is gone, and everything the stage said has been heard */
+            end_without_report(process);
+        if (process->state != STATE_ENDED && polled[WAKE].revents)
+            return;
+    }
+}
+
+bool dml_process_continue(struct dml_process *process, int wake)
+{
+    advance(process, false, wake);
+    return process->state == STATE_ENDED;
+}
+
+bool dml_process_is_running(const struct dml_process *process)
+{
+    return process->state == STATE_RUNNING;
+}
+
+pid_t dml_process_pid(const struct dml_process *process)
+{
+    return process->pid;
+}
+
+const struct dml_result *dml_process_result(const struct dml_process *process)
+{
+    return &process->result;
+}
+
+const struct dml_capture *dml_process_capture(const struct dml_process *process, int stream)
+{
+    return &process->captures[stream];
+}
+
+void dml_process_free(struct dml_process *process)
+{
+    if (!process)
+        return;
+    reap(process);
+    hear_last_words(process);
+    close_one(&process->control);
+    for (int i = 0; i < 3; i++)
+        dml_capture_clear(&process->captures[i]);
+    free(process);
+}
+
+const char *dml_signal_name(int signal, char buffer[16])
+{
+    const char *name = sigabbrev_np(signal);
+    if (name)
+        snprintf(buffer, 16, "%s", name);
+    else
+        snprintf(buffer, 16, "%d", signal);
+    return buffer;
+}

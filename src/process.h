@@ -1,0 +1,80 @@
+/* A launched plan: from the first system call to the result. */
+#ifndef DML_PROCESS_H
+#define DML_PROCESS_H
+
+#include "bwrap.h"
+#include "capture.h"
+#include "plan.h"
+#include "probe.h"
+
+struct dml_process;
+
+enum dml_result_kind {
+    DML_RESULT_EXIT,
+    DML_RESULT_SIGNAL,
+    DML_RESULT_TIMEOUT,      /* our deadline ended it */
+    DML_RESULT_CPU_TIME,     /* its limit of processor time ended it */
+    DML_RESULT_CANCELLED,    /* the caller killed it */
+    DML_RESULT_SETUP_FAILED, /* the sandbox could not be set up: nothing was executed */
+    DML_RESULT_NOT_EXECUTED, /* the command could not be executed */
+};
+
+extern const char *const dml_result_names[];
+
+struct dml_result {
+    enum dml_result_kind kind;
+    int exit_code;  /* of DML_RESULT_EXIT, else -1 */
+    int signal;     /* that ended it, or 0 */
+    bool core;      /* it left a core dump */
+    double wall, user, system; /* seconds */
+    uint64_t max_rss;          /* bytes */
+    const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
+    char message[768];         /* why it was not executed */
+    const char *skipped[4];    /* default hardening that could not be applied; NULL ends it */
+};
+
+/* How a process is started. Descriptors are borrowed and only used during `dml_process_start`. */
+struct dml_start {
+    const struct dml_plan *plan;
+    const char *bwrap_path;
+    struct dml_probe *probe; /* what is known of that binary; a launch that it refuses makes us ask it */
+    int standard[3];       /* the command's input, output, error; -1: /dev/null, or the capture below */
+    const char *input;     /* bytes for its input instead, or NULL */
+    size_t input_length;
+    bool capture[3];       /* keep its output (1) or error (2) */
+    uint64_t timeout;      /* milliseconds; 0: none */
+};
+
+/* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says which.
+ * NULL when nothing could be started. The plan must stay until the process is freed. */
+struct dml_process *dml_process_start(const struct dml_start *start, struct dml_error *error);
+
+/* Does what there is to do, waiting for it, until the command has ended, or until `wake` (a descriptor, -1: none) is
+ * readable. True when it has ended. */
+bool dml_process_continue(struct dml_process *process, int wake);
+
+/* Whether the command runs; false when it has ended or was never executed. */
+bool dml_process_is_running(const struct dml_process *process);
+
+/* Delivers a signal to the command's process group; quietly nothing when it has ended. */
+void dml_process_signal(struct dml_process *process, int signal);
+
+/* Ends the whole tree at once. */
+void dml_process_kill(struct dml_process *process);
+
+/* The outermost process, for messages and tests. */
+pid_t dml_process_pid(const struct dml_process *process);
+
+/* How it ended; valid once it has, until the process is freed. */
+const struct dml_result *dml_process_result(const struct dml_process *process);
+
+/* Captured output, 1 or 2. */
+const struct dml_capture *dml_process_capture(const struct dml_process *process, int stream);
+
+/* Kills and reaps what is left and gives everything back. */
+void dml_process_free(struct dml_process *process);
+
+/* "TERM" for SIGTERM, the number for a signal without a name. Written to `buffer`, which is returned. */
+const char *dml_signal_name(int signal, char buffer[16]);
+
+#endif

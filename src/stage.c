@@ -1,0 +1,481 @@
+/* The inner stage: a static program without libc that runs inside the sandbox, makes sure that it is one, executes the
+ * command, forwards signals to it and reports exactly what became of it. It is started with every signal blocked, so
+ * that nothing ends it before the command. */
+#include "stage_message.h"
+
+#include <asm/unistd.h>
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <stddef.h>
+
+/* Constants of the kernel's interface whose headers clash without a libc. */
+enum {
+    E_INTR = 4,
+    E_ACCES = 13,
+    E_NOENT = 2,
+    E_NOTDIR = 20,
+    E_NAMETOOLONG = 36,
+    SIGNAL_KILL = 9,
+    SIGNAL_CHILD = 17,
+    POLL_IN = 1,
+    PROTECT_READ = 1,
+    PROTECT_WRITE = 2,
+    MAP_PRIVATE_FILE = 2,
+    MAP_PRIVATE_MEMORY = 2 | 0x20,
+    CURRENT_DIRECTORY = -100, /* AT_FDCWD */
+    SIGNAL_SET = 2,
+    SEEK_TO_END = 2,
+    LARGEST_SIGNAL = 64,
+};
+
+/* --- system calls ------------------------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+static inline long call(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+__asm__(".globl _start\n"
+        "_start:\n"
+        "\txor %ebp, %ebp\n"
+        "\tand $-16, %rsp\n"
+        "\tcall stage_main\n"
+        "\thlt\n"
+        "clone_on_stack:\n" /* rdi: flags, rsi: end of the stack, rdx: function, rcx: its argument */
+        "\tsub $16, %rsi\n"
+        "\tmov %rdx, (%rsi)\n"
+        "\tmov %rcx, 8(%rsi)\n"
+        "\txor %edx, %edx\n"
+        "\txor %r10d, %r10d\n"
+        "\txor %r8d, %r8d\n"
+        "\tmov $56, %eax\n" /* clone */
+        "\tsyscall\n"
+        "\ttest %rax, %rax\n"
+        "\tjz 1f\n"
+        "\tret\n"
+        "1:\txor %ebp, %ebp\n"
+        "\tpop %rax\n"
+        "\tpop %rdi\n"
+        "\tcall *%rax\n"
+        "\thlt\n");
+#elif defined(__aarch64__)
+static inline long call(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+}
+__asm__(".globl _start\n"
+        "_start:\n"
+        "\tmov x29, #0\n"
+        "\tmov x30, #0\n"
+        "\tbl stage_main\n"
+        "\tbrk #1\n"
+        "clone_on_stack:\n" /* x0: flags, x1: end of the stack, x2: function, x3: its argument */
+        "\tstp x2, x3, [x1, #-16]!\n"
+        "\tmov x2, #0\n"
+        "\tmov x3, #0\n"
+        "\tmov x4, #0\n"
+        "\tmov x8, #220\n" /* clone */
+        "\tsvc 0\n"
+        "\tcbz x0, 1f\n"
+        "\tret\n"
+        "1:\tmov x29, #0\n"
+        "\tmov x30, #0\n"
+        "\tldp x1, x0, [sp], #16\n"
+        "\tblr x1\n"
+        "\tbrk #1\n");
+#else
+#error "the inner stage knows x86-64 and aarch64"
+#endif
+
+#define CALL0(n) call(n, 0, 0, 0, 0, 0, 0)
+#define CALL1(n, a) call(n, (long)(a), 0, 0, 0, 0, 0)
+#define CALL2(n, a, b) call(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define CALL3(n, a, b, c) call(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define CALL4(n, a, b, c, d) call(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define CALL5(n, a, b, c, d, e) call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define CALL6(n, a, b, c, d, e, f) call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* The compiler may call these two. */
+void *memset(void *to, int byte, size_t length);
+void *memcpy(void *to, const void *from, size_t length);
+
+void *memset(void *to, int byte, size_t length)
+{
+    volatile unsigned char *at = to;
+    while (length--)
+        *at++ = (unsigned char)byte;
+    return to;
+}
+
+void *memcpy(void *to, const void *from, size_t length)
+{
+    volatile unsigned char *out = to;
+    const unsigned char *in = from;
+    while (length--)
+        *out++ = *in++;
+    return to;
+}
+
+static size_t length_of(const char *string)
+{
+    size_t length = 0;
+    while (string[length])
+        length++;
+    return length;
+}
+
+static void leave(int code) __attribute__((noreturn));
+static void leave(int code)
+{
+    for (;;)
+        CALL1(__NR_exit_group, code);
+}
+
+/* --- reports ------------------------------------------------------------------------------------------------------- */
+
+static void report(struct dml_stage_report *what)
+{
+    CALL3(__NR_write, DML_FD_CONTROL, what, sizeof *what);
+}
+
+static void fail(enum dml_stage_report_kind kind, uint32_t step, long value) __attribute__((noreturn));
+static void fail(enum dml_stage_report_kind kind, uint32_t step, long value)
+{
+    struct dml_stage_report what = {.kind = kind, .step = step, .value = value};
+    report(&what);
+    leave(125);
+}
+
+/* --- the message --------------------------------------------------------------------------------------------------- */
+
+struct command {
+    const struct dml_stage_message *message;
+    char **argv, **env;
+    const char *directory;
+};
+
+static void *map(size_t size, int protection, int flags, int fd)
+{
+    long address = CALL6(__NR_mmap, 0, size, protection, flags, fd, 0);
+    if (address < 0 && address > -4096)
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, -address);
+    return (void *)address;
+}
+
+/* The next string of the message; the message must not end before it does. */
+static const char *next_string(const char **at, const char *end)
+{
+    const char *string = *at;
+    while (*at < end && **at)
+        (*at)++;
+    if (*at >= end)
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
+    (*at)++;
+    return string;
+}
+
+static void read_message(struct command *command)
+{
+    long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
+    if (size < (long)sizeof(struct dml_stage_message))
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
+    const struct dml_stage_message *message = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
+    if (message->magic != DML_STAGE_MAGIC || message->size != size || message->rlimit_count > DML_STAGE_RLIMITS ||
+        message->argc == 0 || message->argc > (uint32_t)size || message->envc > (uint32_t)size)
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
+    size_t pointers = (size_t)message->argc + message->envc + 2;
+    char **table = map(pointers * sizeof *table, PROTECT_READ | PROTECT_WRITE, MAP_PRIVATE_MEMORY, -1);
+    const char *at = (const char *)(message + 1), *end = (const char *)message + size;
+    command->message = message;
+    command->argv = table;
+    for (uint32_t i = 0; i < message->argc; i++)
+        *table++ = (char *)next_string(&at, end);
+    table++;
+    command->env = table;
+    for (uint32_t i = 0; i < message->envc; i++)
+        *table++ = (char *)next_string(&at, end);
+    command->directory = next_string(&at, end);
+}
+
+/* --- is this the sandbox that was asked for? ----------------------------------------------------------------------- */
+
+/* Inode number in "kind:[number]". */
+static uint64_t namespace_inode(const char *path)
+{
+    char link[64];
+    long length = CALL4(__NR_readlinkat, CURRENT_DIRECTORY, path, link, sizeof link - 1);
+    uint64_t inode = 0;
+    for (long i = 0; i < length; i++) {
+        if (link[i] >= '0' && link[i] <= '9')
+            inode = inode * 10 + (uint64_t)(link[i] - '0');
+    }
+    return inode;
+}
+
+static void check_namespaces(const struct dml_stage_message *message)
+{
+    static const char paths[DML_STAGE_NAMESPACES][24] = {
+        "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/ns/user",
+        "/proc/self/ns/ipc", "/proc/self/ns/uts", "/proc/self/ns/net",
+    };
+    for (uint32_t i = 0; i < DML_STAGE_NAMESPACES; i++) {
+        if (!message->foreign[i])
+            continue;
+        uint64_t inode = namespace_inode(paths[i]);
+        if (inode == 0 || inode == message->foreign[i])
+            fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NAMESPACE + (long)i);
+    }
+}
+
+static void check_privileges(const struct dml_stage_message *message)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    memset(data, 0, sizeof data);
+    long failed = CALL2(__NR_capget, &header, data);
+    if (failed || data[0].effective || data[1].effective || data[0].permitted || data[1].permitted ||
+        data[0].inheritable || data[1].inheritable)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_CAPABILITIES);
+    if (CALL0(__NR_geteuid) != (long)message->uid || CALL0(__NR_getuid) != (long)message->uid ||
+        CALL0(__NR_getegid) != (long)message->gid || CALL0(__NR_getgid) != (long)message->gid)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_IDS);
+    if (CALL5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NO_NEW_PRIVS);
+    if (message->no_user_namespaces && CALL1(__NR_unshare, CLONE_NEWUSER) == 0)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_USER_NAMESPACES);
+}
+
+/* --- the command --------------------------------------------------------------------------------------------------- */
+
+static void take_descriptors(void)
+{
+    for (int i = 0; i < 3; i++) {
+        long failed = CALL3(__NR_dup3, DML_FD_STDIN + i, i, 0);
+        if (failed < 0)
+            fail(DML_STAGE_FAILED, DML_STEP_DESCRIPTORS, -failed);
+    }
+}
+
+/* Shared with the child, which runs in our memory until it has executed the command. */
+struct launch {
+    struct command *command;
+    int step;    /* that failed, a dml_stage_step; 0 for execve */
+    int reason;  /* errno; 0 when the command was executed */
+    int present; /* the file is there: its interpreter is missing, or it is no program */
+};
+
+static const char *search_path(char **env)
+{
+    for (; *env; env++) {
+        const char *e = *env;
+        if (e[0] == 'P' && e[1] == 'A' && e[2] == 'T' && e[3] == 'H' && e[4] == '=')
+            return e + 5;
+    }
+    return "/usr/local/bin:/usr/bin:/bin";
+}
+
+static int has_slash(const char *name)
+{
+    for (; *name; name++) {
+        if (*name == '/')
+            return 1;
+    }
+    return 0;
+}
+
+static int execute_one(struct launch *launch, const char *path)
+{
+    int reason = (int)-CALL3(__NR_execve, path, launch->command->argv, launch->command->env);
+    if (reason != E_NOENT || CALL3(__NR_faccessat, CURRENT_DIRECTORY, path, 0) == 0)
+        launch->present = 1;
+    return reason;
+}
+
+/* Looks the command up in the sandbox's own PATH, as execvp does. Returns only when nothing could be executed. */
+static int execute(struct launch *launch)
+{
+    const char *name = launch->command->argv[0], *path = search_path(launch->command->env);
+    size_t name_length = length_of(name);
+    char buffer[4096];
+    int refused = 0;
+    if (has_slash(name))
+        return execute_one(launch, name);
+    for (;;) {
+        size_t length = 0;
+        while (path[length] && path[length] != ':')
+            length++;
+        if (length + name_length + 2 <= sizeof buffer) {
+            memcpy(buffer, path, length);
+            if (length)
+                buffer[length++] = '/';
+            memcpy(buffer + length, name, name_length + 1);
+            int reason = execute_one(launch, buffer);
+            if (reason == E_ACCES)
+                refused = reason;
+            else if (reason != E_NOENT && reason != E_NOTDIR && reason != E_NAMETOOLONG)
+                return reason;
+        }
+        while (*path && *path != ':')
+            path++;
+        if (!*path)
+            return refused ? refused : E_NOENT;
+        path++;
+    }
+}
+
+static int set_rlimits(const struct dml_stage_message *message)
+{
+    for (uint32_t i = 0; i < message->rlimit_count; i++) {
+        const struct dml_stage_rlimit *limit = &message->rlimits[i];
+        struct rlimit64 value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+        long failed = CALL4(__NR_prlimit64, 0, limit->resource, &value, 0);
+        if (failed)
+            return (int)-failed;
+    }
+    return 0;
+}
+
+static void reset_signals(void)
+{
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } action;
+    memset(&action, 0, sizeof action);
+    for (int signal = 1; signal <= LARGEST_SIGNAL; signal++)
+        CALL4(__NR_rt_sigaction, signal, &action, 0, sizeof action.mask);
+    uint64_t none = 0;
+    CALL4(__NR_rt_sigprocmask, SIGNAL_SET, &none, 0, sizeof none);
+}
+
+static void run_child(void *argument)
+{
+    struct launch *launch = argument;
+    const struct dml_stage_message *message = launch->command->message;
+    if (message->own_group)
+        CALL2(__NR_setpgid, 0, 0);
+    CALL3(__NR_close_range, 3, ~0u, 0);
+    reset_signals();
+    launch->reason = set_rlimits(message); /* after this nothing may be done but execute */
+    if (launch->reason)
+        launch->step = DML_STEP_RLIMIT;
+    else
+        launch->reason = execute(launch);
+    leave(127);
+}
+
+long clone_on_stack(unsigned long flags, void *end_of_stack, void (*run)(void *), void *argument);
+
+/* Like vfork: returns once the child has executed the command or ended. */
+static long start_child(struct launch *launch)
+{
+    static char stack[16 * 1024] __attribute__((aligned(16)));
+    return clone_on_stack(CLONE_VM | CLONE_VFORK | SIGNAL_CHILD, stack + sizeof stack, run_child, launch);
+}
+
+/* --- while it runs -------------------------------------------------------------------------------------------------- */
+
+static void take_order(long pid, int own_group)
+{
+    struct dml_stage_order order;
+    long length = CALL3(__NR_read, DML_FD_CONTROL, &order, sizeof order);
+    if (length == (long)sizeof order && order.signal >= 1 && order.signal <= LARGEST_SIGNAL) {
+        if (!own_group || CALL2(__NR_kill, -pid, order.signal) != 0)
+            CALL2(__NR_kill, pid, order.signal);
+    } else if (length != -E_INTR) { /* the runner is gone, and nothing may outlive it */
+        CALL2(__NR_kill, -1, SIGNAL_KILL);
+        leave(125);
+    }
+}
+
+struct pollfd {
+    int fd;
+    short events, revents;
+};
+
+/* Waits for the command's end, forwarding signals meanwhile. */
+static void supervise(long pid, int own_group)
+{
+    struct {
+        long user[2], system[2], max_rss, rest[13];
+    } usage;
+    int status = 0;
+    long child = CALL2(__NR_pidfd_open, pid, 0);
+    if (child < 0)
+        fail(DML_STAGE_FAILED, DML_STEP_WAIT, -child);
+    struct pollfd polled[2] = {{(int)child, POLL_IN, 0}, {DML_FD_CONTROL, POLL_IN, 0}};
+    for (;;) {
+        CALL5(__NR_ppoll, polled, 2, 0, 0, 0);
+        if (polled[0].revents)
+            break;
+        if (polled[1].revents)
+            take_order(pid, own_group);
+    }
+    memset(&usage, 0, sizeof usage);
+    if (CALL4(__NR_wait4, pid, &status, 0, &usage) != pid)
+        fail(DML_STAGE_FAILED, DML_STEP_WAIT, 0);
+    struct dml_stage_report ended = {
+        .kind = DML_STAGE_ENDED,
+        .value = status,
+        .user_us = (uint64_t)usage.user[0] * 1000000 + (uint64_t)usage.user[1],
+        .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],
+        .max_rss_kib = (uint64_t)usage.max_rss,
+    };
+    report(&ended);
+}
+
+void stage_main(void) __attribute__((noreturn, used));
+void stage_main(void)
+{
+    struct command command;
+    read_message(&command);
+    const struct dml_stage_message *message = command.message;
+
+    check_namespaces(message);
+    check_privileges(message);
+    /* The command has our uid: without this it could write our memory and take our descriptors. */
+    CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    CALL1(__NR_umask, 022);
+    take_descriptors();
+    long failed = CALL1(__NR_chdir, command.directory);
+    if (failed)
+        fail(DML_STAGE_FAILED, DML_STEP_CHDIR, -failed);
+
+    struct launch launch = {.command = &command};
+    long pid = start_child(&launch);
+    if (pid < 0)
+        fail(DML_STAGE_FAILED, DML_STEP_CLONE, -pid);
+    if (launch.reason)
+        fail(launch.step ? DML_STAGE_FAILED : DML_STAGE_NOT_EXECUTED,
+             (uint32_t)(launch.step ? launch.step : launch.present), launch.reason);
+    struct dml_stage_report executed = {.kind = DML_STAGE_EXECUTED, .value = pid};
+    report(&executed);
+    /* Our copies of the command's output would keep a reader waiting. */
+    for (int fd = 0; fd < DML_FD_COUNT; fd++) {
+        if (fd != DML_FD_CONTROL)
+            CALL1(__NR_close, fd);
+    }
+    supervise(pid, (int)message->own_group);
+    leave(0);
+}

@@ -1,0 +1,77 @@
+/* What the runner and the inner stage say to each other. Included by a program without libc: plain types only. */
+#ifndef DML_STAGE_MESSAGE_H
+#define DML_STAGE_MESSAGE_H
+
+#include <stdint.h>
+
+/* Descriptors with which the backend and then the inner stage are started. */
+enum {
+    DML_FD_ARGUMENTS = 3, /* the backend's own arguments */
+    DML_FD_STAGE = 4,     /* the stage's image */
+    DML_FD_MESSAGE = 5,   /* struct dml_stage_message and its strings, a sealed memory file */
+    DML_FD_CONTROL = 6,   /* socket: reports to the runner, signals from it */
+    DML_FD_STDIN = 7,     /* the command's own */
+    DML_FD_STDOUT = 8,
+    DML_FD_STDERR = 9,
+    DML_FD_COUNT = 10, /* more of the backend's follow */
+};
+
+enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8 };
+
+struct dml_stage_rlimit {
+    uint64_t resource, soft, hard;
+};
+
+/* Followed by the strings: `argc` arguments, `envc` variables, the working directory, each ended by a NUL, `size`
+ * bytes in all with this header. */
+struct dml_stage_message {
+    uint32_t magic;
+    uint32_t size;
+    uint32_t argc, envc;
+    uint32_t uid, gid;         /* who the command must be */
+    uint32_t own_group;        /* the command leads a process group of its own */
+    uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
+    /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be in any
+     * of them; 0 where it may be. */
+    uint64_t foreign[DML_STAGE_NAMESPACES];
+    uint32_t rlimit_count, padding;
+    struct dml_stage_rlimit rlimits[DML_STAGE_RLIMITS];
+};
+
+enum dml_stage_report_kind {
+    DML_STAGE_UNSAFE = 1, /* the sandbox is not what it should be: `value` is a dml_stage_check */
+    DML_STAGE_FAILED,     /* a step failed: `step`, `value` is errno */
+    DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
+    DML_STAGE_EXECUTED,   /* the command runs; `value` is its pid inside */
+    DML_STAGE_ENDED,      /* `value` is the wait status */
+};
+
+enum dml_stage_check {
+    DML_CHECK_NAMESPACE = 1, /* + index in `foreign` */
+    DML_CHECK_IDS = 10,
+    DML_CHECK_CAPABILITIES,
+    DML_CHECK_NO_NEW_PRIVS,
+    DML_CHECK_USER_NAMESPACES,
+};
+
+enum dml_stage_step {
+    DML_STEP_MESSAGE = 1,
+    DML_STEP_CHDIR,
+    DML_STEP_RLIMIT,
+    DML_STEP_DESCRIPTORS,
+    DML_STEP_CLONE,
+    DML_STEP_WAIT,
+};
+
+struct dml_stage_report {
+    uint32_t kind, step;
+    int64_t value;
+    uint64_t user_us, system_us, max_rss_kib; /* of DML_STAGE_ENDED */
+};
+
+/* From the runner: deliver `signal` to the command. */
+struct dml_stage_order {
+    uint32_t signal;
+};
+
+#endif

@@ -49,7 +49,8 @@ all: $(CORE) $(COMMAND) $(BUILD)/share/lua/5.4
 
 $(STAGE): src/stage.c src/stage_message.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STAGE_CFLAGS) -o $@ $<
+	@echo CC $<
+	@$(CC) $(STAGE_CFLAGS) -o $@ $<
 
 $(BUILD)/obj/stage_image.o: $(STAGE)
 $(BUILD)/obj/stage_image.o: DML_CFLAGS += -Wa,-I$(BUILD)/gen
@@ -61,18 +62,71 @@ $(BUILD)/obj/%.o: src/%.c $(HEADERS) Makefile
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
+	@echo LD $@
+	@$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 $(COMMAND): $(OBJECTS) $(BUILD)/obj/main.o
 	@mkdir -p $(@D)
-	$(CC) -Wl,-E $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS)
+	@echo LD $@
+	@$(CC) -Wl,-E $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS)
 
 # The build tree is laid out like an installation, so that the command finds its Lua files by one rule.
 $(BUILD)/share/lua/5.4:
 	@mkdir -p $(BUILD)/share/lua
-	ln -sfn $(abspath lua) $@
+	@ln -sfn ../../../lua $@
+
+# --- what a newcomer types --------------------------------------------------------------------------------------------
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh spec/examples/demo.sh
+
+check: deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory lint
+	@sh spec/support/check.sh
+
+# Specs alone, or some of them: make test SPECS=spec/path_spec.lua
+SPECS ?= spec
+test: all
+	@sh spec/support/check.sh $(SPECS)
+
+bench: all
+	@$(LUA) spec/bench/launch.lua
+
+DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem \
+                  bubblewrap clang clang-format cppcheck lua-check python3-minimal
+deps:
+	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
+
+# --- lint --------------------------------------------------------------------------------------------------------------
+
+C_FILES = $(wildcard src/*.c src/*.h)
+LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -fsyntax-only
+
+lint: $(STAGE)
+	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
+	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) src/main.c; do gcc -O2 $(LINT_FLAGS) -fanalyzer $$f || exit 1; done
+	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) src/main.c; do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
+	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c && \
+	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c
+	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
+	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
+	@echo "lint: luacheck";      luacheck --quiet lua spec
+
+# --- installing --------------------------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(INST_BINDIR) $(DESTDIR)$(INST_LIBDIR)/demilune
+	install -m 755 $(COMMAND) $(DESTDIR)$(INST_BINDIR)/demilune
+	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/demilune/core.so
+	for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(INST_BINDIR)/demilune $(DESTDIR)$(INST_LUADIR)/demilune.lua
+	rm -rf $(DESTDIR)$(INST_LIBDIR)/demilune $(DESTDIR)$(INST_LUADIR)/demilune
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all demo check test bench deps lint install uninstall clean

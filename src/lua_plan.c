@@ -78,10 +78,25 @@ static const char **check_command(lua_State *L, int index, struct dml_problems *
     return items;
 }
 
+/* validate(frozen) -> problems: what else is wrong with a policy whose shape already is */
+static int core_validate(lua_State *L)
+{
+    struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
+    struct dml_lua_plan *held = new_plan(L);
+    struct dml_host host;
+    dml_host_gather(&host, environ);
+    dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
+    if (frozen->policy->failed)
+        return luaL_error(L, "not enough memory");
+    dml_push_problems(L, &held->problems);
+    return 1;
+}
+
 /* plan(frozen, command|nil) -> plan, warnings | nil, warnings, problems */
 static int core_plan(lua_State *L)
 {
     struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
+    luaL_argcheck(L, frozen->problems.count == 0, 1, "a policy with problems");
     bool with_command = !lua_isnoneornil(L, 2);
     if (with_command)
         luaL_checktype(L, 2, LUA_TTABLE);
@@ -266,7 +281,7 @@ static int core_reference(lua_State *L)
 void dml_open_plan(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"plan", core_plan},           {"digest", core_digest},       {"describe", core_describe},
+        {"validate", core_validate},  {"plan", core_plan},           {"digest", core_digest},       {"describe", core_describe},
         {"arguments", core_arguments}, {"reference", core_reference}, {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PLAN);

@@ -951,7 +951,7 @@ void dml_push_problems(lua_State *L, const struct dml_problems *list)
     }
 }
 
-/* freeze(policy, base|nil, { home=, file= }) -> frozen | nil, problems */
+/* freeze(policy, base|nil, { home=, file= }) -> frozen, problems. With problems only `validate` may be asked more. */
 static int core_freeze(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -986,13 +986,9 @@ static int core_freeze(lua_State *L)
     read_policy(&r, 1);
     if (frozen->policy->failed || frozen->problems.failed)
         return luaL_error(L, "not enough memory");
-    if (frozen->problems.count) {
-        luaL_pushfail(L);
-        dml_push_problems(L, &frozen->problems);
-        return 2;
-    }
     lua_pushvalue(L, 6);
-    return 1;
+    dml_push_problems(L, &frozen->problems);
+    return 2;
 }
 
 void dml_open_policy(lua_State *L)

@@ -10,7 +10,7 @@
 
 struct dml_lua_frozen {
     struct dml_policy *policy;
-    struct dml_problems problems;
+    struct dml_problems problems; /* of its shape; a policy that has some is never planned */
 };
 
 /* Pushes a list of { field=, value=, code=, message= }. Raises when a problem was lost for want of memory. */

@@ -67,10 +67,11 @@ end
 
 local function freeze(self, fields)
     local frozen, problems = core.freeze(fields, base_of(fields), { home = os.getenv("HOME"), file = self.file })
-    if not frozen then
-        return nil, with_places(self, problems)
+    if #problems == 0 then
+        return frozen
     end
-    return frozen
+    local more = core.validate(frozen)
+    return nil, with_places(self, table.move(more, 1, #more, #problems + 1, problems))
 end
 
 --- Takes the hooks out of `fields` and appends them to `hooks`.
@@ -356,12 +357,8 @@ function policy.build_bwrap_command(self, command, bwrap_path)
         error(("bad argument #1 to 'build_bwrap_command' (policy expected, got %s)"):format(type(self)), 2)
     end
     check_argument(command, "table", 2, "build_bwrap_command")
-    local frozen, problems = core.freeze(self.fields, nil, {})
-    if not frozen then
-        return refuse(problems)
-    end
-    local arguments
-    arguments, _, problems = core.reference(frozen, command, bwrap_path or core.find_bwrap() or "bwrap")
+    local frozen = core.freeze(self.fields, nil, {})
+    local arguments, _, problems = core.reference(frozen, command, bwrap_path or core.find_bwrap() or "bwrap")
     if not arguments then
         return refuse(problems)
     end

@@ -1,0 +1,81 @@
+-- What a case may not leave behind: descriptors, children, mounts, temporary files.
+local lfs = require "lfs"
+
+local leaks = {}
+
+local function read(path)
+    local file = io.open(path)
+    local text = file and file:read("a") or ""
+    if file then
+        file:close()
+    end
+    return text
+end
+
+local function descriptors()
+    local found = {}
+    for name in lfs.dir("/proc/self/fd") do
+        local target = lfs.symlinkattributes("/proc/self/fd/" .. name, "target")
+        if target and not target:find("^/proc/%d+/fd$") then -- but the directory that we are reading
+            found[#found + 1] = name .. " " .. target
+        end
+    end
+    table.sort(found)
+    return table.concat(found, "\n")
+end
+
+local function children()
+    local found = {}
+    for task in lfs.dir("/proc/self/task") do
+        if task:find("^%d") then
+            found[#found + 1] = read("/proc/self/task/" .. task .. "/children")
+        end
+    end
+    return table.concat(found, "\n")
+end
+
+local function temporary_files()
+    local found = {}
+    for name in lfs.dir("/tmp") do
+        if name:find("^demilune") or name:find("^lua_") or name:find("^bwrap") then
+            found[#found + 1] = name
+        end
+    end
+    table.sort(found)
+    return table.concat(found, "\n")
+end
+
+--- What is there now.
+function leaks.snapshot()
+    collectgarbage()
+    collectgarbage()
+    return {
+        descriptors = descriptors(),
+        children = children(),
+        mounts = read("/proc/self/mountinfo"),
+        files = temporary_files(),
+    }
+end
+
+--- Raises when something is there that was not before.
+function leaks.compare(before)
+    local after = leaks.snapshot()
+    for name, value in pairs(before) do
+        if after[name] ~= value then
+            error(("this case leaves %s behind:\nbefore:\n%s\nafter:\n%s"):format(name, value, after[name]), 0)
+        end
+    end
+end
+
+--- Checks around every case of a spec file: leaks.watch(before_each, after_each).
+function leaks.watch(before_each, after_each)
+    local before
+    before_each(function()
+        before = leaks.snapshot()
+    end)
+    after_each(function()
+        leaks.compare(before)
+    end)
+end
+
+return leaks

@@ -1,0 +1,115 @@
+-- For specs that launch real sandboxes: scratch directories, the command, and what comes back.
+local lfs = require "lfs"
+
+local sandbox = {}
+
+local root = lfs.currentdir()
+
+--- The built command.
+sandbox.command = root .. "/build/bin/demilune"
+
+--- Whether these specs run as root.
+sandbox.is_root = require("demilune.core").facts().uid == 0
+
+--- A word as sh takes it.
+function sandbox.quote(word)
+    return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+
+function sandbox.write(path, text, mode)
+    local file = assert(io.open(path, "wb"))
+    file:write(text)
+    file:close()
+    if mode then
+        assert(os.execute("chmod " .. mode .. " " .. sandbox.quote(path)))
+    end
+    return path
+end
+
+function sandbox.read(path)
+    local file = io.open(path, "rb")
+    if not file then
+        return nil
+    end
+    local text = file:read("a")
+    file:close()
+    return text
+end
+
+--- Whether there is anything at a path, a dangling link included.
+function sandbox.exists(path)
+    return lfs.symlinkattributes(path) ~= nil
+end
+
+--- Runs a shell line. Returns its exit code (128+n for a signal), output and error output.
+function sandbox.sh(line, input)
+    local base = os.tmpname()
+    local files = { out = base .. ".out", err = base .. ".err", input = base .. ".in" }
+    sandbox.write(files.input, input or "")
+    local _, how, code = os.execute(("{ %s\n} <%s >%s 2>%s"):format(line, files.input, files.out, files.err))
+    local result = { code = how == "signal" and 128 + code or code, out = sandbox.read(files.out),
+        err = sandbox.read(files.err) }
+    os.remove(base)
+    for _, path in pairs(files) do
+        os.remove(path)
+    end
+    return result
+end
+
+--- Runs demilune with arguments. `options.env`: NAME=value words for it, `options.input`, `options.prefix`: shell text
+--- in front.
+function sandbox.demilune(arguments, options)
+    options = options or {}
+    local words = {}
+    for i, word in ipairs(arguments) do
+        words[i] = sandbox.quote(word)
+    end
+    local env = {}
+    for _, assignment in ipairs(options.env or {}) do
+        env[#env + 1] = sandbox.quote(assignment)
+    end
+    local line = ("%s env %s %s %s"):format(options.prefix or "", table.concat(env, " "),
+        sandbox.quote(sandbox.command), table.concat(words, " "))
+    return sandbox.sh(line, options.input)
+end
+
+--- `demilune run` with options (a list) and a shell script as the command.
+function sandbox.script(options, script, more)
+    local arguments = { "run" }
+    for _, word in ipairs(options) do
+        arguments[#arguments + 1] = word
+    end
+    for _, word in ipairs { "--", "/bin/sh", "-c", script } do
+        arguments[#arguments + 1] = word
+    end
+    return sandbox.demilune(arguments, more)
+end
+
+--- A scratch directory for each case, removed after it: sandbox.scratch(before_each, after_each) returns a function
+--- that gives its path. It does not lie in a home or /tmp/demilune*.
+function sandbox.scratch(before_each, after_each)
+    local path
+    before_each(function()
+        path = os.tmpname()
+        os.remove(path)
+        path = path:gsub("lua_", "spec_")
+        assert(lfs.mkdir(path))
+    end)
+    after_each(function()
+        assert(os.execute("chmod -R u+rwX " .. sandbox.quote(path) .. "; rm -rf " .. sandbox.quote(path)))
+    end)
+    return function(name)
+        return name and path .. "/" .. name or path
+    end
+end
+
+--- The codes of a list of problems, for comparing.
+function sandbox.codes(problems)
+    local codes = {}
+    for i, problem in ipairs(problems or {}) do
+        codes[i] = problem.code
+    end
+    return codes
+end
+
+return sandbox

@@ -17,8 +17,9 @@ INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
 
 # Deferred: the headers may only be there once `deps` has run.
 LUA_INCDIR ?= $(patsubst -I%,%,$(firstword $(shell $(PKG_CONFIG) --cflags-only-I lua5.4 2>/dev/null) -I/usr/include/lua5.4))
-LUA_LIBS ?= -llua5.4
-LIBS = -lmd
+# Linked in where they can be: each library that is not loaded saves a start 60 us and more.
+LUA_LIBS ?= $(firstword $(wildcard /usr/lib/*/liblua5.4.a) -llua5.4) -lm
+LIBS = $(firstword $(wildcard /usr/lib/*/libmd.a) -lmd)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
            -Wold-style-definition -Wundef -Wwrite-strings -Wpointer-arith -Wvla
@@ -30,8 +31,9 @@ BUILD ?= build
 LUADIR = $(BUILD)/share/lua/5.4
 LIBDIR = $(BUILD)/lib/lua/5.4
 
-GLUE = $(wildcard src/lua_*.c)
-ENGINE = $(filter-out $(GLUE) src/main.c src/stage.c,$(wildcard src/*.c))
+GLUE = $(filter-out src/lua_modules.c,$(wildcard src/lua_*.c))
+COMMAND_ONLY = src/main.c src/lua_modules.c
+ENGINE = $(filter-out src/lua_%.c src/main.c src/stage.c,$(wildcard src/*.c))
 HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
@@ -52,8 +54,15 @@ $(STAGE): src/stage.c src/stage_message.h Makefile
 	@echo CC $<
 	@$(CC) $(STAGE_CFLAGS) -o $@ $<
 
+$(BUILD)/gen/modules: src/pack.lua $(LUAFILES)
+	@mkdir -p $(@D)
+	@echo PACK $@
+	@$(LUA) src/pack.lua $@ lua $(sort $(LUAFILES))
+
+# The assembler's .incbin looks in build/gen.
 $(BUILD)/obj/stage_image.o: $(STAGE)
-$(BUILD)/obj/stage_image.o: DML_CFLAGS += -Wa,-I$(BUILD)/gen
+$(BUILD)/obj/lua_modules.o: $(BUILD)/gen/modules
+$(BUILD)/obj/stage_image.o $(BUILD)/obj/lua_modules.o: DML_CFLAGS += -Wa,-I$(BUILD)/gen
 
 $(BUILD)/obj/%.o: src/%.c $(HEADERS) Makefile
 	@mkdir -p $(@D)
@@ -65,7 +74,7 @@ $(CORE): $(OBJECTS)
 	@echo LD $@
 	@$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
-$(COMMAND): $(OBJECTS) $(BUILD)/obj/main.o
+$(COMMAND): $(OBJECTS) $(patsubst src/%.c,$(BUILD)/obj/%.o,$(COMMAND_ONLY))
 	@mkdir -p $(@D)
 	@echo LD $@
 	@$(CC) -Wl,-E $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS)
@@ -91,8 +100,12 @@ SPECS ?= spec
 test: all
 	@sh spec/support/check.sh $(SPECS)
 
-bench: all
-	@$(LUA) spec/bench/launch.lua
+bench: all $(BUILD)/bench/driver
+	@BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;;" LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/launch.lua
+
+$(BUILD)/bench/driver: spec/bench/driver.c
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem \
                   bubblewrap clang clang-format cppcheck lua-check python3-minimal
@@ -104,10 +117,10 @@ deps:
 C_FILES = $(wildcard src/*.c src/*.h)
 LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -fsyntax-only
 
-lint: $(STAGE)
+lint: $(STAGE) $(BUILD)/gen/modules
 	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
-	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) src/main.c; do gcc -O2 $(LINT_FLAGS) -fanalyzer $$f || exit 1; done
-	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) src/main.c; do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
+	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do gcc -O2 $(LINT_FLAGS) -fanalyzer $$f || exit 1; done
+	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
 	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c && \
 	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c
 	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \

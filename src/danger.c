@@ -137,7 +137,7 @@ static const struct {
     {DML_DANGER_X11, "/tmp/.ICE-unix"},
 };
 
-/* Names of sockets, wherever they are. */
+/* Names of sockets, wherever they are. The first that fits is the one reported. */
 static const struct {
     enum dml_danger danger;
     const char *pattern;
@@ -145,8 +145,8 @@ static const struct {
     {DML_DANGER_ENGINE_SOCKET, "*/docker.sock"},     {DML_DANGER_ENGINE_SOCKET, "*/podman.sock"},
     {DML_DANGER_ENGINE_SOCKET, "*/containerd.sock"}, {DML_DANGER_ENGINE_SOCKET, "*/crio.sock"},
     {DML_DANGER_ENGINE_SOCKET, "*/buildkitd.sock"},  {DML_DANGER_ENGINE_SOCKET, "*/libvirt-sock*"},
-    {DML_DANGER_ENGINE_SOCKET, "*/virtqemud-sock*"}, {DML_DANGER_GPG_AGENT, "*/S.gpg-agent*"},
-    {DML_DANGER_SSH_AGENT, "*/S.gpg-agent.ssh"},     {DML_DANGER_SSH_AGENT, "*/ssh-*/agent.*"},
+    {DML_DANGER_ENGINE_SOCKET, "*/virtqemud-sock*"}, {DML_DANGER_SSH_AGENT, "*/S.gpg-agent.ssh"},
+    {DML_DANGER_GPG_AGENT, "*/S.gpg-agent*"},        {DML_DANGER_SSH_AGENT, "*/ssh-*/agent.*"},
     {DML_DANGER_WAYLAND, "*/wayland-[0-9]*"},        {DML_DANGER_DBUS, "/run/user/*/bus"},
     {DML_DANGER_X11, "*/.X11-unix/X[0-9]*"},
 };
@@ -269,7 +269,7 @@ static void check_executed_files(struct context *c, const struct dml_entry *bind
             return;
         }
     }
-    if (strcmp(dml_path_name(bind->source.path), ".git") == 0)
+    if (strcmp(dml_path_name(bind->source.path), ".git") == 0 || strstr(bind->source.path, "/.git/hooks/"))
         report_bind(c, DML_DANGER_PATH_RW, bind, "hooks");
 }
 
@@ -303,7 +303,9 @@ static void check_bind(struct context *c, const struct dml_entry *bind)
     }
     if (strcmp(path, "/") == 0) {
         report_bind(c, writable ? DML_DANGER_ROOT_RW : DML_DANGER_ROOT, bind, NULL);
-        return; /* everything else is in it, and accepted with it */
+        if (writable) /* everything else is in it, and accepted with it */
+            check_own_files(c, bind);
+        return;
     }
     check_sockets(c, bind);
     check_homes(c, bind);
@@ -349,20 +351,39 @@ static void check_abstract_sockets(struct context *c)
     }
 }
 
+static bool is_own_bind(const struct dml_entry *entry)
+{
+    bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
+    return bind && entry->source.path && entry->rank != DML_RANK_BASE;
+}
+
+static void check_binds(struct context *c, const struct dml_host *host)
+{
+    bool any = false, writable = false;
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        const struct dml_entry *entry = &c->policy->entries[i];
+        any |= is_own_bind(entry);
+        writable |= is_own_bind(entry) && entry->kind == DML_BIND_RW;
+    }
+    if (any) { /* each place costs system calls, so only what will be asked about is looked up */
+        find_sockets(c, host);
+        find_homes(c, host);
+    }
+    if (writable) {
+        find_search_path(c, host);
+        if (c->policy->file)
+            c->own_file = find_place(c, DML_DANGER_PATH_RW, c->policy->file);
+    }
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        if (is_own_bind(&c->policy->entries[i]))
+            check_bind(c, &c->policy->entries[i]);
+    }
+}
+
 void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems)
 {
     struct context c = {.policy = policy, .problems = problems};
-    find_sockets(&c, host);
-    find_homes(&c, host);
-    find_search_path(&c, host);
-    if (policy->file)
-        c.own_file = find_place(&c, DML_DANGER_PATH_RW, policy->file);
-    for (size_t i = 0; i < policy->entry_count; i++) {
-        const struct dml_entry *entry = &policy->entries[i];
-        bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
-        if (bind && entry->source.path && entry->rank != DML_RANK_BASE)
-            check_bind(&c, entry);
-    }
+    check_binds(&c, host);
     check_environment(&c);
     if (policy->network)
         check_abstract_sockets(&c);

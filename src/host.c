@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #ifndef __NR_landlock_create_ruleset
-#define __NR_landlock_create_ruleset 444 /* the same on every architecture: include/uapi/asm-generic/unistd.h */
+#define __NR_landlock_create_ruleset                                                                         \
+    444 /* the same on every architecture: include/uapi/asm-generic/unistd.h */
 #endif
 
 const char *const dml_trusted_bwrap_paths[DML_TRUSTED_BWRAP_COUNT] = {
@@ -121,43 +122,98 @@ static bool has_writable(int parent, const char *path, int depth, int *budget)
     return found;
 }
 
-/* Started by real root, whoever is "nobody" inside owns root's files of /proc; everybody may write to the files of
- * /proc/pressure. What is certain is listed; root also covers whatever else shows a write permission. */
-const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena)
+struct directory_entry { /* as getdents64 gives it */
+    uint64_t inode, offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+/* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18).
+ * Looking at each costs a launch more than knowing them. In the order of strcmp. */
+static const char *const read_only_entries[] = {
+    "buddyinfo",    "cgroups",    "cmdline",   "config.gz",   "consoles",    "cpuinfo",     "crypto",
+    "devices",      "diskstats",  "dma",       "execdomains", "filesystems", "interrupts",  "iomem",
+    "ioports",      "kallsyms",   "kcore",     "key-users",   "keys",        "kmsg",        "kpagecgroup",
+    "kpagecount",   "kpageflags", "loadavg",   "locks",       "meminfo",     "misc",        "modules",
+    "pagetypeinfo", "partitions", "schedstat", "slabinfo",    "softirqs",    "stat",        "swaps",
+    "sysvipc",      "timer_list", "tty",       "uptime",      "version",     "vmallocinfo", "vmstat",
+    "zoneinfo",
+};
+
+static int compare_names(const void *a, const void *b)
 {
-    static const char *const always[] = {"/proc/sys", "/proc/irq", "/proc/bus", "/proc/pressure", "/proc/sysrq-trigger"};
-    enum { ALWAYS = sizeof always / sizeof always[0], MOST = 32 };
-    const char **covers = dml_arena_array(arena, MOST + 1, sizeof *covers);
-    size_t count = 0;
-    if (!covers)
-        return NULL;
-    for (size_t i = 0; i < ALWAYS; i++) {
-        if (access(always[i], F_OK) == 0)
-            covers[count++] = always[i];
-    }
-    DIR *proc = host->uid == 0 ? opendir("/proc") : NULL;
-    struct dirent *item;
-    while (proc && count < MOST && (item = readdir(proc))) {
-        struct stat status;
-        char path[300];
-        int budget = 400;
-        if (item->d_name[0] == '.' || (item->d_name[0] >= '0' && item->d_name[0] <= '9'))
-            continue;
-        snprintf(path, sizeof path, "/proc/%s", item->d_name);
-        if (dml_name_index(path, always, ALWAYS) >= 0 ||
-            fstatat(dirfd(proc), item->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        bool writable = S_ISREG(status.st_mode)   ? (status.st_mode & 0222) != 0
-                        : S_ISDIR(status.st_mode) ? has_writable(dirfd(proc), item->d_name, 3, &budget)
-                                                  : false;
-        if (writable && !(covers[count++] = dml_arena_string(arena, path))) {
-            covers = NULL;
-            break;
+    return strcmp(a, *(const char *const *)b);
+}
+
+static bool is_read_only(const char *name)
+{
+    return bsearch(name, read_only_entries, sizeof read_only_entries / sizeof read_only_entries[0],
+                   sizeof read_only_entries[0], compare_names) != NULL;
+}
+
+/* Adds "/proc/NAME" when it shows a write permission. False when memory is out. */
+static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
+                            struct dml_arena *arena)
+{
+    struct stat status;
+    int budget = 400;
+    bool writable = false;
+    if (is_read_only(item->name))
+        return true;
+    if (item->type == DT_DIR)
+        writable = has_writable(proc, item->name, 3, &budget);
+    else if (item->type == DT_REG && fstatat(proc, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        writable = (status.st_mode & 0222) != 0;
+    if (!writable)
+        return true;
+    covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
+    return covers[(*count)++] != NULL;
+}
+
+/* Looks at what is in /proc besides the processes. Those come last and cost the kernel most, so the listing
+ * is read in small pieces and ends at the first of them. */
+static bool add_writable(const char **covers, size_t known, size_t most, struct dml_arena *arena)
+{
+    _Alignas(struct directory_entry) char buffer[1024];
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    size_t count = known;
+    bool more = proc >= 0, stored = true;
+    while (more && stored) {
+        long length = syscall(SYS_getdents64, proc, buffer, sizeof buffer);
+        more = length > 0;
+        for (long at = 0; at < length && more && stored;) {
+            const struct directory_entry *item = (const struct directory_entry *)(buffer + at);
+            char path[300];
+            at += item->length;
+            more = !(item->name[0] >= '0' && item->name[0] <= '9') && count < most;
+            snprintf(path, sizeof path, "/proc/%s", item->name);
+            if (more && item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
+                stored = add_if_writable(proc, item, covers, &count, arena);
         }
     }
-    if (proc)
-        closedir(proc);
-    return covers;
+    if (proc >= 0)
+        close(proc);
+    return stored;
+}
+
+/* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may
+ * write to those of /proc/pressure. Started by real root, whoever is "nobody" inside owns root's files:
+ * there, more is certain, and whatever else shows a write permission is covered too. */
+const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena)
+{
+    static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq", "/proc/bus",
+                                          "/proc/sysrq-trigger"};
+    enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0], MOST = 32 };
+    const char **covers = dml_arena_array(arena, MOST + 1, sizeof *covers);
+    size_t count = 0, wanted = host->uid == 0 ? CERTAIN : FOR_ALL;
+    if (!covers)
+        return NULL;
+    for (size_t i = 0; i < wanted; i++) {
+        if (access(certain[i], F_OK) == 0)
+            covers[count++] = certain[i];
+    }
+    return host->uid != 0 || add_writable(covers, count, MOST, arena) ? covers : NULL;
 }
 
 bool dml_host_abstract_socket(const char *prefix)

@@ -5,6 +5,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ static bool boolean_field(lua_State *L, int index, const char *name)
     return value;
 }
 
-/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture=boolean, timeout=seconds })
+/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr= })
  * -> process | nil, message, code. A descriptor of -1 is /dev/null. */
 static int core_start(lua_State *L)
 {
@@ -80,8 +81,6 @@ static int core_start(lua_State *L)
     start.standard[2] = integer_field(L, 2, "stderr", 2);
     start.capture[1] = boolean_field(L, 2, "capture_stdout");
     start.capture[2] = boolean_field(L, 2, "capture_stderr");
-    lua_getfield(L, 2, "timeout");
-    start.timeout = (uint64_t)(luaL_optnumber(L, -1, 0) * 1000);
 
     struct held_process *held = lua_newuserdatauv(L, sizeof *held, 1);
     *held = (struct held_process){.owner = getpid()};
@@ -166,6 +165,8 @@ static void push_result(lua_State *L, const struct dml_result *result)
     lua_pushnumber(L, result->wall);
     lua_setfield(L, -2, "wall");
     if (executed) {
+        lua_pushboolean(L, result->survivors);
+        lua_setfield(L, -2, "survivors");
         lua_pushnumber(L, result->user);
         lua_setfield(L, -2, "user");
         lua_pushnumber(L, result->system);
@@ -181,7 +182,16 @@ static void push_result(lua_State *L, const struct dml_result *result)
     push_skipped(L, result);
 }
 
-/* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals, tty = } */
+/* Whether the plan of the process at `index` keeps the terminal. */
+static bool keeps_terminal(lua_State *L, int index)
+{
+    lua_getiuservalue(L, index, 1);
+    const struct dml_lua_plan *plan = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return plan->plan->tty;
+}
+
+/* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals } */
 static int core_wait(lua_State *L)
 {
     struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
@@ -189,7 +199,7 @@ static int core_wait(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     struct dml_forward forward = {
         .fd = integer_field(L, 2, "signals", -1),
-        .keeps_terminal = boolean_field(L, 2, "tty"),
+        .keeps_terminal = keeps_terminal(L, 1),
     };
     while (!dml_process_continue(process, forward.fd))
         dml_forward_one(&forward, process);
@@ -233,12 +243,45 @@ static int core_forward_signals(lua_State *L)
     return 1;
 }
 
+/* is_open(descriptor) -> boolean */
+static int core_is_open(lua_State *L)
+{
+    lua_pushboolean(L, fcntl((int)luaL_checkinteger(L, 1), F_GETFD) >= 0);
+    return 1;
+}
+
+static int close_stream(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+/* output(descriptor) -> file that writes to a copy of it | nil, message */
+static int core_output(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL; /* a closed one, should anything fail from here on */
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
+    stream->f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!stream->f) {
+        int reason = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = reason;
+        return luaL_fileresult(L, 0, NULL);
+    }
+    stream->closef = close_stream;
+    return 1;
+}
+
 void dml_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start}, {"is_running", core_is_running}, {"pid", core_pid},
         {"kill", core_kill},   {"wait", core_wait},             {"forward_signals", core_forward_signals},
-        {"execute", core_execute}, {NULL, NULL},
+        {"execute", core_execute}, {"is_open", core_is_open},   {"output", core_output},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PROCESS);
     lua_pushcfunction(L, process_gc);

@@ -1,9 +1,13 @@
 /* The command: a protected call of its Lua part, as lua.c does it. */
-#include <limits.h>
+#include "lua_modules.h"
+
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <libgen.h>
+#include <limits.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +17,8 @@ int luaopen_demilune_core(lua_State *L);
 
 enum { EXIT_REFUSED = 125 };
 
-/* The Lua files lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4, whatever PREFIX is. */
+/* The Lua files of the module and of the presets lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4, whatever
+ * PREFIX is. What the command itself needs of them it carries along. */
 static void set_search_path(lua_State *L)
 {
     char path[PATH_MAX];
@@ -28,11 +33,16 @@ static void set_search_path(lua_State *L)
     lua_getfield(L, -1, "cpath");
     lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", prefix, lua_tostring(L, -1));
     lua_setfield(L, -3, "cpath");
-    lua_pop(L, 1);
-    luaL_getsubtable(L, -1, "preload"); /* the engine is linked in */
-    lua_pushcfunction(L, luaopen_demilune_core);
-    lua_setfield(L, -2, "demilune.core");
     lua_pop(L, 2);
+}
+
+static void preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_demilune_core); /* the engine is linked in */
+    lua_setfield(L, -2, "demilune.core");
+    lua_pop(L, 1);
+    dml_preload_modules(L);
 }
 
 static int run(lua_State *L)
@@ -43,6 +53,7 @@ static int run(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     luaL_openlibs(L);
     set_search_path(L);
+    preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "demilune.cli");
     lua_call(L, 1, 1);
@@ -63,11 +74,21 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
+/* Descriptors that the caller closed: else the next file that we open would be the command's input or output. */
+static bool open_standard(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    lua_State *L = luaL_newstate();
+    lua_State *L = open_standard() ? luaL_newstate() : NULL;
     if (!L) {
-        fputs("demilune: not enough memory\n", stderr);
+        fputs("demilune: not enough memory, or no /dev/null\n", stderr);
         return EXIT_REFUSED;
     }
     lua_pushcfunction(L, add_traceback);
@@ -79,6 +100,5 @@ int main(int argc, char **argv)
         code = (int)lua_tointeger(L, -1);
     else
         fprintf(stderr, "demilune: internal error: %s\n", lua_tostring(L, -1));
-    lua_close(L);
-    return code;
+    exit(code); /* the kernel frees faster than lua_close; what must be released was */
 }

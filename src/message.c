@@ -46,17 +46,22 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
     return fd;
 }
 
-/* Inode numbers of our own namespaces, which the stage must not be in. */
-static void fill_namespaces(struct dml_stage_message *message, bool network)
+/* Inode numbers of our own namespaces, which the stage must not be in. False when they cannot be had. */
+static bool fill_namespaces(struct dml_stage_message *message, bool network)
 {
     static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "pid", "user", "ipc", "uts", "net"};
-    for (int i = 0; i < DML_STAGE_NAMESPACES; i++) {
-        char path[32];
+    bool known = true;
+    int directory = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {
         struct stat status;
-        snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
-        if (!(network && strcmp(names[i], "net") == 0) && stat(path, &status) == 0)
-            message->foreign[i] = status.st_ino;
+        if (network && strcmp(names[i], "net") == 0)
+            continue;
+        known = directory >= 0 && fstatat(directory, names[i], &status, 0) == 0;
+        message->foreign[i] = known ? status.st_ino : 0;
     }
+    if (directory >= 0)
+        close(directory);
+    return known;
 }
 
 static void add_rlimit(struct dml_stage_message *message, int resource, uint64_t soft, uint64_t hard)
@@ -71,7 +76,8 @@ static void fill_rlimits(struct dml_stage_message *message, const struct dml_lim
     uint64_t cpu_seconds = (limits->value[DML_LIMIT_CPU_TIME] + 999) / 1000;
     add_rlimit(message, RLIMIT_CORE, 0, 0);
     if (limits->has[DML_LIMIT_OPEN_FILES])
-        add_rlimit(message, RLIMIT_NOFILE, limits->value[DML_LIMIT_OPEN_FILES], limits->value[DML_LIMIT_OPEN_FILES]);
+        add_rlimit(message, RLIMIT_NOFILE, limits->value[DML_LIMIT_OPEN_FILES],
+                   limits->value[DML_LIMIT_OPEN_FILES]);
     else if (getrlimit(RLIMIT_NOFILE, &files) == 0) /* back to ours: it was raised for the launch */
         add_rlimit(message, RLIMIT_NOFILE, files.rlim_cur, files.rlim_max);
     if (limits->has[DML_LIMIT_CPU_TIME])
@@ -81,7 +87,8 @@ static void fill_rlimits(struct dml_stage_message *message, const struct dml_lim
     if (limits->has[DML_LIMIT_PIDS])
         add_rlimit(message, RLIMIT_NPROC, limits->value[DML_LIMIT_PIDS], limits->value[DML_LIMIT_PIDS]);
     if (limits->has[DML_LIMIT_FILE_SIZE])
-        add_rlimit(message, RLIMIT_FSIZE, limits->value[DML_LIMIT_FILE_SIZE], limits->value[DML_LIMIT_FILE_SIZE]);
+        add_rlimit(message, RLIMIT_FSIZE, limits->value[DML_LIMIT_FILE_SIZE],
+                   limits->value[DML_LIMIT_FILE_SIZE]);
 }
 
 static char *append_string(char *at, const char *string)
@@ -112,7 +119,11 @@ int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_f
         .own_group = !plan->tty,
         .no_user_namespaces = !plan->nested && features->disable_userns,
     };
-    fill_namespaces(message, plan->network);
+    if (!fill_namespaces(message, plan->network)) {
+        free(message);
+        dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/self/ns cannot be read");
+        return -1;
+    }
     fill_rlimits(message, &plan->limits);
     char *at = (char *)(message + 1);
     for (size_t i = 0; i < plan->argc; i++)

@@ -44,7 +44,8 @@ static bool is_default(const struct dml_entry *entry)
     return entry->rank == DML_RANK_ENGINE || entry->rank == DML_RANK_BASE;
 }
 
-static const struct dml_entry *deepest(const struct dml_entry *entries, size_t count, const char *path, bool strictly)
+static const struct dml_entry *deepest(const struct dml_entry *entries, size_t count, const char *path,
+                                       bool strictly)
 {
     const struct dml_entry *found = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -56,23 +57,67 @@ static const struct dml_entry *deepest(const struct dml_entry *entries, size_t c
     return found;
 }
 
+/* The entry at the first `length` bytes of `path`, which have `depth` components, among entries ordered
+ * by_depth. */
+static const struct dml_entry *exactly_at(const struct dml_entry *entries, size_t count, const char *path,
+                                          size_t length, size_t depth)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const char *other = entries[middle].sandbox;
+        size_t other_depth = dml_path_depth(other);
+        int order = depth != other_depth ? (depth < other_depth ? -1 : 1) : strncmp(path, other, length);
+        if (order == 0 && other[length] == '\0')
+            return &entries[middle];
+        if (order <= 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* Like deepest, for entries ordered by_depth: a look at each ancestor instead of at each entry. */
+static const struct dml_entry *deepest_ordered(const struct dml_entry *entries, size_t count,
+                                               const char *path, bool strictly)
+{
+    size_t length = strcmp(path, "/") == 0 ? 0 : strlen(path), depth = dml_path_depth(path);
+    for (bool self = true;; self = false) {
+        const struct dml_entry *found = NULL;
+        if (!(self && strictly))
+            found = depth ? exactly_at(entries, count, path, length, depth)
+                          : exactly_at(entries, count, "/", 1, 0);
+        if (found || depth == 0)
+            return found;
+        while (length && path[length - 1] != '/')
+            length--;
+        length -= length > 0; /* the slash itself */
+        depth--;
+    }
+}
+
 const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const char *path, bool strictly)
 {
     return deepest(plan->mounts, plan->mount_count, path, strictly);
 }
 
-/* --- what stands where ----------------------------------------------------------------------------------------- */
+/* --- what stands where
+ * ----------------------------------------------------------------------------------------- */
 
 static void add_tmpfs(struct builder *b, const char *sandbox, unsigned mode)
 {
-    add(b, (struct dml_entry){
-               .kind = DML_TMPFS, .rank = DML_RANK_ENGINE, .sandbox = sandbox, .mode = mode, .field = "engine"});
+    add(b,
+        (struct dml_entry){
+            .kind = DML_TMPFS, .rank = DML_RANK_ENGINE, .sandbox = sandbox, .mode = mode, .field = "engine"});
 }
 
-/* /proc, /dev, /tmp and the private /work. They are there unless the policy puts something else in their place. */
+/* /proc, /dev, /tmp and the private /work. They are there unless the policy puts something else in their
+ * place. */
 static void add_engine_entries(struct builder *b)
 {
-    add(b, (struct dml_entry){.kind = DML_PROC, .rank = DML_RANK_ENGINE, .sandbox = "/proc", .field = "engine"});
+    add(b,
+        (struct dml_entry){.kind = DML_PROC, .rank = DML_RANK_ENGINE, .sandbox = "/proc", .field = "engine"});
     const char **covers = dml_host_proc_covers(b->host, &b->plan->arena);
     if (!covers)
         b->failed = true;
@@ -82,7 +127,8 @@ static void add_engine_entries(struct builder *b)
                                   .sandbox = covers[i],
                                   .host = covers[i],
                                   .field = "engine"});
-    add(b, (struct dml_entry){.kind = DML_DEV, .rank = DML_RANK_ENGINE, .sandbox = "/dev", .field = "engine"});
+    add(b,
+        (struct dml_entry){.kind = DML_DEV, .rank = DML_RANK_ENGINE, .sandbox = "/dev", .field = "engine"});
     add_tmpfs(b, "/dev/shm", 01777);
     add_tmpfs(b, "/tmp", 01777);
     add_tmpfs(b, "/work", 0755);
@@ -108,10 +154,14 @@ static void order_entries(struct builder *b)
         const struct dml_entry *next = i + 1 < b->count ? entry + 1 : NULL;
         if (next && strcmp(entry->sandbox, next->sandbox) == 0) {
             if (!is_default(entry))
-                dml_problem_add(b->warnings, "entry.shadowed", entry->field, entry->sandbox, strlen(entry->sandbox),
-                                "is hidden by %s, which stands at the same path", next->field);
-            if (next->kind == DML_MASK) /* what is masked says whether a file or a directory */
+                dml_problem_add(b->warnings, "entry.shadowed", entry->field, entry->sandbox,
+                                strlen(entry->sandbox), "is hidden by %s, which stands at the same path",
+                                next->field);
+            if (next->kind == DML_MASK) { /* what is masked says whether a file or a directory */
                 b->entries[i + 1].source = entry->source;
+                if (entry->kind == DML_DATA)
+                    b->entries[i + 1].source.mode = S_IFREG;
+            }
             continue;
         }
         b->entries[kept++] = *entry;
@@ -123,10 +173,13 @@ static bool wants_directory(const struct dml_entry *entry)
 {
     switch (entry->kind) {
     case DML_BIND_RO:
-    case DML_BIND_RW: return S_ISDIR(entry->source.mode);
+    case DML_BIND_RW:
+        return S_ISDIR(entry->source.mode);
     case DML_DATA:
-    case DML_SYMLINK: return false;
-    default: return true;
+    case DML_SYMLINK:
+        return false;
+    default:
+        return true;
     }
 }
 
@@ -141,19 +194,21 @@ static void misplaced(struct builder *b, const struct dml_entry *entry, const ch
     dml_problem_add(b->problems, code, entry->field, entry->sandbox, strlen(entry->sandbox), "%s", message);
 }
 
-/* Whether an entry may stand where it is. An entry below a host tree must find its place there, since making it
- * would change the host. What the policy did not ask for goes silently when it has no place. */
+/* Whether an entry may stand where it is. An entry below a host tree must find its place there, since making
+ * it would change the host. What the policy did not ask for goes silently when it has no place. */
 static bool find_place(struct builder *b, struct dml_entry *entry)
 {
-    const struct dml_entry *above = deepest(b->entries, b->count, entry->sandbox, true);
-    if (!above || !(is_host_tree(above) || above->kind == DML_SYMLINK || above->kind == DML_DATA))
+    const struct dml_entry *above = deepest_ordered(b->entries, b->count, entry->sandbox, true);
+    bool file = above && (above->kind == DML_DATA || (above->kind == DML_MASK && !above->directory));
+    if (!above || !(is_host_tree(above) || above->kind == DML_SYMLINK || file))
         return true;
     bool silent = is_default(entry);
-    if (above->kind == DML_SYMLINK || above->kind == DML_DATA) {
+    if (above->kind == DML_SYMLINK || file) {
         if (!silent)
             misplaced(b, entry, "entry.misplaced",
-                      above->kind == DML_SYMLINK ? "lies below %s, which is a symbolic link; write the path it leads to"
-                                                 : "lies below %s, which is a file",
+                      above->kind == DML_SYMLINK
+                          ? "lies below %s, which is a symbolic link; write the path it leads to"
+                          : "lies below %s, which is a file",
                       above->sandbox);
         return false;
     }
@@ -164,11 +219,13 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
             return false;
         if (reason == ENOENT || reason == ENOTDIR)
             misplaced(b, entry, "entry.missing",
-                      "is not there in what is bound at %s, and nothing is ever created on the host; create it first",
+                      "is not there in what is bound at %s, and nothing is ever created on the host; create "
+                      "it first",
                       above->sandbox);
         else if (reason == ELOOP || reason == EXDEV)
             misplaced(b, entry, "entry.symlink",
-                      "has a symbolic link on its way below %s; write the path that it leads to", above->sandbox);
+                      "has a symbolic link on its way below %s; write the path that it leads to",
+                      above->sandbox);
         else
             misplaced(b, entry, "entry.unreadable", "cannot be looked up below %s", above->sandbox);
         return false;
@@ -176,8 +233,9 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
     if (S_ISLNK(mode) || entry->kind == DML_SYMLINK) {
         if (!silent)
             misplaced(b, entry, "entry.symlink",
-                      S_ISLNK(mode) ? "is a symbolic link in what is bound at %s; write the path that it leads to"
-                                    : "would have to be made in what is bound at %s, on the host",
+                      S_ISLNK(mode)
+                          ? "is a symbolic link in what is bound at %s; write the path that it leads to"
+                          : "would have to be made in what is bound at %s, on the host",
                       above->sandbox);
         return false;
     }
@@ -209,18 +267,21 @@ static void place_entries(struct builder *b)
     }
 }
 
-/* --- pins ------------------------------------------------------------------------------------------------------ */
+/* --- pins
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool is_protection(const struct dml_entry *entry)
 {
-    return entry->kind == DML_BIND_RO || entry->kind == DML_MASK || entry->kind == DML_DATA || entry->kind == DML_TMPFS;
+    return entry->kind == DML_BIND_RO || entry->kind == DML_MASK || entry->kind == DML_DATA ||
+           entry->kind == DML_TMPFS;
 }
 
 /* Binds the directory `path`, which lies in the writable tree `tree`, onto itself. */
 static void add_pin(struct builder *b, const struct dml_entry *tree, const char *path, const char *because)
 {
     struct dml_entry pin = {.kind = DML_PIN, .rank = DML_RANK_ENGINE, .sandbox = path, .field = because};
-    const char *host = dml_arena_format(&b->plan->arena, "%s/%s", strcmp(tree->source.path, "/") == 0 ? "" : tree->source.path,
+    const char *host = dml_arena_format(&b->plan->arena, "%s/%s",
+                                        strcmp(tree->source.path, "/") == 0 ? "" : tree->source.path,
                                         dml_path_below(path, tree->sandbox));
     if (!host || !dml_host_resolve(host, &b->plan->arena, &pin.source)) {
         b->failed |= !host || errno == ENOMEM;
@@ -231,14 +292,22 @@ static void add_pin(struct builder *b, const struct dml_entry *tree, const char 
     add(b, pin);
 }
 
-/* A protection below a writable tree holds only while no directory on the way can be renamed: a directory that is a
- * mount point cannot. */
-static void pin_ancestors(struct builder *b, const struct dml_entry *protection)
+/* The deepest of the first `ordered` entries and of the pins that stand behind them. */
+static const struct dml_entry *pinned_or_ordered(const struct builder *b, size_t ordered, const char *path)
+{
+    const struct dml_entry *pin = deepest(b->entries + ordered, b->count - ordered, path, false);
+    const struct dml_entry *entry = deepest_ordered(b->entries, ordered, path, false);
+    return pin && (!entry || strlen(pin->sandbox) > strlen(entry->sandbox)) ? pin : entry;
+}
+
+/* A protection below a writable tree holds only while no directory on the way can be renamed: a directory
+ * that is a mount point cannot. */
+static void pin_ancestors(struct builder *b, size_t ordered, const struct dml_entry *protection)
 {
     char *path = dml_arena_string(&b->plan->arena, protection->sandbox);
     for (char *slash = path ? strrchr(path, '/') : NULL; slash && slash > path; slash = strrchr(path, '/')) {
         *slash = '\0';
-        const struct dml_entry *at = deepest(b->entries, b->count, path, false);
+        const struct dml_entry *at = pinned_or_ordered(b, ordered, path);
         if (at && (at->kind == DML_BIND_RW || at->kind == DML_PIN) && strcmp(at->sandbox, path) != 0) {
             struct dml_entry tree = *at;
             const char *pinned = dml_arena_string(&b->plan->arena, path);
@@ -255,32 +324,54 @@ static void add_pins(struct builder *b)
     for (size_t i = 0; i < count; i++) {
         struct dml_entry protection = b->entries[i];
         if (is_protection(&protection))
-            pin_ancestors(b, &protection);
+            pin_ancestors(b, count, &protection);
     }
     if (b->count > count)
         qsort(b->entries, b->count, sizeof *b->entries, by_depth);
 }
 
-/* --- what becomes read-only once everything is in place ----------------------------------------------------------- */
+/* --- what becomes read-only once everything is in place
+ * ----------------------------------------------------------- */
 
 static void add_seal(struct builder *b, const char *sandbox)
 {
-    add(b, (struct dml_entry){.kind = DML_SEAL, .rank = DML_RANK_ENGINE, .sandbox = sandbox, .field = "engine"});
+    add(b,
+        (struct dml_entry){.kind = DML_SEAL, .rank = DML_RANK_ENGINE, .sandbox = sandbox, .field = "engine"});
 }
 
-static void add_seals(struct builder *b)
+static bool is_engine_tree(const struct dml_entry *entry)
 {
+    return dml_path_within(entry->sandbox, "/proc") || dml_path_within(entry->sandbox, "/dev");
+}
+
+/* The order of the launch: the root, our own /proc and /dev, the rest by depth, and at the end what becomes
+ * read-only then. bwrap's work for each mount grows with the mounts before it, so what is always there comes
+ * first. */
+static void arrange(struct builder *b)
+{
+    struct dml_entry *ordered = b->entries;
     size_t count = b->count;
-    bool root_is_ours = true;
+    bool root_is_ours = count == 0 || strcmp(ordered[0].sandbox, "/") != 0;
+    b->entries = NULL;
+    b->count = b->capacity = 0;
+    if (!root_is_ours)
+        add(b, ordered[0]);
+    for (size_t i = 0; i < count; i++) {
+        if (is_engine_tree(&ordered[i]))
+            add(b, ordered[i]);
+    }
+    add_seal(b, "/dev");
+    for (size_t i = root_is_ours ? 0 : 1; i < count; i++) {
+        if (!is_engine_tree(&ordered[i]))
+            add(b, ordered[i]);
+    }
     for (size_t i = count; i-- > 0;) { /* deepest first, so that none hides another */
-        const struct dml_entry *entry = &b->entries[i];
-        if (strcmp(entry->sandbox, "/") == 0)
-            root_is_ours = false;
-        if (entry->kind == DML_DEV || (entry->kind == DML_MASK && entry->directory))
-            add_seal(b, entry->sandbox);
+        if (ordered[i].kind == DML_MASK && ordered[i].directory)
+            add_seal(b, ordered[i].sandbox);
     }
     if (root_is_ours)
         add_seal(b, "/");
+    free(ordered);
 }
 
 /* A masked directory with something below it must be passable. */
@@ -329,11 +420,12 @@ static bool build_mounts(struct builder *b)
     place_entries(b);
     add_pins(b);
     open_masks_on_the_way(b);
-    add_seals(b);
+    arrange(b);
     return !b->failed && copy_strings(b);
 }
 
-/* --- environment, command, directory ----------------------------------------------------------------------------- */
+/* --- environment, command, directory
+ * ----------------------------------------------------------------------------- */
 
 struct variable {
     const char *name, *value; /* value NULL: left out */
@@ -372,7 +464,8 @@ static void set_variable(struct environment *env, const char *name, const char *
 }
 
 /* Passes every variable of the caller through whose name starts with `prefix`. */
-static void pass_pattern(struct environment *env, const struct dml_host *host, const char *prefix, size_t length)
+static void pass_pattern(struct environment *env, const struct dml_host *host, const char *prefix,
+                         size_t length)
 {
     for (char *const *at = host->environment; at && *at; at++) {
         const char *equals = strchr(*at, '=');
@@ -391,8 +484,12 @@ static void apply_rule(struct environment *env, const struct dml_host *host, con
     size_t length = strlen(rule->name);
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
     switch (rule->action) {
-    case DML_ENV_SET: set_variable(env, rule->name, rule->value, false); break;
-    case DML_ENV_OMIT: set_variable(env, rule->name, NULL, false); break;
+    case DML_ENV_SET:
+        set_variable(env, rule->name, rule->value, false);
+        break;
+    case DML_ENV_OMIT:
+        set_variable(env, rule->name, NULL, false);
+        break;
     case DML_ENV_PASS:
         if (length && rule->name[length - 1] == '*')
             pass_pattern(env, host, rule->name, length - 1);
@@ -456,7 +553,8 @@ static bool build_command(struct builder *b, size_t argc, const char *const *arg
             dml_problem_add(b->problems, "command.empty", field, "", 0, "the program's name is empty");
         if (length > LONGEST_ARGUMENT)
             dml_problem_add(b->problems, "command.long", field, argv[i], length,
-                            "has %zu bytes; the kernel takes at most %d in one argument", length, LONGEST_ARGUMENT);
+                            "has %zu bytes; the kernel takes at most %d in one argument", length,
+                            LONGEST_ARGUMENT);
         total += length + 1 + sizeof(char *);
         if (!(plan->argv[i] = dml_arena_string(&plan->arena, argv[i])))
             return false;
@@ -470,7 +568,8 @@ static bool build_command(struct builder *b, size_t argc, const char *const *arg
         most = stack.rlim_cur / 4 < LONGEST_ARGUMENT ? LONGEST_ARGUMENT : stack.rlim_cur / 4;
     if (total + 4096 > most)
         dml_problem_add(b->problems, "command.long", "command", NULL, 0,
-                        "command and environment have %zu bytes; the kernel takes at most %zu", total, most - 4096);
+                        "command and environment have %zu bytes; the kernel takes at most %zu", total,
+                        most - 4096);
     return true;
 }
 
@@ -484,7 +583,8 @@ static bool is_on_the_way(const struct dml_plan *plan, const char *path)
     return false;
 }
 
-/* Whether the working directory will be there. What a link inside a bound tree leads to is left to the launch. */
+/* Whether the working directory will be there. What a link inside a bound tree leads to is left to the
+ * launch. */
 static void check_directory(struct builder *b, const char *path)
 {
     const struct dml_plan *plan = b->plan;
@@ -493,7 +593,8 @@ static void check_directory(struct builder *b, const char *path)
     mode_t mode = 0;
     bool here = at && strcmp(at->sandbox, path) == 0;
     if (at && at->kind == DML_MASK) {
-        dml_problem_add(b->problems, "chdir.masked", "chdir", path, length, "is hidden by the mask %s", at->field);
+        dml_problem_add(b->problems, "chdir.masked", "chdir", path, length, "is hidden by the mask %s",
+                        at->field);
     } else if (at && is_host_tree(at)) {
         if (!dml_host_inspect(at->source.path, dml_path_below(path, at->sandbox), &mode)) {
             if (errno == ENOENT || errno == ENOTDIR)
@@ -504,7 +605,8 @@ static void check_directory(struct builder *b, const char *path)
         }
     } else if (at && at->kind == DML_DATA) {
         dml_problem_add(b->problems, "chdir.missing", "chdir", path, length, "is no directory");
-    } else if (!here && strcmp(path, "/") != 0 && (!at || at->kind == DML_TMPFS) && !is_on_the_way(plan, path)) {
+    } else if (!here && strcmp(path, "/") != 0 && (!at || at->kind == DML_TMPFS) &&
+               !is_on_the_way(plan, path)) {
         dml_problem_add(b->problems, "chdir.missing", "chdir", path, length,
                         "will not be there; bind something at it, or put a tmpfs there");
     }
@@ -547,10 +649,12 @@ static void copy_settings(struct builder *b)
 }
 
 struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,
-                              const char *const *argv, struct dml_problems *problems, struct dml_problems *warnings)
+                              const char *const *argv, struct dml_problems *problems,
+                              struct dml_problems *warnings)
 {
     struct dml_plan *plan = calloc(1, sizeof *plan);
-    struct builder b = {.plan = plan, .policy = policy, .host = host, .problems = problems, .warnings = warnings};
+    struct builder b = {
+        .plan = plan, .policy = policy, .host = host, .problems = problems, .warnings = warnings};
     size_t before = problems->count;
     bool built = false;
     if (plan) {

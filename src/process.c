@@ -3,6 +3,7 @@
 #include "spawn.h"
 #include "stage_image.h"
 #include "stage_message.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,7 +143,9 @@ static bool prepare_standard(struct dml_process *process, const struct dml_start
             if (!own(d, slot, dml_memory_file("demilune-input", start->input, start->input_length, error)))
                 return false;
         } else {
-            d->items[slot] = start->standard[i] >= 0 ? start->standard[i] : d->items[0];
+            int fd = start->standard[i];
+            bool closed_by_host = fd == i && fcntl(fd, F_GETFD) < 0;
+            d->items[slot] = fd >= 0 && !closed_by_host ? fd : d->items[0];
         }
     }
     return true;
@@ -232,7 +235,8 @@ static struct dml_process *start_with(const struct dml_start *start, const struc
     }
     process->features = *features;
     process->started = seconds_now();
-    process->deadline = start->timeout ? now() + start->timeout : 0;
+    uint64_t timeout = start->plan->limits.value[DML_LIMIT_TIMEOUT];
+    process->deadline = timeout ? now() + timeout : 0;
     if (!launch(process, start, error)) {
         dml_process_free(process);
         return NULL;
@@ -302,11 +306,14 @@ static void hear_last_words(struct dml_process *process)
     close_one(&process->messages);
 }
 
-static void end(struct dml_process *process)
+/* `wait_for_tree`: something may still live besides pid 1, which has run nothing of the command. */
+static void end(struct dml_process *process, bool wait_for_tree)
 {
     struct dml_result *result = &process->result;
     reap(process);
-    hear_last_words(process);
+    if (wait_for_tree)
+        hear_last_words(process);
+    close_one(&process->messages);
     for (int i = 1; i < 3; i++) {
         if (process->captures[i].fd >= 0)
             dml_capture_read(&process->captures[i]);
@@ -334,7 +341,7 @@ __attribute__((format(printf, 4, 5))) static void end_unexecuted(struct dml_proc
     va_end(arguments);
     process->result.kind = kind;
     process->result.code = code;
-    end(process);
+    end(process, true);
     if (process->cancelled)
         process->result.kind = DML_RESULT_CANCELLED;
     else if (process->timed_out)
@@ -346,7 +353,7 @@ static void end_without_stage(struct dml_process *process)
 {
     process->result.kind = DML_RESULT_SETUP_FAILED;
     process->result.code = "setup.failed";
-    end(process);
+    end(process, true);
     char *said = process->said;
     said[process->said_length] = '\0';
     said[strcspn(said, "\n")] = '\0';
@@ -413,7 +420,10 @@ static void end_not_executed(struct dml_process *process, const struct dml_stage
         why = "not found in the sandbox", code = "command.missing";
     else if (reason == ENOEXEC)
         why = "is no program; a script needs a first line such as #!/bin/sh";
-    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s", why);
+    char quoted[256];
+    const char *name = process->plan->argv[0];
+    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s", dml_quote(quoted, sizeof quoted, name, strlen(name)),
+                   why);
 }
 
 static void end_executed(struct dml_process *process, const struct dml_stage_report *report)
@@ -421,7 +431,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     struct dml_result *result = &process->result;
     const struct dml_limits *limits = &process->plan->limits;
     int status = (int)report->value;
-    end(process);
+    result->survivors = report->step;
+    end(process, result->survivors);
     result->user = (double)report->user_us / 1e6;
     result->system = (double)report->system_us / 1e6;
     result->max_rss = report->max_rss_kib * 1024;
@@ -445,7 +456,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
 /* The stage is gone without a last report: something inside killed it, or we killed the tree. */
 static void end_without_report(struct dml_process *process)
 {
-    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .value = SIGKILL};
+    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
     if (process->state == STATE_STARTING)
         end_without_stage(process);
     else

@@ -26,6 +26,7 @@ struct dml_result {
     int exit_code;  /* of DML_RESULT_EXIT, else -1 */
     int signal;     /* that ended it, or 0 */
     bool core;      /* it left a core dump */
+    bool survivors; /* it left something running, which was killed */
     double wall, user, system; /* seconds */
     uint64_t max_rss;          /* bytes */
     const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
@@ -42,7 +43,6 @@ struct dml_start {
     const char *input;     /* bytes for its input instead, or NULL */
     size_t input_length;
     bool capture[3];       /* keep its output (1) or error (2) */
-    uint64_t timeout;      /* milliseconds; 0: none */
 };
 
 /* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says which.

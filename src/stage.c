@@ -414,6 +414,19 @@ struct pollfd {
     short events, revents;
 };
 
+/* What the command left behind ends before its end is reported, so that nothing works on once the runner has heard of
+ * it. It is gone when there is nobody left to signal; pid 1 reaps it. */
+static void end_survivors(void)
+{
+    struct {
+        long seconds, nanoseconds;
+    } pause = {0, 20 * 1000};
+    while (CALL2(__NR_kill, -1, SIGNAL_KILL) == 0 && pause.nanoseconds < 500L * 1000 * 1000) {
+        CALL5(__NR_ppoll, 0, 0, &pause, 0, 0);
+        pause.nanoseconds *= 2;
+    }
+}
+
 /* Waits for the command's end, forwarding signals meanwhile. */
 static void supervise(long pid, int own_group)
 {
@@ -435,8 +448,12 @@ static void supervise(long pid, int own_group)
     memset(&usage, 0, sizeof usage);
     if (CALL4(__NR_wait4, pid, &status, 0, &usage) != pid)
         fail(DML_STAGE_FAILED, DML_STEP_WAIT, 0);
+    end_survivors();
+    /* What the command left running ends with it; from here only pid 1 is out of reach. */
+    long others = CALL2(__NR_kill, -1, SIGNAL_KILL);
     struct dml_stage_report ended = {
         .kind = DML_STAGE_ENDED,
+        .step = others == 0,
         .value = status,
         .user_us = (uint64_t)usage.user[0] * 1000000 + (uint64_t)usage.user[1],
         .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],

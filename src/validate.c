@@ -181,7 +181,9 @@ static int by_place(const void *a, const void *b)
 static bool same_entry(const struct dml_entry *a, const struct dml_entry *b)
 {
     bool same_host = a->host && b->host ? strcmp(a->host, b->host) == 0 : a->host == b->host;
-    return a->kind == b->kind && same_host && a->size == b->size && a->mode == b->mode && a->optional == b->optional;
+    bool same_data = a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
+    return a->kind == b->kind && same_host && same_data && a->size == b->size && a->mode == b->mode &&
+           a->optional == b->optional;
 }
 
 /* The same path twice in one list: equal entries collapse, others contradict each other. Entries to drop lose their
@@ -228,6 +230,37 @@ static void check_entries(struct context *c)
             policy->entries[kept++] = *entry;
     }
     policy->entry_count = kept;
+}
+
+/* Another bind through which the sandbox may write to the source of `bind`, seen at another place; or NULL. In place
+ * the pins hold what is protected. */
+static const struct dml_entry *other_way_in(const struct dml_policy *policy, const struct dml_entry *bind)
+{
+    for (size_t i = 0; i < policy->entry_count; i++) {
+        const struct dml_entry *tree = &policy->entries[i];
+        if (tree->kind != DML_BIND_RW || strcmp(tree->source.path, bind->source.path) == 0 ||
+            !dml_path_within(bind->source.path, tree->source.path))
+            continue;
+        bool in_place = dml_path_within(bind->sandbox, tree->sandbox) &&
+                        strcmp(dml_path_below(bind->sandbox, tree->sandbox),
+                               dml_path_below(bind->source.path, tree->source.path)) == 0;
+        if (!in_place)
+            return tree;
+    }
+    return NULL;
+}
+
+static void warn_swappable(struct context *c)
+{
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        const struct dml_entry *bind = &c->policy->entries[i];
+        const struct dml_entry *tree = is_bind(bind) && bind->rank != DML_RANK_BASE ? other_way_in(c->policy, bind) : NULL;
+        char buffer[512];
+        if (tree)
+            dml_problem_add(c->warnings, "bind.swappable", part(buffer, bind, single_field(bind) ? "" : ".host"),
+                            bind->source.path, strlen(bind->source.path),
+                            "can be written to, or exchanged for something else, through %s", tree->field);
+    }
 }
 
 static bool valid_name(const char *name)
@@ -325,7 +358,10 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
     struct context c = {.policy = policy, .host = host, .problems = problems, .warnings = warnings};
     check_entries(&c);
     check_repeats(&c);
+    warn_swappable(&c);
     check_env(&c);
+    if (policy->project && dml_path_check(policy->project) == DML_PATH_FINE) /* reported as a bind otherwise */
+        dml_path_normalise((char *)policy->project);
     if (policy->chdir)
         dml_validate_path((char *)policy->chdir, "chdir", problems);
     check_hostname(&c);

@@ -18,12 +18,16 @@ local costly = {
     end,
 }
 
+local found = {} -- the costly facts that were asked for
+
 --- One costly fact by name.
 ---@param name string
 ---@return string|nil
 function host.lookup(name)
-    local find = costly[name]
-    return find and find()
+    if found[name] == nil and costly[name] then
+        found[name] = costly[name]()
+    end
+    return found[name]
 end
 
 --- Facts: kernel, machine, landlock (ABI, 0 without), memory (bytes), uid, gid, distribution, bwrap_version.
@@ -36,6 +40,16 @@ function host.facts()
             return value
         end,
     })
+end
+
+--- Every fact, as plain data.
+---@return demilune.Host
+function host.all_facts()
+    local facts = core.facts()
+    for name in pairs(costly) do
+        facts[name] = host.lookup(name)
+    end
+    return facts
 end
 
 --- The path of bwrap: the trusted places, then PATH.

@@ -18,6 +18,7 @@ end
 local function places(name)
     local config = os.getenv("XDG_CONFIG_HOME")
     local home = os.getenv("HOME")
+    home = home and home:sub(1, 1) == "/" and home
     config = config and config:sub(1, 1) == "/" and config or home and home .. "/.config"
     local list = { "/etc/demilune/" .. name .. ".lua" }
     if config then
@@ -28,10 +29,12 @@ local function places(name)
 end
 
 local function find(name)
-    if name:find("/", 1, true) or name:find("%.lua$") then
-        return name
-    elseif name == "-" or name:find("%.json$") then
+    if name == "-" or name:find("%.json$") then
         return nil, ("%s: JSON policies are not supported yet; write a Lua file"):format(core.quote(name)), "policy.json"
+    elseif name:find("\0", 1, true) then
+        return nil, ("%s has a NUL byte; take it out"):format(core.quote(name)), "policy.name"
+    elseif name:find("/", 1, true) or name:find("%.lua$") then
+        return name
     elseif not name:find("^[%w_][%w_%-]*$") then
         return nil, ("%s is neither a file (with a / or ending in .lua) nor a name"):format(core.quote(name)),
             "policy.name"

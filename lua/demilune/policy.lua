@@ -65,8 +65,8 @@ local function base_of(fields)
     return require("demilune.base." .. name) { network = network, user = fields.user }
 end
 
-local function freeze(self, fields)
-    local frozen, problems = core.freeze(fields, base_of(fields), { home = os.getenv("HOME"), file = self.file })
+local function freeze(self, fields, base)
+    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = self.file })
     if #problems == 0 then
         return frozen
     end
@@ -87,13 +87,27 @@ end
 
 local function build(fields, file, source)
     local self = { hooks = { prepare = {}, launched = {}, finished = {} }, file = file, source = source }
-    local frozen, problems = freeze(self, fields)
+    local frozen, problems = freeze(self, fields, nil) -- for its shape: the base comes with the plan
     if not frozen then
         return refuse(problems)
     end
     take_hooks(fields, self.hooks, file)
     self.fields = fields
     return setmetatable(self, policy)
+end
+
+-- "rw_binds[2].host: a cycle" as a problem: the path in front is the field.
+local function copy_problem(text)
+    local at = 1
+    repeat
+        local start = at
+        at = text:match("^%.?[%a_][%w_]*()", at) or text:match("^%[[%w.%-]+]()", at) or text:match('^%[".-"]()', at) or at
+    until at == start
+    local field, what = "", text
+    if at > 1 and text:sub(at, at + 1) == ": " then
+        field, what = text:sub(1, at - 1), text:sub(at + 2)
+    end
+    return { field = field, code = "policy.copy", message = what }
 end
 
 --- A policy from a table. The table is copied: changing it later changes nothing.
@@ -106,7 +120,7 @@ function policy.new(fields)
     check_argument(fields, "table", 1, "policy")
     local copy, problem = core.copy(fields, true)
     if not copy then
-        return fail(problem, "policy.copy", { { field = "", code = "policy.copy", message = problem } })
+        return refuse { copy_problem(problem) }
     end
     return build(copy)
 end
@@ -192,15 +206,29 @@ local function hook_failed(name, hook, text, code)
         { { field = name, code = code, message = message.plain(text), file = hook.file } })
 end
 
+-- A copy for each hook, with the facts of the host: all of them for a private state, which gets plain data; those that
+-- cost something when somebody asks for the program's own hooks.
+local function hook_context(hook, context)
+    local copy = core.copy(context)
+    copy.host = host.facts()
+    if type(hook.run) == "userdata" then
+        copy.host = host.all_facts()
+    end
+    return copy
+end
+
 --- Runs the prepare hooks, each on what the one before left, on a copy.
 local function prepare(self, context)
     local fields = core.copy(self.fields)
     for _, hook in ipairs(self.hooks.prepare) do
-        local ok, left, answer, reason = call_hook(hook, { "policy" }, fields, context)
+        local ok, left, answer, reason = call_hook(hook, { "policy" }, fields, hook_context(hook, context))
         if not ok then
             return hook_failed("prepare", hook, left, "hook.failed")
         elseif (answer == nil or answer == false) and type(reason) == "string" then
             return hook_failed("prepare", hook, reason, "hook.refused")
+        elseif answer == nil and reason ~= nil then
+            return hook_failed("prepare", hook, ("returned nil and a %s; a reason is text"):format(type(reason)),
+                "hook.failed")
         elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
             return hook_failed("prepare", hook,
                 ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)),
@@ -209,6 +237,10 @@ local function prepare(self, context)
         fields = type(answer) == "table" and answer or left
     end
     return fields
+end
+
+local function has_hooks(self)
+    return #self.hooks.prepare + #self.hooks.launched + #self.hooks.finished > 0
 end
 
 local function context_of(self, command)
@@ -220,15 +252,6 @@ local function context_of(self, command)
         env = core.environ(),
         policy_file = self.file,
     }
-end
-
--- A plain copy for a private state; a live table of facts for the program's own hooks.
-local function hook_context(hook, context)
-    local copy = core.copy(context)
-    if type(hook.run) ~= "userdata" then
-        copy.host = host.facts()
-    end
-    return copy
 end
 
 --- The options of `run` that are fields of a policy.
@@ -256,7 +279,7 @@ function policy:plan(command, options)
         check_argument(command, "table", 1, "plan")
     end
     local fields, problem, code, problems = core.copy(self.fields), nil, nil, nil
-    local context = context_of(self, command)
+    local context = command and has_hooks(self) and context_of(self, command)
     if command then
         fields, problem, code, problems = prepare(self, context)
         if not fields then
@@ -264,7 +287,8 @@ function policy:plan(command, options)
         end
     end
     local frozen
-    frozen, problems = freeze(self, overlay(fields, options or {}))
+    fields = overlay(fields, options or {})
+    frozen, problems = freeze(self, fields, base_of(fields))
     if not frozen then
         return refuse(problems)
     end

@@ -6,11 +6,12 @@ local run = {}
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 local modes = { stdin = "r", stdout = "w", stderr = "w" }
 
--- The descriptor for one of the standard three. `files` keeps what was opened here until the launch is over.
-local function descriptor(options, name, files)
+-- The descriptor for one of the standard three. `files` keeps what was opened here until the launch is over; `open`
+-- tells which of them the host had open before, for a file opened here may take the number of one that it had not.
+local function descriptor(options, name, files, open)
     local wanted = options[name]
     if wanted == nil or wanted == "inherit" then
-        return standard[name]
+        return open[name] and standard[name] or -1
     elseif wanted == "null" then
         return -1
     elseif type(wanted) == "table" and math.type(wanted.fd) == "integer" then
@@ -32,11 +33,16 @@ local function close_all(files)
     end
 end
 
-local function start_options(options, backend, timeout, files)
-    local input = options.stdin
+local function start_options(options, backend, files)
+    local input, open = options.stdin, {}
+    if input == "pipe" then
+        error("bad option stdin: \"pipe\" is for spawn", 0)
+    end
+    for name, fd in pairs(standard) do
+        open[name] = core.is_open(fd)
+    end
     local start = {
         bwrap = backend.bwrap_path,
-        timeout = timeout,
         capture_stdout = options.capture == true or options.stdout == "capture",
         capture_stderr = options.capture == true or options.stderr == "capture",
     }
@@ -46,7 +52,7 @@ local function start_options(options, backend, timeout, files)
     for name in pairs(standard) do
         local captured = start["capture_" .. name] or (name == "stdin" and start.input)
         if not captured then
-            local fd, problem = descriptor(options, name, files)
+            local fd, problem = descriptor(options, name, files, open)
             if not fd then
                 return nil, problem
             end
@@ -66,14 +72,13 @@ function run.run(plan, backend, options, notify)
         return nil, "the backend none is for the command; a program has os.execute for it", "backend_unavailable"
     end
     local files, failures = {}, {}
-    local limits = core.describe(plan.core).limits
-    local ok, start, problem = pcall(start_options, options, backend, limits.timeout, files)
+    local ok, start, problem = pcall(start_options, options, backend, files)
     if not ok or not start then
         close_all(files)
         if not ok then
             error(start, 0)
         end
-        return nil, problem, "setup.failed"
+        return nil, problem, "setup.failed", { { field = "", code = "setup.failed", message = problem } }
     end
     local process, text, code = core.start(plan.core, start)
     close_all(files)
@@ -83,13 +88,14 @@ function run.run(plan, backend, options, notify)
     if core.is_running(process) then
         notify(plan, "launched", "process", { id = core.pid(process) }, failures)
     end
-    start.signals, start.tty = options.signals, options.tty
+    start.signals = options.signals
     local result = core.wait(process, start)
     result.backend = backend.effective
     result.digest = plan:digest()
     if result.code then
         result.ok = false
-        return nil, result.message, result.code, { { field = "", code = result.code, message = result.message } }, result
+        local problems = { { field = "", code = result.code, message = result.message } }
+        return nil, result.message, result.code, problems, result
     end
     notify(plan, "finished", "result", result, failures)
     if #failures > 0 then

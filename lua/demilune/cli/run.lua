@@ -22,10 +22,14 @@ local function open_status(place)
     if not place then
         return function() end
     end
-    local path = place:find("^%d+$") and "/proc/self/fd/" .. place or place
-    local file, problem = io.open(path, "w")
+    local file, problem
+    if place:find("^%d+$") then
+        file, problem = core.output(math.tointeger(tonumber(place)) or -1)
+    else
+        file, problem = io.open(place, "w")
+    end
     if not file then
-        return nil, ("--status: %s"):format(problem)
+        return nil, ("--status %s: %s"):format(core.quote(place), problem:match("[^:]*$"):gsub("^ ", ""))
     end
     return function(result)
         local json = require "demilune.json"
@@ -85,10 +89,27 @@ local function run_bare(state, warning)
     return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
 end
 
+-- What the command can write to, it can replace: a result there would be worth nothing.
+local function status_at_risk(state, plan)
+    local path = state.status and not state.status:find("^%d+$") and core.realpath(state.status)
+    for _, mount in ipairs(path and core.describe(plan.core).mounts or {}) do
+        local source = mount.kind == "rw_bind" and (mount.source:gsub("/$", ""))
+        if source and (path == source or path:sub(1, #source + 1) == source .. "/") then
+            return ("--status %s: the command could write there, through %s"):format(core.quote(path),
+                core.quote(mount.at))
+        end
+    end
+    return nil
+end
+
 local function launch(state, policy, backend, write_status)
     local plan, text, code, problems = policy:plan(state.command)
     if not plan then
         return refuse(write_status, text, code, problems)
+    end
+    local risk = status_at_risk(state, plan)
+    if risk then
+        return refuse(write_status, risk, "status.writable")
     end
     common.warn(plan.warnings, state.quiet)
     if state.dry_run then
@@ -102,7 +123,7 @@ local function launch(state, policy, backend, write_status)
     end
     local result
     result, text, code, problems, state.unexecuted = plan:run {
-        backend = state.backend, signals = core.forward_signals(), tty = core.describe(plan.core).tty,
+        backend = state.backend, signals = core.forward_signals(),
     }
     if not result then
         return refuse(write_status, text, code, problems, state.unexecuted)

@@ -21,6 +21,7 @@ return function(words)
     elseif not path then
         return common.usage("script", "no file was given")
     end
+    collectgarbage("restart")
     extend_search_path()
     _G.demilune = require "demilune"
     _G.arg = table.move(words, 2, #words, 1, { [0] = path })

@@ -1,0 +1,118 @@
+-- What a launch costs, as ratios in one interleaved run: the command against the ancestor's command line by hand, and
+-- against the same hardening by hand. Run it with `make bench`.
+local core = require "demilune.core"
+local demilune = require "demilune"
+
+local ROUNDS = tonumber(os.getenv("ROUNDS")) or 100
+local build = os.getenv("BUILD") or "build"
+local command = build .. "/bin/demilune"
+local payload = { "/usr/bin/true" }
+
+local function run(line)
+    local pipe = assert(io.popen(line))
+    local text = pipe:read("a")
+    assert(pipe:close(), line)
+    return text
+end
+
+local scratch = run("mktemp -d"):gsub("\n", "")
+
+local function with_binds(count)
+    local fields = { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" } }
+    for i = 1, count do
+        local path = ("%s/d%d"):format(scratch, i)
+        os.execute("mkdir -p " .. path)
+        fields.ro_binds[#fields.ro_binds + 1] = { path, "/data/d" .. i }
+    end
+    return fields
+end
+
+local function policy_file(fields)
+    local lines = { 'return { base = "none", ro_binds = {' }
+    for _, bind in ipairs(fields.ro_binds) do
+        lines[#lines + 1] = type(bind) == "string" and ("%q,"):format(bind) or ("{ %q, %q },"):format(bind[1], bind[2])
+    end
+    local path = ("%s/policy%d.lua"):format(scratch, #fields.ro_binds)
+    local file = assert(io.open(path, "w"))
+    file:write(table.concat(lines, "\n"), "\n} }\n")
+    file:close()
+    return path
+end
+
+local function hardened_by_hand(policy)
+    local line = { core.find_bwrap() }
+    local arguments = core.arguments(assert(policy:plan(payload)).core)
+    table.move(arguments, 1, #arguments, 2, line)
+    for _, word in ipairs { "--clearenv", "--chdir", "/work", "--", table.unpack(payload) } do
+        line[#line + 1] = word
+    end
+    return line
+end
+
+local function medians(commands)
+    local path = scratch .. "/commands"
+    local file = assert(io.open(path, "wb"))
+    for _, words in ipairs(commands) do
+        file:write(table.concat(words, "\0"), "\0\0")
+    end
+    file:close()
+    local times = {}
+    for line in run(("%s/bench/driver %d < %s"):format(build, ROUNDS, path)):gmatch("[^\n]+") do
+        times[#times + 1] = tonumber(line)
+    end
+    return times
+end
+
+local function bench_launch(binds)
+    local fields = with_binds(binds)
+    local policy = assert(demilune.policy(fields))
+    local times = medians {
+        assert(demilune.build_bwrap_command(policy, payload)),
+        hardened_by_hand(policy),
+        { command, "run", "-p", policy_file(fields), "--", table.unpack(payload) },
+    }
+    print(("%5d  %10.0f  %10.0f (%.2f)  %10.0f (%.2f, %.2f)"):format(binds, times[1], times[2], times[2] / times[1],
+        times[3], times[3] / times[1], times[3] / times[2]))
+end
+
+local function bench_plan(binds)
+    local policy = assert(demilune.policy(with_binds(binds)))
+    local rounds = 200
+    local start = os.clock()
+    for _ = 1, rounds do
+        assert(policy:plan(payload))
+    end
+    print(("freeze, validate and plan %d binds: %.0f us"):format(binds, (os.clock() - start) / rounds * 1e6))
+end
+
+local function bench_memory()
+    local text = run(([[
+%s run -q -- sleep 3 & pid=$!
+sleep 0.5
+grep VmRSS /proc/$pid/status
+kill $pid
+wait $pid || true]]):format(command))
+    print("the waiting command, resident:" .. text:match("VmRSS:%s*(.-)\n"):gsub("^", " "))
+end
+
+local function bench_steps()
+    local times = medians {
+        { "/usr/bin/true" },
+        { command, "--version" },
+        { command, "check", policy_file(with_binds(0)) },
+        { command, "run", "--", table.unpack(payload) },
+    }
+    print(("a program start (true): %.0f us; demilune --version: %.0f; demilune check: %.0f"):format(times[1], times[2],
+        times[3]))
+    print(("demilune run with the default policy (base host): %.0f us"):format(times[4]))
+end
+
+print(("medians of %d interleaved runs of /usr/bin/true, us"):format(ROUNDS))
+print("binds   reference    hardened by hand     demilune run (to reference, to hardened)")
+for _, binds in ipairs { 0, 20, 100 } do
+    bench_launch(binds)
+end
+bench_steps()
+bench_plan(100)
+bench_memory()
+os.execute("rm -rf " .. scratch)

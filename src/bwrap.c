@@ -1,6 +1,7 @@
 #include "bwrap.h"
 #include "seccomp.h"
 #include "stage_message.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,21 +204,11 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
 /* Whether `value` is valid UTF-8 as Rust's String has it; the ancestor drops other values. */
 static bool is_utf8(const char *value)
 {
-    const unsigned char *s = (const unsigned char *)value;
-    while (*s) {
-        size_t length = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
-        unsigned long code = length > 1 ? *s & (0x7fu >> length) : *s;
-        for (size_t i = 1; i < length; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (s[i] & 0x3fu);
-        }
-        if (length == 0 || (length == 2 && code < 0x80) || (length == 3 && code < 0x800) ||
-            (length == 4 && (code < 0x10000 || code > 0x10ffff)) || (code >= 0xd800 && code <= 0xdfff))
-            return false;
-        s += length;
-    }
-    return true;
+    uint32_t code;
+    size_t left = strlen(value), length = 1;
+    for (; left > 0 && length > 0; value += length, left -= length)
+        length = dml_utf8_decode(value, left, &code);
+    return left == 0;
 }
 
 static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, enum dml_rank rank, const char *flag)

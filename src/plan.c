@@ -356,11 +356,14 @@ static void arrange(struct builder *b)
     b->count = b->capacity = 0;
     if (!root_is_ours)
         add(b, ordered[0]);
+    bool dev = false; /* a bound root may have no place for it */
     for (size_t i = 0; i < count; i++) {
+        dev |= ordered[i].kind == DML_DEV;
         if (is_engine_tree(&ordered[i]))
             add(b, ordered[i]);
     }
-    add_seal(b, "/dev");
+    if (dev)
+        add_seal(b, "/dev");
     for (size_t i = root_is_ours ? 0 : 1; i < count; i++) {
         if (!is_engine_tree(&ordered[i]))
             add(b, ordered[i]);

@@ -540,7 +540,7 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
             [ERRORS] = {process->captures[2].fd, POLLIN, 0},    [WAKE] = {wake, POLLIN, 0},
         };
         int ready = poll(polled, COUNT, time_left(process));
-        if (ready == 0 && process->deadline && now() >= process->deadline)
+        if (process->deadline && now() >= process->deadline) /* also when there is always something to read */
             enforce_deadline(process);
         if (ready <= 0)
             continue;

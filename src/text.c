@@ -6,63 +6,87 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 sequence at `s`, or 0 when it is not one (overlong, surrogate, too large, cut short). */
-static size_t utf8_length(const unsigned char *s, size_t available)
+size_t dml_utf8_decode(const char *bytes, size_t available, uint32_t *code)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
-    if (length <= 1 || length > available)
-        return length <= available ? length : 0;
-    uint32_t code = s[0] & (0x7fu >> length);
+    const unsigned char *s = (const unsigned char *)bytes;
+    size_t length = s[0] < 0x80   ? 1
+                    : s[0] < 0xc0 ? 0
+                    : s[0] < 0xe0 ? 2
+                    : s[0] < 0xf0 ? 3
+                    : s[0] < 0xf8 ? 4
+                                  : 0;
+    if (length == 0 || length > available)
+        return 0;
+    *code = length == 1 ? s[0] : s[0] & (0x7fu >> length);
     for (size_t i = 1; i < length; i++) {
         if ((s[i] & 0xc0) != 0x80)
             return 0;
-        code = code << 6 | (s[i] & 0x3fu);
+        *code = *code << 6 | (s[i] & 0x3fu);
     }
-    if (code < smallest[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-        return 0;
-    /* C1 controls and the bidirectional overrides change what a terminal shows. */
-    if (code < 0xa0 || code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
-        (code >= 0x2066 && code <= 0x2069) || code == 0xfeff)
-        return 0;
-    return length;
+    bool surrogate = *code >= 0xd800 && *code <= 0xdfff;
+    return *code < smallest[length] || *code > 0x10ffff || surrogate ? 0 : length;
 }
 
-/* Writes one character of `s` escaped into `piece`; returns how many bytes of `s` it used. */
-static size_t escape_one(char piece[8], const unsigned char *s, size_t available)
+/* Whether a character changes what a terminal shows: controls, directions, line separators, a byte order
+ * mark. */
+static bool is_invisible(uint32_t code)
 {
-    const char *simple = NULL;
-    switch (s[0]) {
-    case '"': simple = "\\\""; break;
-    case '\\': simple = "\\\\"; break;
-    case '\n': simple = "\\n"; break;
-    case '\r': simple = "\\r"; break;
-    case '\t': simple = "\\t"; break;
-    default: break;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+}
+
+/* Writes the first character of `bytes` escaped, without a terminator; returns how many bytes it wrote and in
+ * `used` how many it read. */
+static size_t escape_one(char piece[4], const char *bytes, size_t available, size_t *used)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint32_t code;
+    size_t length = dml_utf8_decode(bytes, available, &code);
+    if (length > 0 && !is_invisible(code)) {
+        memcpy(piece, bytes, length);
+        return *used = length;
     }
-    if (simple) {
-        strcpy(piece, simple);
-        return 1;
+    unsigned char c = (unsigned char)bytes[0];
+    *used = 1;
+    piece[0] = '\\';
+    if (c == '\n' || c == '\r' || c == '\t') {
+        piece[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
+        return 2;
     }
-    size_t length = utf8_length(s, available);
-    if (length == 0 || s[0] < 0x20 || s[0] == 0x7f) {
-        snprintf(piece, 8, "\\x%02x", s[0]);
-        return 1;
+    piece[1] = 'x';
+    piece[2] = digits[c >> 4];
+    piece[3] = digits[c & 15];
+    return 4;
+}
+
+size_t dml_escape(char *out, size_t size, const char *bytes, size_t length, size_t *used)
+{
+    size_t at = 0, i = 0;
+    while (i < length) {
+        char piece[4];
+        size_t taken, width = escape_one(piece, bytes + i, length - i, &taken);
+        if (at + width >= size)
+            break;
+        memcpy(out + at, piece, width);
+        at += width;
+        i += taken;
     }
-    memcpy(piece, s, length);
-    piece[length] = '\0';
-    return length;
+    out[at] = '\0';
+    if (used)
+        *used = i;
+    return at;
 }
 
 char *dml_quote(char *out, size_t size, const char *bytes, size_t length)
 {
-    const unsigned char *s = (const unsigned char *)bytes;
     size_t at = 0, i = 0;
     out[at++] = '"';
     while (i < length) {
-        char piece[8];
-        size_t used = escape_one(piece, s + i, length - i);
-        size_t width = strlen(piece);
+        char piece[4] = {'\\', bytes[i]};
+        size_t taken = 1, width = 2;
+        if (bytes[i] != '"' && bytes[i] != '\\')
+            width = escape_one(piece, bytes + i, length - i, &taken);
         if (at + width + 6 > size) { /* room for ..." and the terminator */
             memcpy(out + at, "...", 3);
             at += 3;
@@ -70,7 +94,7 @@ char *dml_quote(char *out, size_t size, const char *bytes, size_t length)
         }
         memcpy(out + at, piece, width);
         at += width;
-        i += used;
+        i += taken;
     }
     out[at++] = '"';
     out[at] = '\0';
@@ -100,8 +124,8 @@ static size_t distance(const char *a, const char *b)
                 best = above[j] + 1;
             if (row[j - 1] + 1 < best)
                 best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) && folded(a[i - 2]) == folded(b[j - 1]) &&
-                before[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) &&
+                folded(a[i - 2]) == folded(b[j - 1]) && before[j - 2] + 1 < best)
                 best = before[j - 2] + 1;
             row[j] = best;
         }
@@ -137,11 +161,20 @@ bool dml_parse_size(const char *text, size_t length, uint64_t *bytes)
     unsigned shift = 0;
     if (i < length) {
         switch (text[i]) {
-        case 'K': shift = 10; break;
-        case 'M': shift = 20; break;
-        case 'G': shift = 30; break;
-        case 'T': shift = 40; break;
-        default: return false;
+        case 'K':
+            shift = 10;
+            break;
+        case 'M':
+            shift = 20;
+            break;
+        case 'G':
+            shift = 30;
+            break;
+        case 'T':
+            shift = 40;
+            break;
+        default:
+            return false;
         }
     }
     if (value > (UINT64_MAX >> shift))

@@ -1,4 +1,5 @@
-/* Text for messages: quoting what comes from outside, and guessing what was meant. */
+/* Text for messages: escaping what comes from outside, reading numbers with units, and guessing what was
+ * meant. */
 #ifndef DML_TEXT_H
 #define DML_TEXT_H
 
@@ -6,15 +7,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes `bytes` (any bytes, `length` of them) to `out` (`size` bytes, at least 8) in double quotes, with quotes,
- * backslashes, control characters and bytes that are not UTF-8 escaped as in C, so that it is one line and cannot
- * drive a terminal. Cut with "..." when it does not fit. Always terminated. Returns `out`. */
+/* The length of the UTF-8 sequence at the start of `bytes` (`available` of them, at least 1), and in `code`
+ * the character it stands for; 0 when it is none: overlong, a surrogate, too large, cut short. Then `code`
+ * means nothing. */
+size_t dml_utf8_decode(const char *bytes, size_t available, uint32_t *code);
+
+/* Writes `bytes` (any bytes, `length` of them) to `out` (`size` bytes, at least 5) so that they are one line
+ * and cannot drive a terminal: control characters, characters that turn the direction of text and bytes that
+ * are not UTF-8 become \n, \r, \t or \x1b. Quotes and backslashes stay, so text that was escaped before is
+ * not changed again. Stops before the first character that does not fit. Always terminated. Returns the
+ * length written, and in `used` (may be NULL) how many of the bytes that stands for. */
+size_t dml_escape(char *out, size_t size, const char *bytes, size_t length, size_t *used);
+
+/* As dml_escape, in double quotes, with quotes and backslashes escaped too (`size` at least 8). Cut with
+ * "..." when it does not fit. Returns `out`. */
 char *dml_quote(char *out, size_t size, const char *bytes, size_t length);
 
-/* The name among `names` (`count` of them) that `word` most likely meant, ignoring case and `-` for `_`, or NULL. */
+/* The name among `names` (`count` of them) that `word` most likely meant, ignoring case and `-` for `_`, or
+ * NULL. */
 const char *dml_nearest(const char *word, const char *const *names, size_t count);
 
-/* Reads a byte count: digits and an optional K, M, G or T (1024-based). False when it is not one or overflows. */
+/* Reads a byte count: digits and an optional K, M, G or T (1024-based). False when it is not one or
+ * overflows. */
 bool dml_parse_size(const char *text, size_t length, uint64_t *bytes);
 
 /* Reads a duration: a decimal number and an optional ms, s, m or h (seconds without one). False as above. */

@@ -1,0 +1,132 @@
+---@meta
+--- Types for editors (LuaLS). Nothing loads this file.
+
+---@class demilune.Bind
+---@field host string absolute path on the host; a leading ~/ is the caller's home
+---@field sandbox? string absolute path inside; the same by default
+---@field optional? boolean a source that is not there is no problem
+
+---@class demilune.Tmpfs
+---@field sandbox string absolute path inside
+---@field size? integer|string bytes, or "64M"
+---@field mode? string octal digits: "0755"
+
+---@class demilune.Symlink
+---@field target string
+---@field sandbox string
+
+---@class demilune.Effect
+---@field effect "Cost"|"Fallible"|"FsRead"|"FsWrite"|"Llm"|"Network"|"NonDeterministic"|"Process"|"Pure"|"Unknown"
+---@field path? string of FsRead and FsWrite
+---@field model? string of Llm
+---@field cents? integer of Cost
+
+---@class demilune.Limits
+---@field timeout? number|string seconds, or "30s"
+---@field cpu_time? number|string
+---@field memory? integer|string bytes of address space of each process, or "512M"
+---@field pids? integer processes
+---@field file_size? integer|string bytes
+---@field open_files? integer descriptors
+---@field output? integer|string bytes kept of each captured stream
+---@field tmp? integer|string bytes of each private tmpfs, or "25%" of memory
+
+--- What a policy says.
+---@class (exact) demilune.Fields
+---@field name? string
+---@field description? string
+---@field base? "host"|"nix"|"none"
+---@field ro_binds? (string|demilune.Bind|string[])[]
+---@field rw_binds? (string|demilune.Bind|string[])[]
+---@field work_host? string directory at /work; private when nil
+---@field project? string|table a directory at its own path, where the command starts: path or { path, write = false }
+---@field effects? (string|demilune.Effect)[]
+---@field network? boolean share the host's network
+---@field env_allowlist? string[] names passed through
+---@field env? table<string, string|boolean> a value, true (pass through) or false (leave out)
+---@field tmpfs? (string|demilune.Tmpfs)[]
+---@field symlinks? demilune.Symlink[]
+---@field masks? string[] paths inside, made unreadable and unwritable
+---@field secrets? table<string, string> path inside -> content, for the command alone
+---@field chdir? string where the command starts
+---@field user? "nobody"|"caller"
+---@field hostname? string
+---@field tty? boolean keep the controlling terminal
+---@field nested? boolean user namespaces can be made inside
+---@field seccomp? "default"|"off"
+---@field limits? demilune.Limits
+---@field acknowledge? string[] dangers accepted on purpose
+---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
+---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)
+---@field finished? fun(result: demilune.Result, context: demilune.Context)
+
+--- The policy as a prepare hook sees it: its fields, and these.
+---@class demilune.HookPolicy: demilune.Fields
+---@field ro_bind fun(self: demilune.HookPolicy, path: string, at?: string): demilune.HookPolicy
+---@field rw_bind fun(self: demilune.HookPolicy, path: string, at?: string): demilune.HookPolicy
+---@field mask fun(self: demilune.HookPolicy, at: string): demilune.HookPolicy
+---@field set_env fun(self: demilune.HookPolicy, name: string, value: string): demilune.HookPolicy
+---@field pass_env fun(self: demilune.HookPolicy, name: string): demilune.HookPolicy
+---@field limit fun(self: demilune.HookPolicy, name: string, value: any): demilune.HookPolicy
+
+---@class demilune.HookProcess
+---@field pid fun(self: demilune.HookProcess): integer the outermost process on the host
+
+---@class demilune.Context
+---@field command? string[] a copy
+---@field cwd string
+---@field home? string
+---@field user? string
+---@field env table<string, string> a copy of the caller's environment
+---@field host demilune.Host
+---@field policy_file? string
+
+---@class demilune.Host
+---@field kernel string
+---@field machine string
+---@field landlock integer ABI, 0 without Landlock
+---@field memory integer bytes
+---@field uid integer
+---@field gid integer
+---@field distribution string
+---@field bwrap_version? string
+
+---@class demilune.Problem
+---@field field string "rw_binds[2].host"; "" for the policy as a whole
+---@field value? string the value, quoted and escaped
+---@field code string stable: "path.relative"
+---@field message string what is wrong and what would be right
+---@field file? string
+---@field line? integer
+
+---@class demilune.RunOptions
+---@field stdin? string|{path: string}|{fd: integer} text, "null", or "inherit" (the default)
+---@field stdout? string|{path: string}|{fd: integer} "inherit" (the default), "null" or "capture"
+---@field stderr? string|{path: string}|{fd: integer} as stdout
+---@field capture? boolean capture output and errors
+---@field timeout? number|string seconds, or "30s"
+---@field env? table<string, string|boolean> on top of the policy's
+---@field chdir? string
+---@field backend? "auto"|"bwrap"|"native"|"none"
+
+---@class demilune.Result
+---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"cancelled"
+---@field ok boolean it exited with 0
+---@field exit_code? integer
+---@field signal? integer
+---@field signal_name? string "TERM"
+---@field core? boolean it left a core dump
+---@field stdout? string
+---@field stderr? string
+---@field stdout_dropped? integer bytes
+---@field stderr_dropped? integer
+---@field wall number seconds
+---@field user number seconds of processor time
+---@field system number
+---@field max_rss integer bytes
+---@field survivors boolean it left something running, which was killed
+---@field backend string
+---@field digest string of the plan
+---@field applied string[] hardening that was applied
+---@field skipped string[] hardening that could not be applied
+---@field hook_errors? string[] hooks that failed after the launch

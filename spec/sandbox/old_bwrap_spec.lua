@@ -1,0 +1,73 @@
+-- Launching with a bwrap that lacks options: found out by trying, once, and said so. The stand-in is the real bwrap
+-- behind a script that refuses what an older one would not know.
+local core = require "demilune.core"
+local demilune = require "demilune"
+local leaks = require "support.leaks"
+local sandbox = require "support.sandbox"
+
+describe("an older bwrap", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    -- A bwrap without `options`, which counts how often it is started with arguments.
+    local function older(name, options)
+        local pattern = table.concat(options, "|")
+        return sandbox.write(scratch(name), ([=[
+#!/bin/bash
+if [ "$1" = --help ]; then
+    echo asked >>%q
+    %s --help | grep -vE -e '(%s) '
+    exit 0
+fi
+unknown=$(tr '\0' '\n' </proc/self/fd/3 | grep -xE -e '%s' | head -n 1)
+if [ -n "$unknown" ]; then
+    echo "bwrap: Unknown option $unknown" >&2
+    exit 1
+fi
+exec %s "$@"
+]=]):format(scratch(name .. ".asked"), core.find_bwrap(), pattern, pattern, core.find_bwrap()), "755")
+    end
+
+    -- Files of the script's own need are in the sandbox's base; it runs outside.
+    local function run(bwrap, plan)
+        local process = assert(core.start(plan, { bwrap = bwrap, stdin = -1, capture_stdout = true }))
+        return core.wait(process, { capture_stdout = true })
+    end
+
+    local function plan_for(fields, command)
+        return assert(assert(demilune.policy(fields)):plan(command)).core
+    end
+
+    it("is used without the options that it lacks, and the result names what was left out", function()
+        local bwrap = older("old", { "--disable-userns", "--ro-bind-fd", "--bind-fd" })
+        local result = run(bwrap, plan_for({}, { "echo", "works" }))
+        assert.equal("exit", result.kind, result.message)
+        assert.equal("works\n", result.stdout)
+        assert.same({ "bind_fd", "disable_userns", "seccomp" }, (function()
+            table.sort(result.skipped)
+            return result.skipped
+        end)())
+    end)
+
+    it("is asked what it can do only once", function()
+        local bwrap = older("once", { "--disable-userns" })
+        local plan = plan_for({}, { "true" })
+        for _ = 1, 3 do
+            assert.equal("exit", run(bwrap, plan).kind)
+        end
+        assert.equal("asked\n", sandbox.read(scratch("once.asked")))
+    end)
+
+    it("is not asked at all when it can do everything", function()
+        local bwrap = older("new", { "--no-such-option" })
+        assert.equal("exit", run(bwrap, plan_for({}, { "true" })).kind)
+        assert.is_nil(sandbox.read(scratch("new.asked")))
+    end)
+
+    it("that lacks what cannot be done without is a failure, with its own words", function()
+        local result = run(older("poor", { "--cap-drop" }), plan_for({}, { "true" }))
+        assert.equal("setup_failed", result.kind)
+        assert.equal("setup.failed", result.code)
+        assert.matches("Unknown option %-%-cap%-drop", result.message)
+    end)
+end)

@@ -1,0 +1,14 @@
+/* The fields of a policy, and of a base. */
+#ifndef DML_LUA_FIELDS_H
+#define DML_LUA_FIELDS_H
+
+#include "lua_read.h"
+
+/* Reads the policy at `index` into `r->policy`; adds a problem for whatever is no policy, field by field. */
+void dml_read_policy(struct dml_reader *r, int index);
+
+/* Reads the base at `index`, one of our own tables: binds, links, generated files and defaults for the
+ * environment. `own_allowlist`: the policy has an env_allowlist, which replaces that of the base. */
+void dml_read_base(struct dml_reader *r, int index, bool own_allowlist);
+
+#endif

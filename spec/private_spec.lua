@@ -5,6 +5,11 @@ local core = require "demilune.core"
 local function load(source, options)
     local private, message = core.private(options or {})
     if not private then return nil, message end
+    if options and options.prelude then
+        local ready
+        ready, message = private:prelude(table.unpack(options.prelude))
+        if not ready then return nil, message end
+    end
     local policy, problem = private:load(source, "policy.lua")
     return policy, problem, private
 end
@@ -764,7 +769,7 @@ describe("core.private", function()
     it("checks its options", function()
         for _, options in ipairs {
             { time_ms = 0 }, { time_ms = "x" }, { memory = -1 }, { memory = 1.5 }, { include = 1 }, { print = {} },
-            { host_lookup = "x" }, { globals = 1 }, { prelude = 1 }, { prelude = { "return {}" } },
+            { host_lookup = "x" }, { globals = 1 },
         } do
             assert.has_error(function() core.private(options) end)
         end
@@ -774,9 +779,9 @@ describe("core.private", function()
     it("refuses globals that are no plain data, and preludes that are wrong", function()
         assert.same({ nil, "private: globals: a.f: a function cannot stand in a policy" },
             { core.private { globals = { a = { f = print } } } })
-        has(select(2, core.private { prelude = { "\nx x", "prelude.lua" } }), "prelude.lua:2:")
-        has(select(2, core.private { prelude = { "return 1", "prelude.lua" } }), "a prelude returns a table")
-        has(select(2, core.private { prelude = { "while true do end", "prelude.lua" } }),
+        has(select(2, core.private({}):prelude("\nx x", "prelude.lua")), "prelude.lua:2:")
+        has(select(2, core.private({}):prelude("return 1", "prelude.lua")), "a prelude returns a table")
+        has(select(2, core.private({}):prelude("while true do end", "prelude.lua")),
             "prelude.lua:1: the policy runs longer")
     end)
 

@@ -63,24 +63,8 @@ static void keep_callbacks(lua_State *H, int self)
     lua_setiuservalue(H, self, 1);
 }
 
-/* The trusted source at index `prelude` of H, a list of its text and its name; without a name when there is
- * none. The two stay on the stack. */
-static struct dml_chunk check_prelude(lua_State *H, int prelude)
-{
-    struct dml_chunk chunk = {0};
-    if (lua_isnil(H, prelude))
-        return chunk;
-    if (!lua_istable(H, prelude) || lua_rawgeti(H, prelude, 1) != LUA_TSTRING ||
-        lua_rawgeti(H, prelude, 2) != LUA_TSTRING)
-        luaL_error(H, "private: `prelude` is a list of a source text and its name");
-    chunk.source = lua_tolstring(H, -2, &chunk.length);
-    chunk.name = lua_tostring(H, -1);
-    return chunk;
-}
-
-/* Fills the new state: the environment, the globals at index `globals` of H, the prelude. */
-static bool set_up(struct dml_private *private, int globals, const struct dml_chunk *prelude,
-                   struct dml_reason *reason)
+/* Fills the new state: the environment, and the globals at index `globals` of H. */
+static bool set_up(struct dml_private *private, int globals, struct dml_reason *reason)
 {
     lua_State *L = private->L;
     lua_pushcfunction(L, dml_environment_make);
@@ -88,19 +72,13 @@ static bool set_up(struct dml_private *private, int globals, const struct dml_ch
         return false;
     lua_pushcfunction(L, dml_environment_add_globals);
     lua_insert(L, 1);
-    if (!dml_hook_copy_in(private, globals, "private: globals", reason) ||
-        !dml_border_call(private, 2, 0, "", reason))
-        return false;
-    if (prelude->name == NULL)
-        return true;
-    lua_pushcfunction(L, dml_chunk_run_prelude);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)prelude);
-    return dml_border_call(private, 1, 0, prelude->name, reason);
+    return dml_hook_copy_in(private, globals, "private: globals", reason) &&
+           dml_border_call(private, 2, 0, "", reason);
 }
 
 /* core.private(options) -> userdata | nil, message. Options: `globals` (plain data), `include(name)` ->
  * source, file name | nil, message; `print(text)`; `host_lookup(name)` -> plain value or nil; `time_ms`,
- * `memory` in bytes; `prelude` = {source, name}, trusted Lua that returns a table of metatables by kind. */
+ * `memory` in bytes. */
 static int core_private(lua_State *H)
 {
     luaL_checktype(H, 1, LUA_TTABLE);
@@ -111,8 +89,6 @@ static int core_private(lua_State *H)
     }
     if (!lua_istable(H, 2))
         return luaL_error(H, "private: `globals` is a table");
-    lua_getfield(H, 1, "prelude");
-    struct dml_chunk prelude = check_prelude(H, 3);
 
     struct dml_private *private = lua_newuserdatauv(H, sizeof *private, 1);
     int self = lua_gettop(H);
@@ -129,7 +105,7 @@ static int core_private(lua_State *H)
         return dml_border_fail(H, reason.text);
     }
     dml_border_enter(private, H, self);
-    bool ready = set_up(private, 2, &prelude, &reason);
+    bool ready = set_up(private, 2, &reason);
     dml_border_leave(private);
     if (!ready) {
         close_state(private);
@@ -139,18 +115,46 @@ static int core_private(lua_State *H)
     return 1;
 }
 
-/* private:load(source, name) -> a copy of the table that the file returns | nil, message. */
-static int private_load(lua_State *H)
+/* The text and the name that a method got as its second and third argument. */
+static struct dml_chunk check_chunk(lua_State *H)
 {
-    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
     struct dml_chunk chunk;
     chunk.source = luaL_checklstring(H, 2, &chunk.length);
     chunk.name = luaL_checkstring(H, 3);
+    lua_settop(H, 3);
+    return chunk;
+}
+
+/* private:prelude(source, name) -> true | nil, message. Trusted Lua that returns a table of metatables by kind, for the
+ * arguments of hooks. */
+static int private_prelude(lua_State *H)
+{
+    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
+    struct dml_chunk chunk = check_chunk(H);
     const char *obstacle = dml_private_unusable(private);
     if (obstacle != NULL)
         return dml_border_fail(H, obstacle);
     struct dml_reason reason;
-    lua_settop(H, 3);
+    dml_border_enter(private, H, 1);
+    lua_pushcfunction(private->L, dml_chunk_run_prelude);
+    lua_pushlightuserdata(private->L, &chunk);
+    bool ready = dml_border_call(private, 1, 0, chunk.name, &reason);
+    dml_border_leave(private);
+    if (!ready)
+        return dml_border_fail(H, reason.text);
+    lua_pushboolean(H, 1);
+    return 1;
+}
+
+/* private:load(source, name) -> a copy of the table that the file returns | nil, message. */
+static int private_load(lua_State *H)
+{
+    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
+    struct dml_chunk chunk = check_chunk(H);
+    const char *obstacle = dml_private_unusable(private);
+    if (obstacle != NULL)
+        return dml_border_fail(H, obstacle);
+    struct dml_reason reason;
     dml_border_enter(private, H, 1);
     lua_pushcfunction(private->L, dml_chunk_run_policy);
     lua_pushlightuserdata(private->L, &chunk);
@@ -180,7 +184,7 @@ static int core_copy(lua_State *H)
 
 void dml_open_private(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"load", private_load}, {"close", private_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"load", private_load}, {"prelude", private_prelude}, {"close", private_close}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", private_close}, {"__close", private_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"private", core_private}, {"copy", core_copy}, {NULL, NULL}};
     luaL_newmetatable(L, STATE_TYPE);

@@ -1,4 +1,5 @@
--- Packs Lua modules, compiled, into one file that the command carries: parsing them took longer than a launch.
+-- Packs Lua modules, compiled and without their debug information, into one file that the command carries: parsing
+-- them took a good part of a launch.
 --
 --     lua5.4 src/pack.lua OUT DIRECTORY FILE...
 --
@@ -16,7 +17,7 @@ local file = assert(io.open(out, "wb"))
 for i = 3, #arg do
     local path = arg[i]
     local name = path:sub(#directory + 2):gsub("%.lua$", ""):gsub("/", ".")
-    local code = string.dump(assert(load(read(path), "@" .. path:sub(#directory + 2), "t")))
+    local code = string.dump(assert(load(read(path), "@" .. path:sub(#directory + 2), "t")), true)
     file:write(name, "\0", string.pack("<I4", #code), code)
 end
 assert(file:close())

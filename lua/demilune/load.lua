@@ -30,7 +30,8 @@ end
 
 local function find(name)
     if name == "-" or name:find("%.json$") then
-        return nil, ("%s: JSON policies are not supported yet; write a Lua file"):format(core.quote(name)), "policy.json"
+        return nil, ("%s: JSON policies are not supported yet; write a Lua file"):format(core.quote(name)),
+            "policy.json"
     elseif name:find("\0", 1, true) then
         return nil, ("%s has a NUL byte; take it out"):format(core.quote(name)), "policy.name"
     elseif name:find("/", 1, true) or name:find("%.lua$") then
@@ -74,37 +75,34 @@ local function includer(directory)
     end
 end
 
-local prelude -- the source of demilune.hook, read once
-
-local function hook_prelude()
-    prelude = prelude or core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST)
-    return prelude
-end
-
 local function new_private(directory)
     return core.private {
         globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
         include = includer(directory),
-        prelude = { hook_prelude(), "demilune.hook" },
         print = function(text)
             io.stderr:write("demilune: policy: ", text, "\n")
         end,
     }
 end
 
---- Runs a policy's source. Returns { fields=, path=, source= } or nil, message, code.
+--- Runs a policy's source. Returns { fields=, path=, resolved=, source= } or nil, message, code.
 ---@param source string
 ---@param name string as shown in messages
 ---@param directory string for policy_dir and include
 ---@param path? string
-function load_policy.source(source, name, directory, path)
+---@param resolved? string the same with every link resolved
+function load_policy.source(source, name, directory, path, resolved)
     local private = new_private(directory)
     local fields, problem = private:load(source, name)
+    if fields and (fields.prepare or fields.launched or fields.finished) then
+        local methods = assert(core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST))
+        assert(private:prelude(methods, "demilune.hook"))
+    end
     if not fields then
         return nil, problem, "policy.script"
     end
-    return { fields = fields, path = path, source = source }
+    return { fields = fields, path = path, resolved = resolved, source = source }
 end
 
 --- Reads a policy file, by path or by name.
@@ -123,7 +121,7 @@ function load_policy.file(name)
             missing and "policy.missing" or "policy.unreadable"
     end
     local resolved = core.realpath(path) or absolute(path)
-    return load_policy.source(source, path, directory_of(resolved), path)
+    return load_policy.source(source, path, directory_of(resolved), path, resolved)
 end
 
 return load_policy

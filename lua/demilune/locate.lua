@@ -55,27 +55,29 @@ local function tokens_of(source)
     return tokens
 end
 
-local opening = { ["{"] = true, ["("] = true, ["["] = true }
-local closing = { ["}"] = true, [")"] = true, ["]"] = true }
-local blocks = { ["function"] = true, ["do"] = true, ["then"] = true, ["repeat"] = true }
+-- What each token does to the depth of nesting. `then` opens a block, which `elseif` closes before the next `then`.
+local depths = {
+    symbol = { ["{"] = 1, ["("] = 1, ["["] = 1, ["}"] = -1, [")"] = -1, ["]"] = -1 },
+    name = {
+        ["function"] = 1, ["do"] = 1, ["then"] = 1, ["repeat"] = 1, ["end"] = -1, ["until"] = -1, ["elseif"] = -1,
+    },
+}
+
+local function change_of_depth(token)
+    local changes = depths[token.kind]
+    return changes and changes[token.text] or 0
+end
 
 -- Index of the first token after the value that starts at `at`.
 local function skip_value(tokens, at)
     local depth = 0
     while tokens[at] do
         local token = tokens[at]
-        if token.kind == "symbol" then
-            if depth == 0 and (token.text == "," or token.text == ";" or token.text == "}") then
-                return at
-            end
-            depth = depth + (opening[token.text] and 1 or 0) - (closing[token.text] and 1 or 0)
-        elseif token.kind == "name" then
-            if blocks[token.text] then
-                depth = depth + 1
-            elseif token.text == "end" or token.text == "until" or token.text == "elseif" then
-                depth = depth - 1
-            end
+        local last = token.kind == "symbol" and (token.text == "," or token.text == ";" or token.text == "}")
+        if depth == 0 and last then
+            return at
         end
+        depth = depth + change_of_depth(token)
         at = at + 1
     end
     return at
@@ -138,20 +140,28 @@ end
 
 local aliases = { host = 1, sandbox = 2, path = 1 }
 
+-- Index of the brace of the table that the file returns: of the last `return {` outside of all functions and blocks,
+-- else of the last one.
+local function policy_brace(tokens)
+    local depth, outer, last = 0, nil, nil
+    for i, token in ipairs(tokens) do
+        if token.kind == "name" and token.text == "return" and is_symbol(tokens[i + 1], "{") then
+            last = i + 1
+            outer = depth == 0 and last or outer
+        else
+            depth = depth + change_of_depth(token)
+        end
+    end
+    return outer or last
+end
+
 --- The line on which `field` stands in `source`, or that of the nearest thing around it.
 ---@param source string
 ---@param field string
 ---@return integer|nil
 function locate.line(source, field)
     local tokens = tokens_of(source)
-    local at
-    for i = #tokens - 1, 1, -1 do -- the last `return {` is the policy
-        if tokens[i].kind == "name" and tokens[i].text == "return" and is_symbol(tokens[i + 1], "{") then
-            at = i + 1
-            break
-        end
-    end
-    local line
+    local at, line = policy_brace(tokens), nil
     for _, key in ipairs(at and keys_of(field) or {}) do
         if not is_symbol(tokens[at], "{") then
             break

@@ -23,6 +23,20 @@ local function merged(first, second)
     return result
 end
 
+--- Whether a field of this name is a list, to be appended.
+---@param name string
+---@return boolean
+function merge.is_list(name)
+    return lists[name] == true
+end
+
+--- Whether a field of this name is a map, to be merged.
+---@param name string
+---@return boolean
+function merge.is_map(name)
+    return maps[name] == true
+end
+
 --- A new table: `outer` with `inner` on top of it. Neither is changed; a field of the wrong type stays for the
 --- validation to refuse.
 ---@param outer table

@@ -10,8 +10,9 @@ local HOOK = "demilune.hook" -- a function of a policy file, in the private stat
 ---@class demilune.Policy
 ---@field package fields table what the policy says, without hooks; never handed out
 ---@field package hooks table<string, { run: any, file: string? }[]>
----@field package file string? the policy's file
----@field package source string? the text of that file, to find lines in
+---@field package layers { file: string?, source: string?, fields: table }[] what was said where, outermost first
+---@field package file string? the innermost policy file, as it was named
+---@field package path string? the same, absolute and with every link resolved
 local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
@@ -39,15 +40,21 @@ local function check_argument(value, expected, position, name)
     end
 end
 
---- Adds the policy's file to each problem, and the line where it can be found.
+-- Adds file and line to each problem, where they are known.
 local function with_places(self, problems)
-    for _, problem in ipairs(problems) do
-        problem.file = self.file
-        if self.source and problem.field ~= "" then
-            problem.line = require("demilune.locate").line(self.source, problem.field)
-        end
+    if self.file and #problems > 0 then
+        require("demilune.places").add(self.layers, problems)
     end
     return problems
+end
+
+-- A problem of a text that may begin with its place, as those of Lua do: "file.lua:3: what is wrong".
+local function placed_problem(field, code, text, file)
+    local at, line, what = text:match('^([^\n:"]+):(%d+): (.*)$')
+    return {
+        field = field, code = code, message = message.plain(what or text), file = at or file,
+        line = math.tointeger(line),
+    }
 end
 
 local bases = { host = true, nix = true, none = true }
@@ -66,7 +73,7 @@ local function base_of(fields)
 end
 
 local function freeze(self, fields, base)
-    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = self.file })
+    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = self.path })
     if #problems == 0 then
         return frozen
     end
@@ -85,8 +92,9 @@ local function take_hooks(fields, hooks, file)
     end
 end
 
-local function build(fields, file, source)
-    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, file = file, source = source }
+local function build(fields, layers, path)
+    local file = layers[#layers].file
+    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file, path = path }
     local frozen, problems = freeze(self, fields, nil) -- for its shape: the base comes with the plan
     if not frozen then
         return refuse(problems)
@@ -101,7 +109,8 @@ local function copy_problem(text)
     local at = 1
     repeat
         local start = at
-        at = text:match("^%.?[%a_][%w_]*()", at) or text:match("^%[[%w.%-]+]()", at) or text:match('^%[".-"]()', at) or at
+        at = text:match("^%.?[%a_][%w_]*()", at) or text:match("^%[[%w.%-]+]()", at)
+            or text:match('^%[".-"]()', at) or at
     until at == start
     local field, what = "", text
     if at > 1 and text:sub(at, at + 1) == ": " then
@@ -122,7 +131,7 @@ function policy.new(fields)
     if not copy then
         return refuse { copy_problem(problem) }
     end
-    return build(copy)
+    return build(copy, { { fields = copy } })
 end
 
 --- A policy from a file, or one found by its name.
@@ -135,9 +144,10 @@ function policy.load(name)
     check_argument(name, "string", 1, "load")
     local loaded, problem, code = require("demilune.load").file(name)
     if not loaded then
-        return fail(problem, code, { { field = "", code = code, message = problem } })
+        return refuse { placed_problem("", code, problem) }
     end
-    return build(loaded.fields, loaded.path, loaded.source)
+    local layer = { file = loaded.path, source = loaded.source, fields = loaded.fields }
+    return build(loaded.fields, { layer }, loaded.resolved)
 end
 
 --- The ancestor's policy for a list of effects: base `none`, /nix/store, and what the effects need.
@@ -167,11 +177,14 @@ function policy:with(fields)
             return fail(problem, code, problems)
         end
     end
-    local layered, problem, code, problems = build(merge.layers(core.copy(self.fields), core.copy(other.fields)))
+    local layers = table.move(self.layers, 1, #self.layers, 1, {})
+    table.move(other.layers, 1, #other.layers, #layers + 1, layers)
+    local fields_of_both = merge.layers(core.copy(self.fields), core.copy(other.fields))
+    local layered, problem, code, problems = build(fields_of_both, layers)
     if not layered then
         return fail(problem, code, problems)
     end
-    layered.file, layered.source = other.file or self.file, other.file and other.source or self.source
+    layered.file, layered.path = other.file or self.file, other.path or self.path
     for _, name in ipairs(hook_names) do
         layered.hooks[name] = table.move(self.hooks[name], 1, #self.hooks[name], 1, {})
         table.move(other.hooks[name], 1, #other.hooks[name], #layered.hooks[name] + 1, layered.hooks[name])
@@ -199,11 +212,21 @@ local function call_hook(hook, kinds, subject, context)
     return true, subject, first, second
 end
 
+-- The file of a hook and the line on which it begins.
+local function hook_place(hook)
+    if type(hook.run) == "function" then
+        local info = debug.getinfo(hook.run, "S")
+        return info.short_src, info.linedefined
+    end
+    local file, line = tostring(hook.run):match("^hook (.*):(%d+)$")
+    return file, math.tointeger(line)
+end
+
 local function hook_failed(name, hook, text, code)
-    local where = hook.file and message.plain(hook.file) .. ": " or ""
-    local problem = ("%s%s: %s"):format(where, name, message.plain(text))
-    return fail(("%s [%s]"):format(problem, code), code,
-        { { field = name, code = code, message = message.plain(text), file = hook.file } })
+    local file, line = hook_place(hook)
+    local problem = placed_problem(name, code, text, file)
+    problem.line = problem.line or line
+    return refuse { problem }
 end
 
 -- A copy for each hook, with the facts of the host: all of them for a private state, which gets plain data; those that
@@ -217,6 +240,12 @@ local function hook_context(hook, context)
     return copy
 end
 
+-- The hook's own reason: no place is looked for in it.
+local function hook_refused(name, hook, reason)
+    local file, line = hook_place(hook)
+    return refuse { { field = name, code = "hook.refused", message = message.plain(reason), file = file, line = line } }
+end
+
 --- Runs the prepare hooks, each on what the one before left, on a copy.
 local function prepare(self, context)
     local fields = core.copy(self.fields)
@@ -225,7 +254,7 @@ local function prepare(self, context)
         if not ok then
             return hook_failed("prepare", hook, left, "hook.failed")
         elseif (answer == nil or answer == false) and type(reason) == "string" then
-            return hook_failed("prepare", hook, reason, "hook.refused")
+            return hook_refused("prepare", hook, reason)
         elseif answer == nil and reason ~= nil then
             return hook_failed("prepare", hook, ("returned nil and a %s; a reason is text"):format(type(reason)),
                 "hook.failed")
@@ -278,17 +307,17 @@ function policy:plan(command, options)
     if command ~= nil then
         check_argument(command, "table", 1, "plan")
     end
-    local fields, problem, code, problems = core.copy(self.fields), nil, nil, nil
     local context = command and has_hooks(self) and context_of(self, command)
+    local fields = core.copy(self.fields)
     if command then
+        local problem, code, problems
         fields, problem, code, problems = prepare(self, context)
         if not fields then
             return fail(problem, code, problems)
         end
     end
-    local frozen
     fields = overlay(fields, options or {})
-    frozen, problems = freeze(self, fields, base_of(fields))
+    local frozen, problems = freeze(self, fields, base_of(fields))
     if not frozen then
         return refuse(problems)
     end

@@ -16,7 +16,11 @@
 
 extern char **environ;
 
-enum { MOST_COMMANDS = 32, WARM_UP = 5 };
+enum {
+    MOST_COMMANDS = 32,
+    WARM_UP = 5,
+    SETTLE = 5000, /* microseconds between runs: the kernel still takes the last sandbox apart */
+};
 
 static double now(void)
 {
@@ -76,6 +80,7 @@ int main(int argc, char **argv)
     double *times = calloc(count * (size_t)rounds, sizeof *times);
     for (int round = -WARM_UP; times && round < rounds; round++) {
         for (size_t i = 0; i < count; i++) {
+            usleep(SETTLE);
             double taken = run(commands[i]);
             if (round >= 0)
                 times[i * (size_t)rounds + (size_t)round] = taken;

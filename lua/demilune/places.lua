@@ -1,0 +1,57 @@
+--- Where in which policy file a problem was written, also when the policy has several layers.
+local locate = require "demilune.locate"
+local merge = require "demilune.merge"
+
+local places = {}
+
+-- The layer in which the item `index` of the list `name` stands, and its index there: lists were appended.
+local function layer_of_item(layers, name, index)
+    for _, layer in ipairs(layers) do
+        local list = layer.fields[name]
+        local count = type(list) == "table" and #list or 0
+        if index <= count then
+            return layer, index
+        end
+        index = index - count
+    end
+end
+
+-- The innermost layer that has the field, and the key in it where maps were merged.
+local function layer_of_field(layers, name, key)
+    for i = #layers, 1, -1 do
+        local value = layers[i].fields[name]
+        if value ~= nil and (not key or not merge.is_map(name) or type(value) ~= "table" or value[key] ~= nil) then
+            return layers[i]
+        end
+    end
+end
+
+local function find(layers, field)
+    local name, rest = field:match("^([%w_]+)(.*)$")
+    if not name then
+        return nil
+    end
+    local index, after = rest:match("^%[(%d+)%](.*)$")
+    if index and merge.is_list(name) then
+        local layer, at = layer_of_item(layers, name, math.tointeger(index))
+        return layer, layer and ("%s[%d]%s"):format(name, at, after)
+    end
+    return layer_of_field(layers, name, rest:match("^%.([^%.%[]+)") or rest:match('^%["(.-)"%]')), field
+end
+
+--- Adds its file to each problem, and the line where that can be found. What no layer says (a hook does) belongs to the
+--- file when there is but one.
+---@param layers { file: string?, source: string?, fields: table }[]
+---@param problems demilune.Problem[]
+---@return demilune.Problem[] problems
+function places.add(layers, problems)
+    for _, problem in ipairs(problems) do
+        local layer, field = find(layers, problem.field)
+        layer = layer or #layers == 1 and layers[1] or {}
+        problem.file = layer.file
+        problem.line = field and layer.source and locate.line(layer.source, field)
+    end
+    return problems
+end
+
+return places

@@ -271,6 +271,27 @@ describe("never:", function()
             end
         end)
 
+        it("is not writable either when it is one of several, or included", function()
+            os.execute(("mkdir -p %s %s"):format(scratch "one", scratch "two"))
+            local writable = ("return { rw_binds = { %q } }\n"):format(scratch "one")
+            sandbox.write(scratch "one/p.lua", "return {}\n")
+            sandbox.write(scratch "two/q.lua", writable)
+            for _, order in ipairs { { "one/p.lua", "two/q.lua" }, { "two/q.lua", "one/p.lua" } } do
+                local result = sandbox.demilune({ "explain", "-p", scratch(order[1]), "-p", scratch(order[2]) },
+                    { env = { "HOME=/nonexistent" } })
+                assert.equal(125, result.code)
+                assert(result.err:find(('protect it: ro_binds = { "%s" }'):format(scratch "one/p.lua"), 1, true), result.err)
+            end
+            local alone = sandbox.demilune({ "check", scratch "two/q.lua" }, { env = { "HOME=/nonexistent" } })
+            assert.same({ 0, "" }, { alone.code, alone.err })
+            sandbox.write(scratch "two/common.lua", "return { env = { A = policy_dir } }\n")
+            sandbox.write(scratch "two/q.lua",
+                'local p = include "common"\np.rw_binds = { policy_dir .. "/common.lua" }\nreturn p\n')
+            alone = sandbox.demilune({ "check", scratch "two/q.lua" }, { env = { "HOME=/nonexistent" } })
+            assert.equal(125, alone.code)
+            assert(alone.err:find("would let the command rewrite its own policy", 1, true), alone.err)
+        end)
+
         it("may be seen, and may lie in a writable tree where it is protected", function()
             for _, fields in ipairs {
                 "ro_binds = { policy_dir }", 'rw_binds = { policy_dir }, ro_binds = { policy_dir .. "/p.lua" }',

@@ -120,8 +120,8 @@ static void put_mount(struct renderer *r, const struct dml_entry *mount)
 
 static void put_settings(struct renderer *r, const struct dml_plan *plan)
 {
-    static const char *const namespaces[] = {"--unshare-user",       "--unshare-ipc",    "--unshare-pid",
-                                             "--unshare-uts", "--unshare-cgroup-try", NULL};
+    static const char *const namespaces[] = {"--unshare-user", "--unshare-ipc",        "--unshare-pid",
+                                             "--unshare-uts",  "--unshare-cgroup-try", NULL};
     put_all(r, namespaces);
     if (!plan->network)
         put(r, "--unshare-net");
@@ -172,7 +172,8 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     for (size_t i = 0; i < plan->mount_count; i++)
         put_mount(&r, &plan->mounts[i]);
     if (filtered && !put_filter(&r))
-        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "no terminal filter for this architecture; leave out tty");
+        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
+                        "no terminal filter for this architecture; leave out tty");
     if (r.failed)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
     return true;
@@ -192,14 +193,15 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
     if (!dml_bwrap_render(plan, &dml_bwrap_all_features, false, &arguments, NULL))
         problems->failed = true;
     else if (arguments.count + OWN > DML_BWRAP_MAX_ARGUMENTS)
-        dml_problem_add(problems, "plan.too_many_binds", "", NULL, 0,
-                        "too many binds for bwrap: %zu mounts need %zu arguments, and it takes %d; bind a directory that "
-                        "holds them",
-                        plan->mount_count, arguments.count + OWN, DML_BWRAP_MAX_ARGUMENTS);
+        dml_problem_add(
+            problems, "plan.too_many_binds", "", NULL, 0,
+            "too many binds for bwrap: %zu mounts need %zu arguments, and it takes %d; bind a directory that "
+            "holds them",
+            plan->mount_count, arguments.count + OWN, DML_BWRAP_MAX_ARGUMENTS);
     dml_bwrap_arguments_clear(&arguments);
 }
 
-/* --- the ancestor's command line ----------------------------------------------------------------------------------- */
+/* --- the ancestor's command line --- */
 
 /* Whether `value` is valid UTF-8 as Rust's String has it; the ancestor drops other values. */
 static bool is_utf8(const char *value)
@@ -211,7 +213,8 @@ static bool is_utf8(const char *value)
     return left == 0;
 }
 
-static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, enum dml_rank rank, const char *flag)
+static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, enum dml_rank rank,
+                                const char *flag)
 {
     for (size_t i = 0; i < policy->entry_count; i++) {
         const struct dml_entry *entry = &policy->entries[i];
@@ -220,7 +223,8 @@ static void put_reference_binds(struct renderer *r, const struct dml_policy *pol
     }
 }
 
-static void put_reference_env(struct renderer *r, const struct dml_policy *policy, const struct dml_host *host)
+static void put_reference_env(struct renderer *r, const struct dml_policy *policy,
+                              const struct dml_host *host)
 {
     for (size_t i = 0; i < policy->env_count; i++) {
         const struct dml_env_rule *rule = &policy->env[i];
@@ -236,10 +240,25 @@ static void put_reference_env(struct renderer *r, const struct dml_policy *polic
 bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host *host, const char *bwrap_path,
                          size_t argc, const char *const *argv, struct dml_bwrap_arguments *arguments)
 {
-    static const char *const head[] = {"--unshare-all", "--die-with-parent", "--new-session", "--uid", "65534",
-                                       "--gid", "65534", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
-                                       "--clearenv", "--cap-drop", "ALL", NULL};
-    static const char *const network[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs"};
+    static const char *const head[] = {"--unshare-all",
+                                       "--die-with-parent",
+                                       "--new-session",
+                                       "--uid",
+                                       "65534",
+                                       "--gid",
+                                       "65534",
+                                       "--proc",
+                                       "/proc",
+                                       "--dev",
+                                       "/dev",
+                                       "--tmpfs",
+                                       "/tmp",
+                                       "--clearenv",
+                                       "--cap-drop",
+                                       "ALL",
+                                       NULL};
+    static const char *const network[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+                                          "/etc/ssl/certs"};
     *arguments = (struct dml_bwrap_arguments){0};
     struct renderer r = {.out = arguments};
     put(&r, bwrap_path);
@@ -255,7 +274,8 @@ bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host 
         put_all(&r, (const char *[]){"--bind", policy->work_host, "/work", NULL});
     else
         put_all(&r, (const char *[]){"--dir", "/work", NULL});
-    put_all(&r, (const char *[]){"--chdir", "/work", "--setenv", "HOME", "/work", "--setenv", "USER", "nobody", NULL});
+    put_all(&r, (const char *[]){"--chdir", "/work", "--setenv", "HOME", "/work", "--setenv", "USER",
+                                 "nobody", NULL});
     put_reference_env(&r, policy, host);
     put(&r, "--");
     for (size_t i = 0; i < argc; i++)

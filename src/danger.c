@@ -33,7 +33,8 @@ static const char *const explanations[DML_DANGER_COUNT] = {
     [DML_DANGER_WAYLAND] = "lets the command talk to your Wayland display",
     [DML_DANGER_DBUS] = "lets the command talk to a D-Bus, and through it start programs outside",
     [DML_DANGER_USER_RUNTIME] = "holds the sockets of your session",
-    [DML_DANGER_HOME_RW] = "is or holds a whole home directory, writable: keys, shell start-up files, everything",
+    [DML_DANGER_HOME_RW] =
+        "is or holds a whole home directory, writable: keys, shell start-up files, everything",
     [DML_DANGER_HOME] = "is or holds a whole home directory: keys, tokens, histories",
     [DML_DANGER_ROOT_RW] = "is the whole host, writable",
     [DML_DANGER_ROOT] = "is the whole host",
@@ -43,8 +44,8 @@ static const char *const explanations[DML_DANGER_COUNT] = {
     [DML_DANGER_TTY_UNFILTERED] = "lets the command type into your terminal (TIOCSTI)",
 };
 
-static void report(struct context *c, enum dml_danger danger, const char *code, const char *field, const char *value,
-                   const char *because)
+static void report(struct context *c, enum dml_danger danger, const char *code, const char *field,
+                   const char *value, const char *because)
 {
     const char *name = dml_danger_names[danger];
     if (c->policy->acknowledged[danger])
@@ -54,7 +55,8 @@ static void report(struct context *c, enum dml_danger danger, const char *code, 
                     because ? ": " : "", because ? because : "", name);
 }
 
-static void report_bind(struct context *c, enum dml_danger danger, const struct dml_entry *bind, const char *because)
+static void report_bind(struct context *c, enum dml_danger danger, const struct dml_entry *bind,
+                        const char *because)
 {
     char field[256];
     snprintf(field, sizeof field, "%s", bind->field);
@@ -63,7 +65,8 @@ static void report_bind(struct context *c, enum dml_danger danger, const struct 
 
 static void report_never(struct context *c, const struct dml_entry *bind, const char *why)
 {
-    dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path), "%s", why);
+    dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+                    "%s", why);
 }
 
 /* A place, with its links resolved, or as it is written when there is nothing. */
@@ -74,14 +77,15 @@ static struct place find_place(struct context *c, enum dml_danger danger, const 
     return (struct place){danger, exists ? object.path : dml_arena_string(&c->arena, path), exists};
 }
 
-/* Whether another entry of the policy hides or, if `readonly_will_do`, write-protects what `bind` shows of the host
- * path `host_path`. */
-static bool covered(const struct context *c, const struct dml_entry *bind, const char *host_path, bool readonly_will_do)
+/* Whether another entry of the policy hides or, if `readonly_will_do`, write-protects what `bind` shows of
+ * the host path `host_path`. */
+static bool covered(const struct context *c, const struct dml_entry *bind, const char *host_path,
+                    bool readonly_will_do)
 {
     char inside[2 * DML_PATH_MAX];
     const char *below = dml_path_below(host_path, bind->source.path);
-    snprintf(inside, sizeof inside, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox, *below ? "/" : "",
-             below);
+    snprintf(inside, sizeof inside, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
+             *below ? "/" : "", below);
     const struct dml_entry *nearest = bind;
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *entry = &c->policy->entries[i];
@@ -108,12 +112,14 @@ static bool check_place(struct context *c, const struct dml_entry *bind, const s
         report_bind(c, place->danger, bind, NULL);
         return true;
     }
-    if (place->exists && dml_path_within(place->path, bind->source.path) && !covered(c, bind, place->path, false))
+    if (place->exists && dml_path_within(place->path, bind->source.path) &&
+        !covered(c, bind, place->path, false))
         report_bind(c, place->danger, bind, place->path);
     return false;
 }
 
-static bool check_pattern(struct context *c, const struct dml_entry *bind, enum dml_danger danger, const char *pattern)
+static bool check_pattern(struct context *c, const struct dml_entry *bind, enum dml_danger danger,
+                          const char *pattern)
 {
     if (fnmatch(pattern, bind->source.path, FNM_PERIOD) != 0)
         return false;
@@ -238,7 +244,8 @@ static void check_search_path(struct context *c, const struct dml_entry *bind)
     for (size_t i = 0; i < c->search_path_count; i++) {
         const struct place *directory = &c->search_path[i];
         bool inside = dml_path_within(bind->source.path, directory->path);
-        bool holds = dml_path_within(directory->path, bind->source.path) && !covered(c, bind, directory->path, true);
+        bool holds =
+            dml_path_within(directory->path, bind->source.path) && !covered(c, bind, directory->path, true);
         if (directory->exists && (inside || holds)) {
             char because[DML_PATH_MAX + 32];
             snprintf(because, sizeof because, "%s is in PATH", directory->path);
@@ -250,7 +257,8 @@ static void check_search_path(struct context *c, const struct dml_entry *bind)
 
 /* Files that programs of the host execute when they merely look at a directory or start a shell. */
 static const char *const executed_files[] = {
-    ".git/hooks", ".git/config", ".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc", ".zshenv", ".envrc",
+    ".git/hooks", ".git/config", ".bashrc", ".bash_profile", ".bash_login",
+    ".profile",   ".zshrc",      ".zshenv", ".envrc",
 };
 
 static void check_executed_files(struct context *c, const struct dml_entry *bind)
@@ -345,7 +353,8 @@ static void check_abstract_sockets(struct context *c)
     };
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
         char because[128];
-        snprintf(because, sizeof because, "the abstract socket @%s* is in the shared network", sockets[i].prefix);
+        snprintf(because, sizeof because, "the abstract socket @%s* is in the shared network",
+                 sockets[i].prefix);
         if (dml_host_abstract_socket(sockets[i].prefix))
             report(c, sockets[i].danger, "network.dangerous", "network", NULL, because);
     }
@@ -380,7 +389,8 @@ static void check_binds(struct context *c, const struct dml_host *host)
     }
 }
 
-void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems)
+void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host,
+                      struct dml_problems *problems)
 {
     struct context c = {.policy = policy, .problems = problems};
     check_binds(&c, host);

@@ -44,23 +44,6 @@ const char *dml_host_getenv(const struct dml_host *host, const char *name)
     return NULL;
 }
 
-bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object)
-{
-    char resolved[PATH_MAX];
-    struct stat status;
-    if (!realpath(path, resolved) || lstat(resolved, &status) != 0)
-        return false;
-    *object = (struct dml_object){
-        .path = dml_arena_string(arena, resolved),
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .mode = status.st_mode,
-    };
-    if (!object->path)
-        errno = ENOMEM;
-    return object->path != NULL;
-}
-
 static int open_without_links(int directory, const char *path, uint64_t resolve)
 {
     struct open_how how = {
@@ -68,6 +51,44 @@ static int open_without_links(int directory, const char *path, uint64_t resolve)
         .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve,
     };
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+static bool fill_object(struct dml_object *object, struct dml_arena *arena, const char *path,
+                        const struct stat *status)
+{
+    *object = (struct dml_object){
+        .path = dml_arena_string(arena, path),
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .mode = status->st_mode,
+    };
+    if (!object->path)
+        errno = ENOMEM;
+    return object->path != NULL;
+}
+
+/* A canonical path without links, which most are, resolves to itself: one look instead of one for each
+ * component. */
+static bool resolve_plain(const char *path, struct stat *status)
+{
+    if (dml_path_check(path) != DML_PATH_FINE || strstr(path, "//") ||
+        (path[1] && path[strlen(path) - 1] == '/'))
+        return false;
+    int fd = open_without_links(AT_FDCWD, path, 0);
+    bool plain = fd >= 0 && fstat(fd, status) == 0 && !S_ISLNK(status->st_mode);
+    if (fd >= 0)
+        close(fd);
+    return plain;
+}
+
+bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object)
+{
+    char resolved[PATH_MAX];
+    struct stat status;
+    if (resolve_plain(path, &status))
+        return fill_object(object, arena, path, &status);
+    return realpath(path, resolved) && lstat(resolved, &status) == 0 &&
+           fill_object(object, arena, resolved, &status);
 }
 
 int dml_host_open_exact(const char *path)

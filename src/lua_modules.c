@@ -7,12 +7,13 @@
 
 /* build/gen/modules, written by src/pack.lua: name, NUL, length (little-endian), code; repeated. */
 __asm__(".pushsection .rodata\n"
-        "packed_modules:\n"
-        ".incbin \"modules\"\n"
-        "packed_modules_end:\n"
+        ".balign 8\n"
+        "packed_size: .quad 1f - packed_modules\n"
+        "packed_modules: .incbin \"modules\"\n"
+        "1:\n"
         ".popsection\n");
 extern const char packed_modules[] __attribute__((visibility("hidden")));
-extern const char packed_modules_end[] __attribute__((visibility("hidden")));
+extern const uint64_t packed_size __attribute__((visibility("hidden")));
 
 static uint32_t read_length(const char *at)
 {
@@ -36,16 +37,15 @@ static int load_module(lua_State *L)
 void dml_preload_modules(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    for (const char *at = packed_modules; at < packed_modules_end;) {
-        const char *name = at;
-        at += strlen(name) + 1;
-        uint32_t length = read_length(at);
-        at += 4;
-        lua_pushlightuserdata(L, (void *)at);
+    for (size_t start = 0, next; start < packed_size; start = next) {
+        const char *name = packed_modules + start;
+        size_t code = start + strlen(name) + 1 + 4;
+        uint32_t length = read_length(packed_modules + code - 4);
+        lua_pushlightuserdata(L, (void *)(packed_modules + code));
         lua_pushinteger(L, length);
         lua_pushcclosure(L, load_module, 2);
         lua_setfield(L, -2, name);
-        at += length;
+        next = code + length;
     }
     lua_pop(L, 1);
 }

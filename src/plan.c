@@ -102,8 +102,7 @@ const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const cha
     return deepest(plan->mounts, plan->mount_count, path, strictly);
 }
 
-/* --- what stands where
- * ----------------------------------------------------------------------------------------- */
+/* --- what stands where --- */
 
 static void add_tmpfs(struct builder *b, const char *sandbox, unsigned mode)
 {
@@ -173,13 +172,10 @@ static bool wants_directory(const struct dml_entry *entry)
 {
     switch (entry->kind) {
     case DML_BIND_RO:
-    case DML_BIND_RW:
-        return S_ISDIR(entry->source.mode);
+    case DML_BIND_RW: return S_ISDIR(entry->source.mode);
     case DML_DATA:
-    case DML_SYMLINK:
-        return false;
-    default:
-        return true;
+    case DML_SYMLINK: return false;
+    default: return true;
     }
 }
 
@@ -267,8 +263,7 @@ static void place_entries(struct builder *b)
     }
 }
 
-/* --- pins
- * ------------------------------------------------------------------------------------------------------ */
+/* --- pins --- */
 
 static bool is_protection(const struct dml_entry *entry)
 {
@@ -330,8 +325,7 @@ static void add_pins(struct builder *b)
         qsort(b->entries, b->count, sizeof *b->entries, by_depth);
 }
 
-/* --- what becomes read-only once everything is in place
- * ----------------------------------------------------------- */
+/* --- what becomes read-only once everything is in place --- */
 
 static void add_seal(struct builder *b, const char *sandbox)
 {
@@ -427,8 +421,7 @@ static bool build_mounts(struct builder *b)
     return !b->failed && copy_strings(b);
 }
 
-/* --- environment, command, directory
- * ----------------------------------------------------------------------------- */
+/* --- environment, command, directory --- */
 
 struct variable {
     const char *name, *value; /* value NULL: left out */
@@ -487,12 +480,8 @@ static void apply_rule(struct environment *env, const struct dml_host *host, con
     size_t length = strlen(rule->name);
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
     switch (rule->action) {
-    case DML_ENV_SET:
-        set_variable(env, rule->name, rule->value, false);
-        break;
-    case DML_ENV_OMIT:
-        set_variable(env, rule->name, NULL, false);
-        break;
+    case DML_ENV_SET: set_variable(env, rule->name, rule->value, false); break;
+    case DML_ENV_OMIT: set_variable(env, rule->name, NULL, false); break;
     case DML_ENV_PASS:
         if (length && rule->name[length - 1] == '*')
             pass_pattern(env, host, rule->name, length - 1);

@@ -24,10 +24,10 @@ const char *const dml_danger_names[DML_DANGER_COUNT] = {
 };
 
 const char *const dml_limit_names[DML_LIMIT_COUNT] = {
-    [DML_LIMIT_TIMEOUT] = "timeout",       [DML_LIMIT_CPU_TIME] = "cpu_time",
-    [DML_LIMIT_MEMORY] = "memory",         [DML_LIMIT_PIDS] = "pids",
-    [DML_LIMIT_FILE_SIZE] = "file_size",   [DML_LIMIT_OPEN_FILES] = "open_files",
-    [DML_LIMIT_OUTPUT] = "output",         [DML_LIMIT_TMP] = "tmp",
+    [DML_LIMIT_TIMEOUT] = "timeout",     [DML_LIMIT_CPU_TIME] = "cpu_time",
+    [DML_LIMIT_MEMORY] = "memory",       [DML_LIMIT_PIDS] = "pids",
+    [DML_LIMIT_FILE_SIZE] = "file_size", [DML_LIMIT_OPEN_FILES] = "open_files",
+    [DML_LIMIT_OUTPUT] = "output",       [DML_LIMIT_TMP] = "tmp",
 };
 
 struct dml_policy *dml_policy_new(void)

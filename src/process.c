@@ -171,7 +171,7 @@ static bool prepare_descriptors(struct dml_process *process, const struct dml_st
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
     process->control = raised(sockets[0]);
-    size_t image_size = (size_t)(dml_stage_image_end - dml_stage_image);
+    size_t image_size = (size_t)dml_stage_image_size;
     if (!own(d, DML_FD_CONTROL, raised(sockets[1])) ||
         !own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
         !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||

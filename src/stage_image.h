@@ -2,6 +2,9 @@
 #ifndef DML_STAGE_IMAGE_H
 #define DML_STAGE_IMAGE_H
 
-extern const char dml_stage_image[], dml_stage_image_end[];
+#include <stdint.h>
+
+extern const char dml_stage_image[];
+extern const uint64_t dml_stage_image_size;
 
 #endif

@@ -40,8 +40,8 @@ bool dml_validate_path(char *path, const char *field, struct dml_problems *probl
                         "has a \"..\" component; write the path that it leads to");
         break;
     case DML_PATH_LONG:
-        dml_problem_add(problems, "path.long", field, path, length, "has %zu bytes; at most %d are allowed", length,
-                        DML_PATH_MAX);
+        dml_problem_add(problems, "path.long", field, path, length, "has %zu bytes; at most %d are allowed",
+                        length, DML_PATH_MAX);
         break;
     case DML_PATH_COMPONENT_LONG:
         dml_problem_add(problems, "path.long", field, path, length, "has a component of more than %d bytes",
@@ -74,7 +74,8 @@ static void warn_newline(struct context *c, const char *path, const char *field)
 {
     size_t length = strlen(path);
     if (length && path[length - 1] == '\n')
-        dml_problem_add(c->warnings, "path.newline", field, path, length, "ends in a newline; is that meant?");
+        dml_problem_add(c->warnings, "path.newline", field, path, length,
+                        "ends in a newline; is that meant?");
 }
 
 static bool check_host_path(struct context *c, struct dml_entry *entry)
@@ -125,8 +126,8 @@ static bool check_paths(struct context *c, struct dml_entry *entry)
         char buffer[512];
         size_t length = strlen(entry->host);
         if (length == 0 || length > DML_PATH_MAX) {
-            dml_problem_add(c->problems, "symlink.target", part(buffer, entry, ".target"), entry->host, length,
-                            "a symbolic link points to 1 to %d bytes", DML_PATH_MAX);
+            dml_problem_add(c->problems, "symlink.target", part(buffer, entry, ".target"), entry->host,
+                            length, "a symbolic link points to 1 to %d bytes", DML_PATH_MAX);
             fine = false;
         }
         return check_inside_path(c, entry, ".sandbox") && fine;
@@ -148,13 +149,14 @@ static bool check_source(struct context *c, struct dml_entry *entry)
             dml_problem_add(c->problems, "bind.missing", field, entry->host, length,
                             "does not exist; create it, or mark the bind optional = true");
         else if (reason != ENOENT)
-            dml_problem_add(c->problems, "bind.unreadable", field, entry->host, length, "cannot be looked up: %s",
-                            strerror(reason));
+            dml_problem_add(c->problems, "bind.unreadable", field, entry->host, length,
+                            "cannot be looked up: %s", strerror(reason));
         return false;
     }
     mode_t mode = entry->source.mode;
     if ((S_ISCHR(mode) || S_ISBLK(mode)) && !dml_path_within(entry->source.path, "/dev")) {
-        dml_problem_add(c->problems, "bind.kind", field, entry->host, length, "is a device; a bind shows files and directories");
+        dml_problem_add(c->problems, "bind.kind", field, entry->host, length,
+                        "is a device; a bind shows files and directories");
         return false;
     }
     bool directory_needed = entry->rank == DML_RANK_WORK || strcmp(entry->field, "project") == 0;
@@ -186,8 +188,8 @@ static bool same_entry(const struct dml_entry *a, const struct dml_entry *b)
            a->optional == b->optional;
 }
 
-/* The same path twice in one list: equal entries collapse, others contradict each other. Entries to drop lose their
- * path inside. */
+/* The same path twice in one list: equal entries collapse, others contradict each other. Entries to drop lose
+ * their path inside. */
 static void check_repeats(struct context *c)
 {
     struct dml_policy *policy = c->policy;
@@ -208,7 +210,8 @@ static void check_repeats(struct context *c)
             continue;
         }
         if (!same_entry(first, entry))
-            dml_problem_add(c->problems, "entry.duplicate", entry->field, entry->sandbox, strlen(entry->sandbox),
+            dml_problem_add(c->problems, "entry.duplicate", entry->field, entry->sandbox,
+                            strlen(entry->sandbox),
                             "is already taken by %s; one path inside can show one thing", first->field);
         entry->rank = DML_RANK_ENGINE; /* marks it for dropping: no entry of a policy has this rank */
     }
@@ -232,8 +235,8 @@ static void check_entries(struct context *c)
     policy->entry_count = kept;
 }
 
-/* Another bind through which the sandbox may write to the source of `bind`, seen at another place; or NULL. In place
- * the pins hold what is protected. */
+/* Another bind through which the sandbox may write to the source of `bind`, seen at another place; or NULL.
+ * In place the pins hold what is protected. */
 static const struct dml_entry *other_way_in(const struct dml_policy *policy, const struct dml_entry *bind)
 {
     for (size_t i = 0; i < policy->entry_count; i++) {
@@ -254,11 +257,13 @@ static void warn_swappable(struct context *c)
 {
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *bind = &c->policy->entries[i];
-        const struct dml_entry *tree = is_bind(bind) && bind->rank != DML_RANK_BASE ? other_way_in(c->policy, bind) : NULL;
+        const struct dml_entry *tree =
+            is_bind(bind) && bind->rank != DML_RANK_BASE ? other_way_in(c->policy, bind) : NULL;
         char buffer[512];
         if (tree)
-            dml_problem_add(c->warnings, "bind.swappable", part(buffer, bind, single_field(bind) ? "" : ".host"),
-                            bind->source.path, strlen(bind->source.path),
+            dml_problem_add(c->warnings, "bind.swappable",
+                            part(buffer, bind, single_field(bind) ? "" : ".host"), bind->source.path,
+                            strlen(bind->source.path),
                             "can be written to, or exchanged for something else, through %s", tree->field);
     }
 }
@@ -293,8 +298,9 @@ static void check_env_rule(struct context *c, const struct dml_env_rule *rule)
         dml_problem_add(c->problems, "env.own", rule->field, rule->name, length,
                         "is never passed through; give it a value");
     if (rule->action == DML_ENV_SET && length + strlen(rule->value) + 2 > MAX_ARG_STRLEN)
-        dml_problem_add(c->problems, "env.long", rule->field, NULL, 0, "has %zu bytes; name and value have %d at most",
-                        strlen(rule->value), MAX_ARG_STRLEN - 2);
+        dml_problem_add(c->problems, "env.long", rule->field, NULL, 0,
+                        "has %zu bytes; name and value have %d at most", strlen(rule->value),
+                        MAX_ARG_STRLEN - 2);
 }
 
 static void check_env(struct context *c)
@@ -311,10 +317,11 @@ static void check_env(struct context *c)
     }
     qsort(order, policy->env_count, sizeof *order, by_list_and_name);
     for (size_t i = 1; i < policy->env_count; i++) {
-        bool lists = strncmp(order[i]->field, "env_allowlist", 13) == 0 && strncmp(order[i - 1]->field, "env_allowlist", 13) == 0;
+        bool lists = strncmp(order[i]->field, "env_allowlist", 13) == 0 &&
+                     strncmp(order[i - 1]->field, "env_allowlist", 13) == 0;
         if (lists && strcmp(order[i]->name, order[i - 1]->name) == 0)
-            dml_problem_add(c->problems, "env.duplicate", order[i]->field, order[i]->name, strlen(order[i]->name),
-                            "is already in %s; name it once", order[i - 1]->field);
+            dml_problem_add(c->problems, "env.duplicate", order[i]->field, order[i]->name,
+                            strlen(order[i]->name), "is already in %s; name it once", order[i - 1]->field);
     }
 }
 
@@ -326,10 +333,12 @@ static void check_hostname(struct context *c)
     size_t length = strlen(name);
     bool fine = length >= 1 && length <= 64;
     for (size_t i = 0; i < length && fine; i++)
-        fine = (isascii(name[i]) && isalnum((unsigned char)name[i])) || ((name[i] == '-' || name[i] == '.') && i > 0 && i + 1 < length);
+        fine = (isascii(name[i]) && isalnum((unsigned char)name[i])) ||
+               ((name[i] == '-' || name[i] == '.') && i > 0 && i + 1 < length);
     if (!fine)
-        dml_problem_add(c->problems, "hostname.invalid", "hostname", name, length,
-                        "is no host name; 1 to 64 of letters, digits, - and . make one, with - and . inside only");
+        dml_problem_add(
+            c->problems, "hostname.invalid", "hostname", name, length,
+            "is no host name; 1 to 64 of letters, digits, - and . make one, with - and . inside only");
 }
 
 static void check_limits(struct context *c)
@@ -349,7 +358,8 @@ static void check_limits(struct context *c)
 static void check_seccomp(struct context *c)
 {
     if (c->policy->seccomp == DML_SECCOMP_ALLOW)
-        dml_problem_add(c->problems, "field.unsupported", "seccomp.allow", NULL, 0, "is not supported yet; take it out");
+        dml_problem_add(c->problems, "field.unsupported", "seccomp.allow", NULL, 0,
+                        "is not supported yet; take it out");
 }
 
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
@@ -360,7 +370,8 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
     check_repeats(&c);
     warn_swappable(&c);
     check_env(&c);
-    if (policy->project && dml_path_check(policy->project) == DML_PATH_FINE) /* reported as a bind otherwise */
+    if (policy->project &&
+        dml_path_check(policy->project) == DML_PATH_FINE) /* reported as a bind otherwise */
         dml_path_normalise((char *)policy->project);
     if (policy->chdir)
         dml_validate_path((char *)policy->chdir, "chdir", problems);

@@ -50,8 +50,8 @@ local function find(name)
         table.concat(list, ", "), name), "policy.missing"
 end
 
--- Resolves `include "name"`: a file of the policy's own directory, or a preset.
-local function includer(directory)
+-- Resolves `include "name"`: a file of the policy's own directory, or a preset. Adds what it reads to `files`.
+local function includer(directory, files)
     return function(name)
         if type(name) ~= "string" or not name:find("^[%w_][%w_%-%.]*$") or name:find("..", 1, true) then
             return nil, "include takes the name of a file beside the policy, without a path"
@@ -71,29 +71,31 @@ local function includer(directory)
         if not source then
             return nil, ("%s: %s"):format(core.quote(path), problem)
         end
+        files[#files + 1] = core.realpath(path)
         return source, path
     end
 end
 
-local function new_private(directory)
+local function new_private(directory, files)
     return core.private {
         globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
-        include = includer(directory),
+        include = includer(directory, files),
         print = function(text)
             io.stderr:write("demilune: policy: ", text, "\n")
         end,
     }
 end
 
---- Runs a policy's source. Returns { fields=, path=, resolved=, source= } or nil, message, code.
+--- Runs a policy's source. Returns { fields=, path=, files=, source= } (`files`: all that were read, resolved) or nil, message, code.
 ---@param source string
 ---@param name string as shown in messages
 ---@param directory string for policy_dir and include
 ---@param path? string
 ---@param resolved? string the same with every link resolved
 function load_policy.source(source, name, directory, path, resolved)
-    local private = new_private(directory)
+    local files = { resolved }
+    local private = new_private(directory, files)
     local fields, problem = private:load(source, name)
     if fields and (fields.prepare or fields.launched or fields.finished) then
         local methods = assert(core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST))
@@ -102,7 +104,7 @@ function load_policy.source(source, name, directory, path, resolved)
     if not fields then
         return nil, problem, "policy.script"
     end
-    return { fields = fields, path = path, resolved = resolved, source = source }
+    return { fields = fields, path = path, files = files, source = source }
 end
 
 --- Reads a policy file, by path or by name.

@@ -12,7 +12,7 @@ local HOOK = "demilune.hook" -- a function of a policy file, in the private stat
 ---@field package hooks table<string, { run: any, file: string? }[]>
 ---@field package layers { file: string?, source: string?, fields: table }[] what was said where, outermost first
 ---@field package file string? the innermost policy file, as it was named
----@field package path string? the same, absolute and with every link resolved
+---@field package paths string[] every file that the policy was read from, with every link resolved
 local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
@@ -72,8 +72,8 @@ local function base_of(fields)
     return require("demilune.base." .. name) { network = network, user = fields.user }
 end
 
-local function freeze(self, fields, base)
-    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = self.path })
+local function freeze(self, fields, base, path)
+    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = path })
     if #problems == 0 then
         return frozen
     end
@@ -92,9 +92,10 @@ local function take_hooks(fields, hooks, file)
     end
 end
 
-local function build(fields, layers, path)
+local function build(fields, layers, paths)
     local file = layers[#layers].file
-    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file, path = path }
+    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file }
+    self.paths = paths or {}
     local frozen, problems = freeze(self, fields, nil) -- for its shape: the base comes with the plan
     if not frozen then
         return refuse(problems)
@@ -147,7 +148,7 @@ function policy.load(name)
         return refuse { placed_problem("", code, problem) }
     end
     local layer = { file = loaded.path, source = loaded.source, fields = loaded.fields }
-    return build(loaded.fields, { layer }, loaded.resolved)
+    return build(loaded.fields, { layer }, loaded.files)
 end
 
 --- The ancestor's policy for a list of effects: base `none`, /nix/store, and what the effects need.
@@ -184,7 +185,9 @@ function policy:with(fields)
     if not layered then
         return fail(problem, code, problems)
     end
-    layered.file, layered.path = other.file or self.file, other.path or self.path
+    layered.file = other.file or self.file
+    layered.paths = table.move(self.paths, 1, #self.paths, 1, {})
+    table.move(other.paths, 1, #other.paths, #layered.paths + 1, layered.paths)
     for _, name in ipairs(hook_names) do
         layered.hooks[name] = table.move(self.hooks[name], 1, #self.hooks[name], 1, {})
         table.move(other.hooks[name], 1, #other.hooks[name], #layered.hooks[name] + 1, layered.hooks[name])
@@ -296,6 +299,24 @@ local function overlay(fields, options)
     return next(extra) and merge.layers(fields, extra) or fields
 end
 
+-- The plan of what the hooks left. It is made once for each file of the policy, for none of them may be writable inside;
+-- all these plans are the same.
+local function freeze_and_plan(self, fields, command)
+    local base = base_of(fields)
+    local built, warnings
+    for i = 1, math.max(1, #self.paths) do
+        local frozen, problems = freeze(self, fields, base, self.paths[i])
+        if not frozen then
+            return nil, nil, problems
+        end
+        built, warnings, problems = core.plan(frozen, command)
+        if not built then
+            return nil, nil, with_places(self, problems)
+        end
+    end
+    return built, warnings
+end
+
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -317,14 +338,9 @@ function policy:plan(command, options)
         end
     end
     fields = overlay(fields, options or {})
-    local frozen, problems = freeze(self, fields, base_of(fields))
-    if not frozen then
-        return refuse(problems)
-    end
-    local built, warnings
-    built, warnings, problems = core.plan(frozen, command)
+    local built, warnings, problems = freeze_and_plan(self, fields, command)
     if not built then
-        return refuse(with_places(self, problems))
+        return refuse(problems)
     end
     return setmetatable({
         core = built,

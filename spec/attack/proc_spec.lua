@@ -1,0 +1,95 @@
+-- Files of /proc that would change the host: real root's "nobody" owns them.
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+-- Opens every file of /proc that belongs to no process for writing, without writing.
+local WALK = [[
+import os
+opened, tried = [], 0
+for directory, names, files in os.walk("/proc"):
+    if directory == "/proc":
+        names[:] = [name for name in names if not name.isdigit() and name not in ("self", "thread-self")]
+    for name in files:
+        path = os.path.join(directory, name)
+        if os.path.islink(path):
+            continue
+        tried += 1
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
+            opened.append(path)
+        except OSError:
+            pass
+print(len(opened), "/proc/sys/kernel/core_pattern" in opened, tried > 100)
+print(*opened[:20], sep="\n")
+]]
+
+local CORE_PATTERN = [[
+import os
+try:
+    os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
+    print("open for writing")
+except OSError as error:
+    print(error.strerror)
+]]
+
+describe("/proc:", function()
+    leaks.watch(before_each, after_each)
+
+    for _, options in ipairs { {}, { "--user", "caller" }, { "--net" }, { "--nested" } } do
+        it("nothing of the host can be opened for writing " .. table.concat(options, " "), function()
+            local inside = probe.python(table.move({ "-q" }, 1, 1, #options + 1, { table.unpack(options) }), WALK)
+            assert.equal("0 False True\n\n", inside.out, inside.err)
+        end)
+    end
+
+    it("core_pattern by name, and what else would give the host away", function()
+        assert.equal("Read-only file system\n", probe.python({}, CORE_PATTERN).out)
+    end)
+
+    it("by hand, with the ancestor's command line, root's sandbox can open core_pattern for writing", function()
+        local inside = sandbox.sh(probe.reference({}, { "/usr/bin/python3", "-c", CORE_PATTERN }))
+        assert.equal(sandbox.is_root and "open for writing\n" or "Permission denied\n", inside.out, inside.err)
+    end)
+
+    it("the covers cannot be taken away or made writable", function()
+        local inside = probe.python({}, [[
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+MS_REMOUNT, MS_BIND, MNT_DETACH = 32, 4096, 2
+calls = {
+    "remount": lambda: libc.mount(b"none", b"/proc/sys", None, MS_REMOUNT | MS_BIND, None),
+    "umount": lambda: libc.umount2(b"/proc/sys", MNT_DETACH),
+    "umount /proc": lambda: libc.umount2(b"/proc", MNT_DETACH),
+    "mount": lambda: libc.mount(b"proc", b"/tmp", b"proc", 0, None),
+    "bind": lambda: libc.mount(b"/proc", b"/tmp", None, MS_BIND, None),
+    "chroot": lambda: libc.chroot(b"/tmp"),
+    "pivot_root": lambda: libc.syscall(155, b"/tmp", b"/tmp"),
+}
+for name, call in calls.items():
+    if call() == 0 or ctypes.get_errno() not in (1, 38):
+        print(name, os.strerror(ctypes.get_errno()))
+print("done")
+]])
+        assert.equal("done\n", inside.out, inside.err)
+    end)
+
+    it("no process of the host is to be seen, nor what others have open", function()
+        local inside = probe.python({}, [[
+import os
+print(sorted(int(p) for p in os.listdir("/proc") if p.isdigit()))
+for path in ("/proc/1/root", "/proc/2/root", "/proc/1/cwd", "/proc/2/fd/6", "/proc/1/mem", "/proc/kcore", "/dev/mem"):
+    try:
+        open(path, "rb").close() if not os.path.isdir(path) else print(path, os.listdir(path) == os.listdir("/"))
+        print(path, "open") if not os.path.isdir(path) else None
+    except OSError:
+        pass
+]])
+        local lines = { "[1, 2, 3]" }
+        for line in inside.out:gmatch("[^\n]+") do
+            assert.is_nil(line:find("False") or line:find("/proc/2") or line:find("kcore") or line:find("/dev/mem"), line)
+            lines[#lines + 1] = line
+        end
+        assert.equal("[1, 2, 3]", lines[2], inside.err)
+    end)
+end)

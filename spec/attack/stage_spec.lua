@@ -1,0 +1,227 @@
+-- The inner stage tells the runner what became of the command: a hostile command must not be able to speak for it, and
+-- a bwrap that does not isolate must not get past it.
+local core = require "demilune.core"
+local demilune = require "demilune"
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+-- What one process may do to another of the same uid. argv[1] is a pid, or "child" for one that must work.
+local REACH = [[
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+child = subprocess.Popen(["sleep", "60"]) if sys.argv[1] == "child" else None
+pid = child.pid if child else int(sys.argv[1])
+if child:
+    while open("/proc/%d/comm" % pid).read() != "sleep\n":
+        pass
+def syscall(number, *arguments):
+    result = libc.syscall(number, *arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+def vm_write():
+    class Vector(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+    start = int(open("/proc/%d/maps" % pid).readline().split("-")[0], 16)
+    local = Vector(ctypes.addressof(ctypes.create_string_buffer(8)), 8)
+    syscall(310, pid, ctypes.byref(local), 1, ctypes.byref(Vector(start, 8)), 1, 0)
+tries = {
+    "memory": lambda: open("/proc/%d/mem" % pid, "r+b").close(),
+    "descriptors": lambda: os.readlink("/proc/%d/fd/0" % pid),
+    "steal": lambda: syscall(438, syscall(434, pid, 0), 0, 0),
+    "environ": lambda: open("/proc/%d/environ" % pid).read(),
+    "vm": vm_write,
+    "ptrace": lambda: syscall(101, 16, pid, 0, 0),
+}
+for name, attempt in tries.items():
+    try:
+        attempt()
+        print(name, "works")
+    except OSError as error:
+        print(name, "refused" if error.errno in (1, 13) else error)
+if child:
+    child.kill()
+]]
+
+describe("the inner stage:", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    local function reach(target)
+        return sandbox.demilune({ "run", "-q", "--", "/usr/bin/python3", "-c", REACH, target })
+    end
+
+    it("cannot be written to, read, robbed or traced", function()
+        local inside = reach("2")
+        assert.equal("memory refused\ndescriptors refused\nsteal refused\nenviron refused\nvm refused\nptrace refused\n",
+            inside.out, inside.err)
+    end)
+
+    it("which the same command can do to its own children", function()
+        local inside = reach("child")
+        assert.matches("^memory works\ndescriptors works\nsteal works\nenviron works\n", inside.out, inside.err)
+        assert.matches("ptrace works\n$", inside.out)
+    end)
+
+    it("a report cannot be forged through any descriptor that can be opened", function()
+        local forge = [[
+import os, struct
+reports = [struct.pack("=IIqQQQ", kind, 0, 0, 0, 0, 0) for kind in (4, 5)]
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        names = os.listdir("/proc/%s/fd" % pid)
+    except OSError:
+        continue
+    for name in names:
+        if int(pid) == os.getpid() and int(name) < 3:
+            continue
+        try:
+            fd = os.open("/proc/%s/fd/%s" % (pid, name), os.O_WRONLY | os.O_NONBLOCK)
+            for report in reports:
+                os.write(fd, report)
+        except OSError:
+            pass
+os._exit(7)
+]]
+        local record, result = probe.status(scratch("status"), { "--", "/usr/bin/python3", "-c", forge })
+        assert.equal(7, result.code, result.err)
+        assert.same({ "exit", 7 }, { record.kind, record.exit_code })
+    end)
+
+    for _, victim in ipairs { "2", "-1" } do
+        it("killed from inside is a killed command, not a success: kill -9 " .. victim, function()
+            local record, result = probe.status(scratch("status"), { "--", "sh", "-c",
+                "kill -9 " .. victim .. "; sleep 0.3; exit 0" })
+            assert.equal(137, result.code)
+            assert.same({ "signal", 9, false }, { record.kind, record.signal, record.ok })
+        end)
+    end
+
+    it("stopped from inside leaves the runner its deadline", function()
+        local record, result = probe.status(scratch("status"), { "--timeout", "300ms", "--", "sh", "-c", "kill -STOP 2; exit 0" })
+        assert.equal(124, result.code)
+        assert.same({ "timeout", false }, { record.kind, record.ok })
+    end)
+
+    it("pid 1 cannot be killed from inside", function()
+        assert.equal(5, sandbox.script({}, "kill -9 1; sleep 0.1; exit 5").code)
+    end)
+
+    -- bwrap's pid 1 hands the exit code out through an eventfd that a command can take.
+    local FORGE_EXIT = [[
+import ctypes, os, struct, time
+libc = ctypes.CDLL(None)
+pidfd = libc.syscall(434, 1, 0)
+for name in os.listdir("/proc/1/fd"):
+    if "eventfd" in os.readlink("/proc/1/fd/" + name):
+        fd = libc.syscall(438, pidfd, int(name), 0)
+        os.write(fd, struct.pack("=Q", 1))
+time.sleep(0.5)
+os._exit(7)
+]]
+
+    it("bwrap's own exit code can be forged from inside", function()
+        local line = probe.reference({}, { "/usr/bin/python3", "-c", FORGE_EXIT })
+        assert.equal(0, sandbox.sh(line).code)
+    end)
+
+    it("which makes no success of it here", function()
+        local record, result = probe.status(scratch("status"), { "--", "/usr/bin/python3", "-c", FORGE_EXIT })
+        assert.is_true(result.code == 137 or result.code == 7, result.code)
+        assert.is_false(record.ok)
+    end)
+
+    describe("a bwrap that does not isolate", function()
+        local function start(text)
+            local fake = sandbox.write(scratch("bwrap"), text, "755")
+            local policy = assert(demilune.policy { rw_binds = { scratch() } })
+            local plan = assert(policy:plan { "touch", scratch("ran") })
+            local process = assert(core.start(plan.core, { bwrap = fake }))
+            local result = core.wait(process, {})
+            assert.is_false(sandbox.exists(scratch("ran")))
+            assert.equal("setup_failed", result.kind)
+            assert.is_false(result.ok)
+            return result
+        end
+
+        -- A bwrap that drops options. They come through a descriptor, so it rewrites what is in it.
+        local function without(...)
+            local options = {}
+            for i, option in ipairs { ... } do
+                options[i] = ("%q"):format(option)
+            end
+            return start(([[#!/usr/bin/python3 -I
+import os, sys
+words = os.read(3, 1 << 20).split(b"\0")[:-1]
+dropped = [%s]
+kept, skip = [], False
+for word in words:
+    if skip:
+        skip = False
+    elif word.decode("latin1") in dropped:
+        skip = word == b"--cap-drop"
+    else:
+        kept.append(word)
+fd = os.memfd_create("arguments")
+os.write(fd, b"".join(word + b"\0" for word in kept))
+os.lseek(fd, 0, 0)
+os.dup2(fd, 3)
+os.execv("%s", ["bwrap"] + sys.argv[1:])
+]]):format(table.concat(options, ","), core.find_bwrap()))
+        end
+
+        it("at all is found out, and nothing has run", function()
+            local result = start("#!/bin/sh\nexec \"$4\"\n")
+            assert.equal("setup.unsafe", result.code)
+            assert.equal("bwrap did not isolate what it was told to: the command would share the host's mount namespace; " ..
+                "is it the real bwrap?", result.message)
+        end)
+
+        it("but says that all is well is no success", function()
+            assert.equal("setup.failed", start("#!/bin/sh\nexit 0\n").code)
+            assert.equal("setup.failed", start("#!/bin/sh\necho fine >&2; exit 0\n").code)
+        end)
+
+        it("but runs the command itself would still be told from a sandbox", function()
+            local result = start("#!/bin/sh\n: <&6; printf nonsense >&6\nexit 0\n")
+            assert.equal("setup_failed", result.kind)
+        end)
+
+        it("is the real one when it drops nothing", function()
+            local fake = sandbox.write(scratch("bwrap"), ("#!/bin/sh\nexec %s \"$@\"\n"):format(core.find_bwrap()), "755")
+            local plan = assert(demilune.policy {}:plan { "true" })
+            assert.is_true(core.wait(core.start(plan.core, { bwrap = fake }), {}).ok)
+        end)
+
+        for option, name in pairs { ["--unshare-ipc"] = "ipc", ["--unshare-uts"] = "uts", ["--unshare-net"] = "network" } do
+            it("the " .. name .. " is found out", function()
+                local result = without(option)
+                assert.equal("setup.unsafe", result.code, result.message)
+                assert.matches("would share the host's " .. name .. " namespace", result.message, 1, true)
+            end)
+        end
+
+        it("the processes is found out or fails", function()
+            assert.matches("^setup%.", without("--unshare-pid").code)
+        end)
+
+        it("the users is found out or fails", function()
+            assert.matches("^setup%.", without("--unshare-user", "--disable-userns").code)
+        end)
+
+        it("user namespaces from within is found out", function()
+            local result = without("--disable-userns")
+            assert.equal("setup.unsafe", result.code, result.message)
+            assert.matches("could make user namespaces", result.message, 1, true)
+        end)
+
+        it("the capabilities of root is found out", function()
+            if sandbox.is_root then
+                local result = without("--cap-drop")
+                assert.equal("setup.unsafe", result.code, result.message)
+                assert.matches("would have capabilities", result.message, 1, true)
+            end
+        end)
+    end)
+end)

@@ -280,7 +280,8 @@ describe("never:", function()
                 local result = sandbox.demilune({ "explain", "-p", scratch(order[1]), "-p", scratch(order[2]) },
                     { env = { "HOME=/nonexistent" } })
                 assert.equal(125, result.code)
-                assert(result.err:find(('protect it: ro_binds = { "%s" }'):format(scratch "one/p.lua"), 1, true), result.err)
+                local words = ('protect it: ro_binds = { "%s" }'):format(scratch "one/p.lua")
+                assert(result.err:find(words, 1, true), result.err)
             end
             local alone = sandbox.demilune({ "check", scratch "two/q.lua" }, { env = { "HOME=/nonexistent" } })
             assert.same({ 0, "" }, { alone.code, alone.err })

@@ -263,7 +263,7 @@ describe("a prepare hook of a policy file", function()
             policy.env = { R = table.concat({ context.command[1], context.cwd, context.home or "",
                 context.policy_file,
                 host.kernel, host.distribution, host.bwrap_version or "none", context.env.PATH }, "|") }
-            context.env.PATH, context.command[1], host.kernel = "x", "x", "x"]]
+            context.env.PATH, context.command[1] = "x", "x"]]
         local facts = demilune.host()
         for _ = 1, 2 do
             local expected = { "prog", core.cwd(), os.getenv("HOME") or "", path, facts.kernel, facts.distribution,

@@ -53,7 +53,10 @@ int dml_chunk_run_policy(lua_State *L)
 int dml_chunk_run_prelude(lua_State *L)
 {
     load(L, lua_touserdata(L, 1));
-    lua_call(L, 0, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &environment_key);
+    lua_getfield(L, -1, "host");
+    lua_remove(L, -2);
+    lua_call(L, 1, 1);
     if (!lua_istable(L, -1))
         return luaL_error(L, "a prelude returns a table of metatables");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &kinds_key);

@@ -1,5 +1,6 @@
 --- What hooks can call on their arguments. This file runs in the program's Lua state and, for policy files, in the
---- private one: it needs nothing but string, table and rawset.
+--- private one, which gives it its view of the host's facts: it needs nothing but the facts, string and table.
+local host = ...
 
 local function append(policy, field, entry)
     local list = policy[field]
@@ -64,6 +65,8 @@ function process.pid(self)
 end
 
 return {
+    -- In the private state facts that cost something to find out are found when a policy asks for them.
+    context = { __index = { host = host }, __metatable = false },
     policy = { __index = methods, __metatable = false },
     process = { __index = process, __metatable = false },
 }

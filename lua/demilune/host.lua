@@ -42,16 +42,6 @@ function host.facts()
     })
 end
 
---- Every fact, as plain data.
----@return demilune.Host
-function host.all_facts()
-    local facts = core.facts()
-    for name in pairs(costly) do
-        facts[name] = host.lookup(name)
-    end
-    return facts
-end
-
 --- The path of bwrap: the trusted places, then PATH.
 ---@return string|nil path
 ---@return boolean|nil trusted whether only root can have put it there

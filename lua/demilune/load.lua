@@ -87,7 +87,8 @@ local function new_private(directory, files)
     }
 end
 
---- Runs a policy's source. Returns { fields=, path=, files=, source= } (`files`: all that were read, resolved) or nil, message, code.
+--- Runs a policy's source. Returns { fields=, path=, files=, source= } (`files`: all that were read, resolved) or nil,
+--- message, code.
 ---@param source string
 ---@param name string as shown in messages
 ---@param directory string for policy_dir and include

@@ -232,13 +232,12 @@ local function hook_failed(name, hook, text, code)
     return refuse { problem }
 end
 
--- A copy for each hook, with the facts of the host: all of them for a private state, which gets plain data; those that
--- cost something when somebody asks for the program's own hooks.
+-- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own view
+-- of them.
 local function hook_context(hook, context)
     local copy = core.copy(context)
-    copy.host = host.facts()
-    if type(hook.run) == "userdata" then
-        copy.host = host.all_facts()
+    if type(hook.run) ~= "userdata" then
+        copy.host = host.facts()
     end
     return copy
 end
@@ -253,7 +252,7 @@ end
 local function prepare(self, context)
     local fields = core.copy(self.fields)
     for _, hook in ipairs(self.hooks.prepare) do
-        local ok, left, answer, reason = call_hook(hook, { "policy" }, fields, hook_context(hook, context))
+        local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
             return hook_failed("prepare", hook, left, "hook.failed")
         elseif (answer == nil or answer == false) and type(reason) == "string" then
@@ -299,8 +298,8 @@ local function overlay(fields, options)
     return next(extra) and merge.layers(fields, extra) or fields
 end
 
--- The plan of what the hooks left. It is made once for each file of the policy, for none of them may be writable inside;
--- all these plans are the same.
+-- The plan of what the hooks left. It is made once for each file of the policy, since none of them may be writable
+-- inside; all these plans are the same.
 local function freeze_and_plan(self, fields, command)
     local base = base_of(fields)
     local built, warnings
@@ -378,7 +377,7 @@ end
 -- Launched and finished hooks cannot change anything: their failure is reported with the result.
 local function notify(self, name, kind, subject, failures)
     for _, hook in ipairs(self.policy.hooks[name]) do
-        local ok, text = call_hook(hook, { kind }, core.copy(subject), hook_context(hook, self.context))
+        local ok, text = call_hook(hook, { kind, "context" }, core.copy(subject), hook_context(hook, self.context))
         if not ok then
             failures[#failures + 1] = ("%s: %s"):format(name, message.plain(text))
         end

@@ -213,12 +213,12 @@ static bool is_utf8(const char *value)
     return left == 0;
 }
 
-static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, enum dml_rank rank,
-                                const char *flag)
+/* The binds of one of the ancestor's own lists; project and effects, which it did not have as fields, are not. */
+static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, const char *list, const char *flag)
 {
     for (size_t i = 0; i < policy->entry_count; i++) {
         const struct dml_entry *entry = &policy->entries[i];
-        if (entry->rank == rank)
+        if (strncmp(entry->field, list, strlen(list)) == 0)
             put_all(r, (const char *[]){flag, entry->host, entry->sandbox, NULL});
     }
 }
@@ -268,8 +268,8 @@ bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host 
         for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
             put_all(&r, (const char *[]){"--ro-bind-try", network[i], network[i], NULL});
     }
-    put_reference_binds(&r, policy, DML_RANK_RW, "--bind");
-    put_reference_binds(&r, policy, DML_RANK_RO, "--ro-bind");
+    put_reference_binds(&r, policy, "rw_binds[", "--bind");
+    put_reference_binds(&r, policy, "ro_binds[", "--ro-bind");
     if (policy->work_host)
         put_all(&r, (const char *[]){"--bind", policy->work_host, "/work", NULL});
     else

@@ -243,8 +243,9 @@ bool dml_host_abstract_socket(const char *prefix)
     char line[512];
     bool found = false;
     while (sockets && !found && fgets(line, sizeof line, sockets)) {
-        const char *name = strchr(line, '@');
-        found = name && strncmp(name + 1, prefix, strlen(prefix)) == 0;
+        int name = 0; /* where the path starts: after seven columns */
+        sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %n", &name);
+        found = name > 0 && line[name] == '@' && strncmp(line + name + 1, prefix, strlen(prefix)) == 0;
     }
     if (sockets)
         fclose(sockets);

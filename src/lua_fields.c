@@ -275,24 +275,17 @@ static void read_limit(struct dml_reader *r, int index, const char *field, int l
     bool read;
     switch (limit) {
     case DML_LIMIT_TIMEOUT:
-    case DML_LIMIT_CPU_TIME:
-        read = dml_read_seconds(r, index, field, &value);
-        break;
+    case DML_LIMIT_CPU_TIME: read = dml_read_seconds(r, index, field, &value); break;
     case DML_LIMIT_PIDS:
-    case DML_LIMIT_OPEN_FILES:
-        read = dml_read_count(r, index, field, &value);
-        break;
-    case DML_LIMIT_TMP:
-        read = read_tmp(r, index, field, &value);
-        break;
-    default:
-        read = dml_read_size(r, index, field, &value);
-        break;
+    case DML_LIMIT_OPEN_FILES: read = dml_read_count(r, index, field, &value); break;
+    case DML_LIMIT_TMP: read = read_tmp(r, index, field, &value); break;
+    default: read = dml_read_size(r, index, field, &value); break;
     }
     if (!read)
         return;
     if (value < least[limit]) {
-        dml_problem_add(r->problems, "limit.range", field, NULL, 0, "is too small; at least %llu is needed",
+        dml_problem_add(r->problems, "limit.range", field, NULL, 0,
+                        "%llu is too small; at least %llu is needed", (unsigned long long)value,
                         (unsigned long long)least[limit]);
         return;
     }

@@ -81,6 +81,7 @@ static int core_start(lua_State *L)
     start.standard[2] = integer_field(L, 2, "stderr", 2);
     start.capture[1] = boolean_field(L, 2, "capture_stdout");
     start.capture[2] = boolean_field(L, 2, "capture_stderr");
+    start.wake = integer_field(L, 2, "signals", -1);
 
     struct held_process *held = lua_newuserdatauv(L, sizeof *held, 1);
     *held = (struct held_process){.owner = getpid()};

@@ -1,6 +1,7 @@
 #include "lua_read.h"
 #include "text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,11 +278,11 @@ bool dml_read_count(struct dml_reader *r, int index, const char *field, uint64_t
 {
     int exact = 0;
     lua_Integer value = lua_type(r->L, index) == LUA_TNUMBER ? lua_tointegerx(r->L, index, &exact) : 0;
-    if (!exact) {
+    if (!exact || value < 0) {
         dml_read_wrong_type(r, index, field, "a whole number");
         return false;
     }
-    *count = value < 0 ? 0 : (uint64_t)value;
+    *count = (uint64_t)value;
     return true;
 }
 
@@ -328,7 +329,8 @@ bool dml_read_seconds(struct dml_reader *r, int index, const char *field, uint64
     }
     if (!(seconds >= 0.001 && seconds <= 2147483.0)) {
         dml_problem_add(r->problems, "limit.range", field, NULL, 0,
-                        "%g s is out of range; 0.001 to 2147483 s are allowed", seconds);
+                        "%g s is out of range; 0.001 to 2147483 s are allowed",
+                        isnan(seconds) ? NAN : seconds);
         return false;
     }
     *milliseconds = (uint64_t)(seconds * 1000 + 0.5);

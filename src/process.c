@@ -47,6 +47,7 @@ struct dml_process {
     int messages; /* what bwrap says; its end means that nothing of the tree is left */
     char said[MESSAGES + 1];
     size_t said_length;
+    bool attempted; /* execve was next: whatever is not heard after this, the command may have run */
     bool reported; /* the stage has said something, so bwrap did its part */
     struct dml_capture captures[3];
     double started;
@@ -241,7 +242,7 @@ static struct dml_process *start_with(const struct dml_start *start, const struc
         dml_process_free(process);
         return NULL;
     }
-    advance(process, true, -1);
+    advance(process, true, start->wake);
     return process;
 }
 
@@ -358,6 +359,8 @@ static void end_without_stage(struct dml_process *process)
     said[process->said_length] = '\0';
     said[strcspn(said, "\n")] = '\0';
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
+    if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
+        process->result.code = "source.changed";
     snprintf(process->result.message, sizeof process->result.message, "bwrap could not set the sandbox up: %.700s",
              *text ? text : "it ended without a word");
     if (process->cancelled)
@@ -457,7 +460,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
 static void end_without_report(struct dml_process *process)
 {
     struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
-    if (process->state == STATE_STARTING)
+    if (process->state == STATE_STARTING && !process->attempted)
         end_without_stage(process);
     else
         end_executed(process, &killed);
@@ -478,6 +481,7 @@ static void take_report(struct dml_process *process)
     case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
     case DML_STAGE_FAILED: end_failed_step(process, &report); break;
     case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
+    case DML_STAGE_EXECUTING: process->attempted = true; break;
     case DML_STAGE_EXECUTED: process->state = STATE_RUNNING; break;
     case DML_STAGE_ENDED: end_executed(process, &report); break;
     default: end_without_report(process); break;
@@ -534,10 +538,11 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
 {
     enum { CONTROL, MESSAGES_PIPE, PROCESS, OUTPUT, ERRORS, WAKE, COUNT };
     while (process->state != STATE_ENDED && !(until_executed && process->state == STATE_RUNNING)) {
+        bool hearing = !until_executed || process->attempted; /* the launch itself is short */
         struct pollfd polled[COUNT] = {
             [CONTROL] = {process->control, POLLIN, 0},          [MESSAGES_PIPE] = {process->messages, POLLIN, 0},
             [PROCESS] = {process->pidfd, POLLIN, 0},            [OUTPUT] = {process->captures[1].fd, POLLIN, 0},
-            [ERRORS] = {process->captures[2].fd, POLLIN, 0},    [WAKE] = {wake, POLLIN, 0},
+            [ERRORS] = {process->captures[2].fd, POLLIN, 0},    [WAKE] = {hearing ? wake : -1, POLLIN, 0},
         };
         int ready = poll(polled, COUNT, time_left(process));
         if (process->deadline && now() >= process->deadline) /* also when there is always something to read */
@@ -554,7 +559,7 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
             take_report(process);
         else if (polled[PROCESS].revents) /* bwrap is gone, and everything the stage said has been heard */
             end_without_report(process);
-        if (process->state != STATE_ENDED && polled[WAKE].revents)
+        if (process->state != STATE_ENDED && hearing && polled[WAKE].revents)
             return;
     }
 }

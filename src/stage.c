@@ -415,16 +415,19 @@ struct pollfd {
 };
 
 /* What the command left behind ends before its end is reported, so that nothing works on once the runner has heard of
- * it. It is gone when there is nobody left to signal; pid 1 reaps it. */
-static void end_survivors(void)
+ * it. It is gone when there is nobody left to signal; pid 1 reaps it. True when there was something. */
+static int end_survivors(void)
 {
     struct {
         long seconds, nanoseconds;
     } pause = {0, 20 * 1000};
+    int found = 0;
     while (CALL2(__NR_kill, -1, SIGNAL_KILL) == 0 && pause.nanoseconds < 500L * 1000 * 1000) {
+        found = 1;
         CALL5(__NR_ppoll, 0, 0, &pause, 0, 0);
         pause.nanoseconds *= 2;
     }
+    return found;
 }
 
 /* Waits for the command's end, forwarding signals meanwhile. */
@@ -448,12 +451,10 @@ static void supervise(long pid, int own_group)
     memset(&usage, 0, sizeof usage);
     if (CALL4(__NR_wait4, pid, &status, 0, &usage) != pid)
         fail(DML_STAGE_FAILED, DML_STEP_WAIT, 0);
-    end_survivors();
-    /* What the command left running ends with it; from here only pid 1 is out of reach. */
-    long others = CALL2(__NR_kill, -1, SIGNAL_KILL);
+    int survivors = end_survivors();
     struct dml_stage_report ended = {
         .kind = DML_STAGE_ENDED,
-        .step = others == 0,
+        .step = (uint32_t)survivors,
         .value = status,
         .user_us = (uint64_t)usage.user[0] * 1000000 + (uint64_t)usage.user[1],
         .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],
@@ -479,6 +480,9 @@ void stage_main(void)
     if (failed)
         fail(DML_STAGE_FAILED, DML_STEP_CHDIR, -failed);
 
+    /* Said first: the command may kill or stop us before we can say that it runs. */
+    struct dml_stage_report executing = {.kind = DML_STAGE_EXECUTING};
+    report(&executing);
     struct launch launch = {.command = &command};
     long pid = start_child(&launch);
     if (pid < 0)

@@ -43,6 +43,7 @@ enum dml_stage_report_kind {
     DML_STAGE_FAILED,     /* a step failed: `step`, `value` is errno */
     DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
     DML_STAGE_EXECUTED,   /* the command runs; `value` is its pid inside */
+    DML_STAGE_EXECUTING, /* the next thing is execve: if nothing more is heard, the command may have run */
     DML_STAGE_ENDED,      /* `value` is the wait status, `step` 1 when it left something running */
 };
 

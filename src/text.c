@@ -101,6 +101,8 @@ char *dml_quote(char *out, size_t size, const char *bytes, size_t length)
     return out;
 }
 
+enum { TOO_FAR = 99 }; /* more than any distance between two words that are compared */
+
 static char folded(char c)
 {
     return c == '-' ? '_' : (char)tolower((unsigned char)c);
@@ -112,7 +114,7 @@ static size_t distance(const char *a, const char *b)
     size_t rows[3][32];
     size_t la = strlen(a), lb = strlen(b);
     if (la > 31 || lb > 31)
-        return 99;
+        return TOO_FAR;
     for (size_t j = 0; j <= lb; j++)
         rows[0][j] = j;
     for (size_t i = 1; i <= la; i++) {
@@ -137,7 +139,7 @@ const char *dml_nearest(const char *word, const char *const *names, size_t count
 {
     const char *nearest = NULL;
     size_t best = strlen(word) < 4 ? 2 : strlen(word) / 3 + 2; /* a distance below this is a likely slip */
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && best < TOO_FAR; i++) {
         size_t d = distance(word, names[i]);
         if (d < best) {
             best = d;
@@ -161,20 +163,11 @@ bool dml_parse_size(const char *text, size_t length, uint64_t *bytes)
     unsigned shift = 0;
     if (i < length) {
         switch (text[i]) {
-        case 'K':
-            shift = 10;
-            break;
-        case 'M':
-            shift = 20;
-            break;
-        case 'G':
-            shift = 30;
-            break;
-        case 'T':
-            shift = 40;
-            break;
-        default:
-            return false;
+        case 'K': shift = 10; break;
+        case 'M': shift = 20; break;
+        case 'G': shift = 30; break;
+        case 'T': shift = 40; break;
+        default: return false;
         }
     }
     if (value > (UINT64_MAX >> shift))
@@ -186,7 +179,8 @@ bool dml_parse_size(const char *text, size_t length, uint64_t *bytes)
 bool dml_parse_duration(const char *text, size_t length, double *seconds)
 {
     char copy[32];
-    if (length == 0 || length >= sizeof copy || !isdigit((unsigned char)text[0]))
+    if (length == 0 || length >= sizeof copy || !isdigit((unsigned char)text[0]) ||
+        memchr(text, '\0', length))
         return false;
     memcpy(copy, text, length);
     copy[length] = '\0';

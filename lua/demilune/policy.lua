@@ -232,8 +232,8 @@ local function hook_failed(name, hook, text, code)
     return refuse { problem }
 end
 
--- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own view
--- of them.
+-- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
+-- view of them.
 local function hook_context(hook, context)
     local copy = core.copy(context)
     if type(hook.run) ~= "userdata" then

@@ -80,6 +80,7 @@ function run.run(plan, backend, options, notify)
         end
         return nil, problem, "setup.failed", { { field = "", code = "setup.failed", message = problem } }
     end
+    start.signals = options.signals
     local process, text, code = core.start(plan.core, start)
     close_all(files)
     if not process then
@@ -88,7 +89,6 @@ function run.run(plan, backend, options, notify)
     if core.is_running(process) then
         notify(plan, "launched", "process", { id = core.pid(process) }, failures)
     end
-    start.signals = options.signals
     local result = core.wait(process, start)
     result.backend = backend.effective
     result.digest = plan:digest()

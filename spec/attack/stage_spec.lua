@@ -133,9 +133,9 @@ os._exit(7)
     end)
 
     describe("a bwrap that does not isolate", function()
-        local function start(text)
+        local function start(text, user)
             local fake = sandbox.write(scratch("bwrap"), text, "755")
-            local policy = assert(demilune.policy { rw_binds = { scratch() } })
+            local policy = assert(demilune.policy { rw_binds = { scratch() }, user = user })
             local plan = assert(policy:plan { "touch", scratch("ran") })
             local process = assert(core.start(plan.core, { bwrap = fake }))
             local result = core.wait(process, {})
@@ -146,9 +146,9 @@ os._exit(7)
         end
 
         -- A bwrap that drops options. They come through a descriptor, so it rewrites what is in it.
-        local function without(...)
+        local function without(dropped, user)
             local options = {}
-            for i, option in ipairs { ... } do
+            for i, option in ipairs(dropped) do
                 options[i] = ("%q"):format(option)
             end
             return start(([[#!/usr/bin/python3 -I
@@ -168,7 +168,7 @@ os.write(fd, b"".join(word + b"\0" for word in kept))
 os.lseek(fd, 0, 0)
 os.dup2(fd, 3)
 os.execv("%s", ["bwrap"] + sys.argv[1:])
-]]):format(table.concat(options, ","), core.find_bwrap()))
+]]):format(table.concat(options, ","), core.find_bwrap()), user)
         end
 
         it("at all is found out, and nothing has run", function()
@@ -196,29 +196,29 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
 
         for option, name in pairs { ["--unshare-ipc"] = "ipc", ["--unshare-uts"] = "uts", ["--unshare-net"] = "network" } do
             it("the " .. name .. " is found out", function()
-                local result = without(option)
+                local result = without { option }
                 assert.equal("setup.unsafe", result.code, result.message)
                 assert.matches("would share the host's " .. name .. " namespace", result.message, 1, true)
             end)
         end
 
         it("the processes is found out or fails", function()
-            assert.matches("^setup%.", without("--unshare-pid").code)
+            assert.matches("^setup%.", without({ "--unshare-pid" }).code)
         end)
 
         it("the users is found out or fails", function()
-            assert.matches("^setup%.", without("--unshare-user", "--disable-userns").code)
+            assert.matches("^setup%.", without({ "--unshare-user", "--disable-userns" }).code)
         end)
 
         it("user namespaces from within is found out", function()
-            local result = without("--disable-userns")
+            local result = without { "--disable-userns" }
             assert.equal("setup.unsafe", result.code, result.message)
             assert.matches("could make user namespaces", result.message, 1, true)
         end)
 
         it("the capabilities of root is found out", function()
             if sandbox.is_root then
-                local result = without("--cap-drop")
+                local result = without({ "--cap-drop" }, "caller")
                 assert.equal("setup.unsafe", result.code, result.message)
                 assert.matches("would have capabilities", result.message, 1, true)
             end

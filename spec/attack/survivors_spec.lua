@@ -1,0 +1,165 @@
+-- Nothing of a command lives on: not after its end, not after the end of the runner, whatever it does to stay.
+local demilune = require "demilune"
+local leaks = require "support.leaks"
+local lfs = require "lfs"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+local serial = 0
+
+-- A number of seconds to sleep for that nobody else sleeps for: it marks our processes.
+local function new_mark()
+    serial = serial + 1
+    return ("300.%d%03d"):format(os.time() % 10000000, serial)
+end
+
+-- Pids of processes on this host that sleep for `mark`.
+local function alive(mark)
+    local pids = {}
+    for pid in lfs.dir("/proc") do
+        if pid:find("^%d+$") then
+            local words = sandbox.read("/proc/" .. pid .. "/cmdline") or ""
+            if words:find("sleep\0" .. mark .. "\0", 1, true) == 1 then
+                pids[#pids + 1] = pid
+            end
+        end
+    end
+    return pids
+end
+
+local function gone(mark)
+    for _ = 1, 100 do
+        if #alive(mark) == 0 then
+            return true
+        end
+        os.execute("sleep 0.05")
+    end
+    return false
+end
+
+local ways = {
+    ["in the background"] = "sleep MARK &",
+    ["in a session of its own"] = "setsid sleep MARK &",
+    ["forked twice"] = "( (sleep MARK &) & )",
+    ["ignoring every signal"] = "trap '' HUP INT QUIT TERM PIPE USR1 USR2 TSTP; setsid sleep MARK &",
+    ["stopped"] = "sleep MARK & kill -STOP $!",
+    ["many of them"] = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do setsid sleep MARK & done",
+    ["without standard descriptors"] = "setsid sleep MARK <&- >&- 2>&- &",
+}
+
+describe("what a command leaves running", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    it("by hand lives on when bwrap is not told otherwise", function()
+        local mark = new_mark()
+        assert(os.execute("bwrap --ro-bind / / --dev /dev sh -c 'setsid sleep " .. mark .. " >/dev/null 2>&1 &'"))
+        local pids = alive(mark)
+        assert.equal(1, #pids)
+        assert(os.execute("kill -KILL " .. table.concat(pids, " ")))
+        assert.is_true(gone(mark))
+    end)
+
+    for name, script in pairs(ways) do
+        it("is gone when the run returns: " .. name, function()
+            local mark = new_mark()
+            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) .. " sleep 0.05; exit 3" },
+                { stdin = "null", capture = true }))
+            assert.equal(3, result.exit_code, result.stderr)
+            assert.same({}, alive(mark))
+        end)
+
+        it("is gone after a deadline: " .. name, function()
+            local mark = new_mark()
+            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) .. " sleep 60" },
+                { stdin = "null", capture = true, timeout = 0.15 }))
+            assert.equal("timeout", result.kind)
+            assert.is_true(gone(mark))
+        end)
+    end
+
+    it("is gone when the command was killed", function()
+        local mark = new_mark()
+        assert(demilune.policy {}:run({ "sh", "-c", "setsid sleep " .. mark .. " & kill -KILL $$" }, { capture = true }))
+        assert.same({}, alive(mark))
+    end)
+
+    it("writes nothing more once the run has returned", function()
+        assert(lfs.mkdir(scratch("w")))
+        for _ = 1, 5 do
+            assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } } }:run({ "sh", "-c",
+                "for i in 1 2 3 4; do setsid sh -c 'while :; do echo x >>/w/f; done' & done; sleep 0.05" },
+                { stdin = "null", capture = true }))
+            local size = lfs.attributes(scratch("w/f"), "size")
+            os.execute("sleep 0.02")
+            assert.equal(size, lfs.attributes(scratch("w/f"), "size"))
+            assert.is_true(size > 0)
+        end
+    end)
+
+    it("is gone after the runner was killed, at whatever moment", function()
+        local code = [[
+import signal, subprocess, sys, time
+for delay in range(16):
+    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(delay * 0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+time.sleep(0.2)
+process = subprocess.Popen(sys.argv[1:])
+time.sleep(0.5)
+process.send_signal(signal.SIGKILL)
+process.wait()
+]]
+        local mark = new_mark()
+        probe.host(code, { sandbox.command, "run", "--", "sh", "-c",
+            ("setsid sleep %s & trap '' HUP TERM; sleep %s"):format(mark, mark) })
+        assert.is_true(gone(mark))
+    end)
+
+    it("is gone after bwrap was killed, and that is no success", function()
+        local mark = new_mark()
+        local policy = assert(demilune.policy { launched = function(process)
+            os.execute("sleep 0.1; kill -KILL " .. process:pid())
+        end })
+        local result = assert(policy:run({ "sh", "-c", ("setsid sleep %s & sleep %s"):format(mark, mark) },
+            { capture = true, stdin = "null" }))
+        assert.same({ "signal", 9, false }, { result.kind, result.signal, result.ok })
+        assert.is_true(gone(mark))
+    end)
+
+    it("is gone after the command hid its start from the runner, which can still be interrupted", function()
+        local mark = new_mark()
+        local code = [[
+import signal, subprocess, sys, time
+process = subprocess.Popen(sys.argv[1:])
+time.sleep(0.5)
+for _ in range(2):
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+try:
+    print(process.wait(30))
+finally:
+    process.kill()
+]]
+        local result = probe.host(code, { sandbox.command, "run", "--", "sh", "-c", "kill -STOP 2; sleep " .. mark })
+        assert.equal("137\n", result.out, result.err)
+        assert.is_true(gone(mark))
+    end)
+
+    it("a storm of forks ends with the command", function()
+        local mark = new_mark()
+        local result = assert(demilune.policy {}:run({ "/usr/bin/python3", "-c", ([[
+import os, time
+for i in range(60):
+    if os.fork() == 0:
+        os.setsid()
+        for j in range(3):
+            os.fork()
+        os.execvp("sleep", ["sleep", %q])
+time.sleep(0.1)
+]]):format(mark) }, { capture = true, stdin = "null" }))
+        assert.equal(0, result.exit_code, result.stderr)
+        assert.same({}, alive(mark))
+    end)
+end)

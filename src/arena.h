@@ -25,7 +25,8 @@ char *dml_arena_copy(struct dml_arena *arena, const void *bytes, size_t length);
 char *dml_arena_string(struct dml_arena *arena, const char *string);
 
 /* A formatted string, or NULL. */
-char *dml_arena_format(struct dml_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *dml_arena_format(struct dml_arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Gives all of it back; the arena is empty and usable again. */
 void dml_arena_clear(struct dml_arena *arena);

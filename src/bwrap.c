@@ -213,8 +213,10 @@ static bool is_utf8(const char *value)
     return left == 0;
 }
 
-/* The binds of one of the ancestor's own lists; project and effects, which it did not have as fields, are not. */
-static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, const char *list, const char *flag)
+/* The binds of one of the ancestor's own lists; project and effects, which it did not have as fields, are
+ * not. */
+static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, const char *list,
+                                const char *flag)
 {
     for (size_t i = 0; i < policy->entry_count; i++) {
         const struct dml_entry *entry = &policy->entries[i];

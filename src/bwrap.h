@@ -16,10 +16,12 @@ struct dml_bwrap_features {
 /* Every feature: what a launch assumes until a binary refuses. */
 extern const struct dml_bwrap_features dml_bwrap_all_features;
 
-enum { DML_BWRAP_MAX_ARGUMENTS = 9000 }; /* bubblewrap.c, MAX_ARGS: all arguments, those of --args among them */
+enum {
+    DML_BWRAP_MAX_ARGUMENTS = 9000
+}; /* bubblewrap.c, MAX_ARGS: all arguments, those of --args among them */
 
-/* The arguments of a launch, without the command. Descriptors that bwrap needs are numbered from DML_FD_COUNT on:
- * first one for each of `files`, then one for each of `sources`. */
+/* The arguments of a launch, without the command. Descriptors that bwrap needs are numbered from DML_FD_COUNT
+ * on: first one for each of `files`, then one for each of `sources`. */
 struct dml_bytes {
     const void *data;
     size_t length;
@@ -35,8 +37,9 @@ struct dml_bwrap_arguments {
     size_t source_count;
 };
 
-/* Renders `plan`. With `shown` descriptors appear as the paths that they stand for, to be read by people. False when
- * memory is out or when there are too many arguments. The caller clears `arguments` in every case. */
+/* Renders `plan`. With `shown` descriptors appear as the paths that they stand for, to be read by people.
+ * False when memory is out or when there are too many arguments. The caller clears `arguments` in every case.
+ */
 bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_features *features, bool shown,
                       struct dml_bwrap_arguments *arguments, struct dml_error *error);
 void dml_bwrap_arguments_clear(struct dml_bwrap_arguments *arguments);
@@ -44,8 +47,9 @@ void dml_bwrap_arguments_clear(struct dml_bwrap_arguments *arguments);
 /* Adds a problem when the plan has more mounts than bwrap takes arguments for. */
 void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems);
 
-/* What the ancestor, noether-isolation 0.8.2, would execute for the fields that it knows: byte for byte. A pure
- * function of its arguments and the caller's environment. `items` of `arguments` is the whole command line. */
+/* What the ancestor, noether-isolation 0.8.2, would execute for the fields that it knows: byte for byte. A
+ * pure function of its arguments and the caller's environment. `items` of `arguments` is the whole command
+ * line. */
 bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host *host, const char *bwrap_path,
                          size_t argc, const char *const *argv, struct dml_bwrap_arguments *arguments);
 

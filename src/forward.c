@@ -7,7 +7,7 @@
 
 int dml_forward_open(struct dml_error *error)
 {
-    static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+    static const int forwarded[] = {SIGINT,  SIGTERM,  SIGHUP,  SIGQUIT, SIGUSR1,
                                     SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
     sigset_t set;
     sigemptyset(&set);

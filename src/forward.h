@@ -1,13 +1,13 @@
-/* Signals of the demilune command, handed on to the sandboxed one. Only the command uses this: it changes the signal
- * mask of its process, which a module must not. */
+/* Signals of the demilune command, handed on to the sandboxed one. Only the command uses this: it changes the
+ * signal mask of its process, which a module must not. */
 #ifndef DML_FORWARD_H
 #define DML_FORWARD_H
 
 #include "problem.h"
 #include "process.h"
 
-/* Blocks the signals that are forwarded and returns a descriptor that is readable when one has come; -1 with an
- * error. */
+/* Blocks the signals that are forwarded and returns a descriptor that is readable when one has come; -1 with
+ * an error. */
 int dml_forward_open(struct dml_error *error);
 
 struct dml_forward {

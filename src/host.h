@@ -27,8 +27,8 @@ void dml_host_gather(struct dml_host *host, char *const *environment);
 /* The value of a variable of the caller's environment, or NULL. */
 const char *dml_host_getenv(const struct dml_host *host, const char *name);
 
-/* Resolves every symbolic link of `path` and says what is there. False with errno set; the path is copied into
- * `arena`. */
+/* Resolves every symbolic link of `path` and says what is there. False with errno set; the path is copied
+ * into `arena`. */
 bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object);
 
 /* Opens `path`, in which no component may be a symbolic link, without reading it (O_PATH, close-on-exec).
@@ -38,8 +38,8 @@ int dml_host_open_exact(const char *path);
 /* What is at `below` in the host directory `tree` (no symbolic link on the way, ELOOP). False with errno. */
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
 
-/* Directories and files of /proc that something inside a sandbox might write to, as absolute paths, NULL-terminated,
- * in `arena`; NULL when memory is out. */
+/* Directories and files of /proc that something inside a sandbox might write to, as absolute paths,
+ * NULL-terminated, in `arena`; NULL when memory is out. */
 const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena);
 
 /* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. */
@@ -48,8 +48,8 @@ bool dml_host_abstract_socket(const char *prefix);
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);
 
-/* Finds bwrap as noether-isolation does: the trusted paths, then PATH. The path is copied into `buffer` of `size`
- * bytes; `trusted` says which of the two it was. False when there is none. */
+/* Finds bwrap as noether-isolation does: the trusted paths, then PATH. The path is copied into `buffer` of
+ * `size` bytes; `trusted` says which of the two it was. False when there is none. */
 bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted);
 
 #endif

@@ -105,9 +105,7 @@ static void append_key(struct copier *copier, int key)
         else
             snprintf(text, sizeof text, "[" LUA_NUMBER_FMT "]", lua_tonumber(from, key));
         break;
-    default:
-        snprintf(text, sizeof text, "[%s]", lua_typename(from, lua_type(from, key)));
-        break;
+    default: snprintf(text, sizeof text, "[%s]", lua_typename(from, lua_type(from, key))); break;
     }
     append_path(copier, text);
 }
@@ -192,22 +190,16 @@ static bool copy_any(struct copier *copier, int index)
     lua_State *from = copier->from, *to = copier->to;
     struct dml_copy *copy = copier->copy;
     switch (lua_type(from, index)) {
-    case LUA_TNIL:
-        lua_pushnil(to);
-        return true;
-    case LUA_TBOOLEAN:
-        lua_pushboolean(to, lua_toboolean(from, index));
-        return true;
+    case LUA_TNIL: lua_pushnil(to); return true;
+    case LUA_TBOOLEAN: lua_pushboolean(to, lua_toboolean(from, index)); return true;
     case LUA_TNUMBER:
         if (lua_isinteger(from, index))
             lua_pushinteger(to, lua_tointeger(from, index));
         else
             lua_pushnumber(to, lua_tonumber(from, index));
         return true;
-    case LUA_TSTRING:
-        return copy_string(copier, index);
-    case LUA_TTABLE:
-        return copy_table(copier, index);
+    case LUA_TSTRING: return copy_string(copier, index);
+    case LUA_TTABLE: return copy_table(copier, index);
     default:
         if (copy->convert != NULL && copy->convert(from, index, to, copy->context))
             return true;

@@ -1,5 +1,6 @@
-/* Glue between Lua and the engine. Every `dml_open_*` adds its functions to the module table at the top of the
- * stack. In these files a Lua error jumps: whatever must be released belongs to a userdata that exists first. */
+/* Glue between Lua and the engine. Every `dml_open_*` adds its functions to the module table at the top of
+ * the stack. In these files a Lua error jumps: whatever must be released belongs to a userdata that exists
+ * first. */
 #ifndef DML_LUA_GLUE_H
 #define DML_LUA_GLUE_H
 

@@ -26,12 +26,8 @@ static void push_shown(lua_State *L, int index)
     case LUA_TNIL:
     case LUA_TBOOLEAN:
     case LUA_TNUMBER:
-    case LUA_TSTRING:
-        luaL_tolstring(L, index, NULL);
-        break;
-    default:
-        lua_pushstring(L, luaL_typename(L, index));
-        break;
+    case LUA_TSTRING: luaL_tolstring(L, index, NULL); break;
+    default: lua_pushstring(L, luaL_typename(L, index)); break;
     }
 }
 

@@ -40,8 +40,8 @@ static struct dml_plan *check_plan(lua_State *L, int index)
     return held->plan;
 }
 
-/* The strings of the sequence at `index`, as an array that lives as long as the value pushed. A NUL or another type is
- * a problem; the array has what was fine. */
+/* The strings of the sequence at `index`, as an array that lives as long as the value pushed. A NUL or
+ * another type is a problem; the array has what was fine. */
 static const char **check_command(lua_State *L, int index, struct dml_problems *problems, size_t *count)
 {
     *count = 0;
@@ -65,11 +65,13 @@ static const char **check_command(lua_State *L, int index, struct dml_problems *
         lua_rawgeti(L, index, (lua_Integer)i);
         snprintf(field, sizeof field, "command[%llu]", (unsigned long long)i);
         if (lua_type(L, -1) != LUA_TSTRING) {
-            dml_problem_add(problems, "type", field, NULL, 0, "%s where a string is needed", luaL_typename(L, -1));
+            dml_problem_add(problems, "type", field, NULL, 0, "%s where a string is needed",
+                            luaL_typename(L, -1));
         } else {
             const char *argument = lua_tolstring(L, -1, &bytes); /* anchored by the table */
             if (memchr(argument, '\0', bytes))
-                dml_problem_add(problems, "string.nul", field, argument, bytes, "has a NUL byte; take it out");
+                dml_problem_add(problems, "string.nul", field, argument, bytes,
+                                "has a NUL byte; take it out");
             else
                 items[(*count)++] = argument;
         }
@@ -281,8 +283,13 @@ static int core_reference(lua_State *L)
 void dml_open_plan(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"validate", core_validate},  {"plan", core_plan},           {"digest", core_digest},       {"describe", core_describe},
-        {"arguments", core_arguments}, {"reference", core_reference}, {NULL, NULL},
+        {"validate", core_validate},
+        {"plan", core_plan},
+        {"digest", core_digest},
+        {"describe", core_describe},
+        {"arguments", core_arguments},
+        {"reference", core_reference},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PLAN);
     lua_pushcfunction(L, plan_gc);

@@ -125,8 +125,8 @@ static struct dml_chunk check_chunk(lua_State *H)
     return chunk;
 }
 
-/* private:prelude(source, name) -> true | nil, message. Trusted Lua that returns a table of metatables by kind, for the
- * arguments of hooks. */
+/* private:prelude(source, name) -> true | nil, message. Trusted Lua that returns a table of metatables by
+ * kind, for the arguments of hooks. */
 static int private_prelude(lua_State *H)
 {
     struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
@@ -184,7 +184,8 @@ static int core_copy(lua_State *H)
 
 void dml_open_private(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"load", private_load}, {"prelude", private_prelude}, {"close", private_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"load", private_load}, {"prelude", private_prelude}, {"close", private_close}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", private_close}, {"__close", private_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"private", core_private}, {"copy", core_copy}, {NULL, NULL}};
     luaL_newmetatable(L, STATE_TYPE);

@@ -214,7 +214,8 @@ static int core_wait(lua_State *L)
     return 1;
 }
 
-/* execute(command) -> message, missing: takes our place, without any isolation, and only returns when it cannot */
+/* execute(command) -> message, missing: takes our place, without any isolation, and only returns when it
+ * cannot */
 static int core_execute(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -279,10 +280,11 @@ static int core_output(lua_State *L)
 void dml_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"start", core_start}, {"is_running", core_is_running}, {"pid", core_pid},
-        {"kill", core_kill},   {"wait", core_wait},             {"forward_signals", core_forward_signals},
-        {"execute", core_execute}, {"is_open", core_is_open},   {"output", core_output},
-        {NULL, NULL},
+        {"start", core_start},     {"is_running", core_is_running},
+        {"pid", core_pid},         {"kill", core_kill},
+        {"wait", core_wait},       {"forward_signals", core_forward_signals},
+        {"execute", core_execute}, {"is_open", core_is_open},
+        {"output", core_output},   {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PROCESS);
     lua_pushcfunction(L, process_gc);

@@ -17,8 +17,8 @@ int luaopen_demilune_core(lua_State *L);
 
 enum { EXIT_REFUSED = 125 };
 
-/* The Lua files of the module and of the presets lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4, whatever
- * PREFIX is. What the command itself needs of them it carries along. */
+/* The Lua files of the module and of the presets lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4,
+ * whatever PREFIX is. What the command itself needs of them it carries along. */
 static void set_search_path(lua_State *L)
 {
     char path[PATH_MAX];
@@ -74,7 +74,8 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* Descriptors that the caller closed: else the next file that we open would be the command's input or output. */
+/* Descriptors that the caller closed: else the next file that we open would be the command's input or output.
+ */
 static bool open_standard(void)
 {
     for (int fd = 0; fd < 3; fd++) {

@@ -1,12 +1,13 @@
-/* What goes through descriptors into the sandbox: sealed memory files, and the message for the inner stage. */
+/* What goes through descriptors into the sandbox: sealed memory files, and the message for the inner stage.
+ */
 #ifndef DML_MESSAGE_H
 #define DML_MESSAGE_H
 
 #include "bwrap.h"
 #include "plan.h"
 
-/* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had. Close-on-
- * exec, to be closed by the caller. */
+/* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had.
+ * Close-on- exec, to be closed by the caller. */
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
 /* The message for the inner stage: command, environment, directory, limits, and what it has to find. */

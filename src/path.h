@@ -32,7 +32,8 @@ size_t dml_path_depth(const char *path);
 /* Whether the canonical `path` is `tree` or lies in it. */
 bool dml_path_within(const char *path, const char *tree);
 
-/* The part of `path` below `tree` without a leading slash ("" when they are equal); `path` must be within it. */
+/* The part of `path` below `tree` without a leading slash ("" when they are equal); `path` must be within it.
+ */
 const char *dml_path_below(const char *path, const char *tree);
 
 /* The last component ("" for "/"). */

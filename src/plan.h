@@ -1,4 +1,5 @@
-/* The plan: a validated policy joined with a command. Exactly what will be launched; every backend takes it as it is. */
+/* The plan: a validated policy joined with a command. Exactly what will be launched; every backend takes it
+ * as it is. */
 #ifndef DML_PLAN_H
 #define DML_PLAN_H
 
@@ -16,7 +17,7 @@ struct dml_plan {
 
     char **argv; /* NULL-terminated; empty when the plan is only to be looked at */
     size_t argc;
-    char **env; /* "NAME=value", sorted by name, NULL-terminated */
+    char **env;       /* "NAME=value", sorted by name, NULL-terminated */
     bool *env_passed; /* whether each came from the caller */
     size_t env_count;
 
@@ -34,13 +35,12 @@ struct dml_plan {
 
 enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */
 
-/* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be launched as it
- * is; then `problems` says why, or memory is out if it says nothing. The plan copies what it needs. */
+/* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be
+ * launched as it is; then `problems` says why, or memory is out if it says nothing. The plan copies what it
+ * needs. */
 struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,
-                              const char *const *argv, struct dml_problems *problems, struct dml_problems *warnings);
+                              const char *const *argv, struct dml_problems *problems,
+                              struct dml_problems *warnings);
 void dml_plan_free(struct dml_plan *plan);
-
-/* The deepest mount at or above `path` (`strictly`: above), or NULL. */
-const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const char *path, bool strictly);
 
 #endif

@@ -18,11 +18,11 @@ enum dml_entry_kind {
     DML_DATA,    /* a read-only file with given content */
     DML_MASK,    /* made unreadable and unwritable */
 
-    DML_PROC, /* a fresh /proc */
-    DML_DEV,  /* a fresh /dev */
+    DML_PROC,  /* a fresh /proc */
+    DML_DEV,   /* a fresh /dev */
     DML_COVER, /* a part of the fresh /proc, made read-only */
-    DML_PIN,  /* a directory bound onto itself, so that it cannot be renamed away */
-    DML_SEAL, /* the file system mounted here becomes read-only */
+    DML_PIN,   /* a directory bound onto itself, so that it cannot be renamed away */
+    DML_SEAL,  /* the file system mounted here becomes read-only */
 };
 
 /* Who said so; later ones win on the same path (policy.md, "Mount order"). */
@@ -49,8 +49,8 @@ struct dml_object {
 struct dml_entry {
     enum dml_entry_kind kind;
     enum dml_rank rank;
-    const char *sandbox; /* path inside */
-    const char *host;    /* host path of a bind as the policy has it; target of a symlink */
+    const char *sandbox;      /* path inside */
+    const char *host;         /* host path of a bind as the policy has it; target of a symlink */
     struct dml_object source; /* of binds and pins */
     const char *data;         /* content of a file */
     size_t length;            /* its length */
@@ -142,8 +142,8 @@ extern const char *const dml_limit_names[DML_LIMIT_COUNT];
 struct dml_policy *dml_policy_new(void);
 void dml_policy_free(struct dml_policy *policy);
 
-/* Adds a copy of `entry`; its strings must belong to the policy's arena. Returns the stored entry, valid until the
- * next call, or NULL (then `failed` is set). */
+/* Adds a copy of `entry`; its strings must belong to the policy's arena. Returns the stored entry, valid
+ * until the next call, or NULL (then `failed` is set). */
 struct dml_entry *dml_policy_add_entry(struct dml_policy *policy, const struct dml_entry *entry);
 
 /* Adds a rule for the environment, in the same way. */

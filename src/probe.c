@@ -42,7 +42,8 @@ static size_t read_all(int fd, char *buffer, size_t size)
     return length;
 }
 
-bool dml_probe_output(const char *path, const char *argument, char *buffer, size_t size, struct dml_error *error)
+bool dml_probe_output(const char *path, const char *argument, char *buffer, size_t size,
+                      struct dml_error *error)
 {
     int ends[2], status = -1;
     pid_t pid;

@@ -18,11 +18,13 @@ struct dml_probe {
 /* What the binary at `path` is known to do: everything, until `dml_probe_run` has found out otherwise. */
 struct dml_bwrap_features dml_probe_features(const struct dml_probe *probe, const char *path);
 
-/* Asks the binary at `path` what it can do and remembers the answer in `probe`. False when it cannot be run. */
+/* Asks the binary at `path` what it can do and remembers the answer in `probe`. False when it cannot be run.
+ */
 bool dml_probe_run(struct dml_probe *probe, const char *path, struct dml_error *error);
 
-/* Runs `path` with one argument and collects what it prints: at most `size` bytes with the terminator. False with an
- * error when it cannot be run or fails. */
-bool dml_probe_output(const char *path, const char *argument, char *buffer, size_t size, struct dml_error *error);
+/* Runs `path` with one argument and collects what it prints: at most `size` bytes with the terminator. False
+ * with an error when it cannot be run or fails. */
+bool dml_probe_output(const char *path, const char *argument, char *buffer, size_t size,
+                      struct dml_error *error);
 
 #endif

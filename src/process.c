@@ -48,7 +48,7 @@ struct dml_process {
     char said[MESSAGES + 1];
     size_t said_length;
     bool attempted; /* execve was next: whatever is not heard after this, the command may have run */
-    bool reported; /* the stage has said something, so bwrap did its part */
+    bool reported;  /* the stage has said something, so bwrap did its part */
     struct dml_capture captures[3];
     double started;
     uint64_t deadline; /* milliseconds of the same clock; 0: none */
@@ -80,9 +80,11 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-/* --- launching ----------------------------------------------------------------------------------------------------- */
+/* --- launching
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* Descriptors for the child: the first DML_FD_COUNT in their fixed places, then the memory files. -1 is not yet. */
+/* Descriptors for the child: the first DML_FD_COUNT in their fixed places, then the memory files. -1 is not
+ * yet. */
 struct descriptors {
     int *items;
     size_t count;
@@ -128,8 +130,8 @@ static bool make_pipe(int ends[2], struct dml_error *error)
     return ends[0] >= 0 && ends[1] >= 0;
 }
 
-static bool prepare_standard(struct dml_process *process, const struct dml_start *start, struct descriptors *d,
-                             struct dml_error *error)
+static bool prepare_standard(struct dml_process *process, const struct dml_start *start,
+                             struct descriptors *d, struct dml_error *error)
 {
     for (int i = 0; i < 3; i++) {
         size_t slot = DML_FD_STDIN + (size_t)i;
@@ -226,8 +228,8 @@ static struct dml_process *new_process(const struct dml_start *start)
     return process;
 }
 
-static struct dml_process *start_with(const struct dml_start *start, const struct dml_bwrap_features *features,
-                                      struct dml_error *error)
+static struct dml_process *start_with(const struct dml_start *start,
+                                      const struct dml_bwrap_features *features, struct dml_error *error)
 {
     struct dml_process *process = new_process(start);
     if (!process) {
@@ -265,7 +267,8 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
     return start_with(start, &features, error);
 }
 
-/* --- how it ends --------------------------------------------------------------------------------------------------- */
+/* --- how it ends
+ * --------------------------------------------------------------------------------------------------- */
 
 static void reap(struct dml_process *process)
 {
@@ -361,8 +364,8 @@ static void end_without_stage(struct dml_process *process)
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
     if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
         process->result.code = "source.changed";
-    snprintf(process->result.message, sizeof process->result.message, "bwrap could not set the sandbox up: %.700s",
-             *text ? text : "it ended without a word");
+    snprintf(process->result.message, sizeof process->result.message,
+             "bwrap could not set the sandbox up: %.700s", *text ? text : "it ended without a word");
     if (process->cancelled)
         process->result.kind = DML_RESULT_CANCELLED;
     else if (process->timed_out)
@@ -425,8 +428,8 @@ static void end_not_executed(struct dml_process *process, const struct dml_stage
         why = "is no program; a script needs a first line such as #!/bin/sh";
     char quoted[256];
     const char *name = process->plan->argv[0];
-    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s", dml_quote(quoted, sizeof quoted, name, strlen(name)),
-                   why);
+    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s",
+                   dml_quote(quoted, sizeof quoted, name, strlen(name)), why);
 }
 
 static void end_executed(struct dml_process *process, const struct dml_stage_report *report)
@@ -488,7 +491,8 @@ static void take_report(struct dml_process *process)
     }
 }
 
-/* --- while it runs ------------------------------------------------------------------------------------------------- */
+/* --- while it runs
+ * ------------------------------------------------------------------------------------------------- */
 
 void dml_process_signal(struct dml_process *process, int signal)
 {
@@ -540,9 +544,9 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
     while (process->state != STATE_ENDED && !(until_executed && process->state == STATE_RUNNING)) {
         bool hearing = !until_executed || process->attempted; /* the launch itself is short */
         struct pollfd polled[COUNT] = {
-            [CONTROL] = {process->control, POLLIN, 0},          [MESSAGES_PIPE] = {process->messages, POLLIN, 0},
-            [PROCESS] = {process->pidfd, POLLIN, 0},            [OUTPUT] = {process->captures[1].fd, POLLIN, 0},
-            [ERRORS] = {process->captures[2].fd, POLLIN, 0},    [WAKE] = {hearing ? wake : -1, POLLIN, 0},
+            [CONTROL] = {process->control, POLLIN, 0},       [MESSAGES_PIPE] = {process->messages, POLLIN, 0},
+            [PROCESS] = {process->pidfd, POLLIN, 0},         [OUTPUT] = {process->captures[1].fd, POLLIN, 0},
+            [ERRORS] = {process->captures[2].fd, POLLIN, 0}, [WAKE] = {hearing ? wake : -1, POLLIN, 0},
         };
         int ready = poll(polled, COUNT, time_left(process));
         if (process->deadline && now() >= process->deadline) /* also when there is always something to read */

@@ -23,10 +23,10 @@ extern const char *const dml_result_names[];
 
 struct dml_result {
     enum dml_result_kind kind;
-    int exit_code;  /* of DML_RESULT_EXIT, else -1 */
-    int signal;     /* that ended it, or 0 */
-    bool core;      /* it left a core dump */
-    bool survivors; /* it left something running, which was killed */
+    int exit_code;             /* of DML_RESULT_EXIT, else -1 */
+    int signal;                /* that ended it, or 0 */
+    bool core;                 /* it left a core dump */
+    bool survivors;            /* it left something running, which was killed */
     double wall, user, system; /* seconds */
     uint64_t max_rss;          /* bytes */
     const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
@@ -39,19 +39,19 @@ struct dml_start {
     const struct dml_plan *plan;
     const char *bwrap_path;
     struct dml_probe *probe; /* what is known of that binary; a launch that it refuses makes us ask it */
-    int standard[3];       /* the command's input, output, error; -1: /dev/null, or the capture below */
-    const char *input;     /* bytes for its input instead, or NULL */
+    int standard[3];         /* the command's input, output, error; -1: /dev/null, or the capture below */
+    const char *input;       /* bytes for its input instead, or NULL */
     size_t input_length;
-    bool capture[3];       /* keep its output (1) or error (2) */
-    int wake;              /* a descriptor, -1: none; readable, it ends the wait for a command that hides its start */
+    bool capture[3]; /* keep its output (1) or error (2) */
+    int wake; /* a descriptor, -1: none; readable, it ends the wait for a command that hides its start */
 };
 
-/* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says which.
- * NULL when nothing could be started. The plan must stay until the process is freed. */
+/* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says
+ * which. NULL when nothing could be started. The plan must stay until the process is freed. */
 struct dml_process *dml_process_start(const struct dml_start *start, struct dml_error *error);
 
-/* Does what there is to do, waiting for it, until the command has ended, or until `wake` (a descriptor, -1: none) is
- * readable. True when it has ended. */
+/* Does what there is to do, waiting for it, until the command has ended, or until `wake` (a descriptor, -1:
+ * none) is readable. True when it has ended. */
 bool dml_process_continue(struct dml_process *process, int wake);
 
 /* Whether the command runs; false when it has ended or was never executed. */

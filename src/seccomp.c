@@ -19,7 +19,8 @@ enum { X32_BIT = 0x40000000 }; /* set in the numbers of x86's third table */
 bool dml_seccomp_tty_filter(struct sock_filter filter[DML_TTY_FILTER_LENGTH])
 {
 #ifdef NATIVE_ARCH
-    const unsigned allow = SECCOMP_RET_ALLOW, absent = SECCOMP_RET_ERRNO | ENOSYS, refused = SECCOMP_RET_ERRNO | EPERM;
+    const unsigned allow = SECCOMP_RET_ALLOW, absent = SECCOMP_RET_ERRNO | ENOSYS,
+                   refused = SECCOMP_RET_ERRNO | EPERM;
     const struct sock_filter code[DML_TTY_FILTER_LENGTH] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0, 7),

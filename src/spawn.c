@@ -21,8 +21,8 @@ enum { STACK_SIZE = 64 * 1024 };
 
 enum step { STEP_NONE, STEP_PARENT, STEP_DESCRIPTORS, STEP_SOURCE_OPEN, STEP_SOURCE_CHANGED, STEP_EXECUTE };
 
-/* What the child needs and where it leaves its failure. It shares our memory: nothing here is allocated or freed by
- * it, and it makes only system calls. */
+/* What the child needs and where it leaves its failure. It shares our memory: nothing here is allocated or
+ * freed by it, and it makes only system calls. */
 struct child {
     const struct dml_spawn *spawn;
     int *scratch; /* descriptor_count numbers */
@@ -101,7 +101,8 @@ static int run_child(void *argument)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != child->parent)
         return fail_child(child, STEP_PARENT, errno, 0);
     if (child->root)
-        syscall(SYS_setgroups, 0, NULL); /* not glibc's, which would ask every thread of the host to do the same */
+        syscall(SYS_setgroups, 0,
+                NULL); /* not glibc's, which would ask every thread of the host to do the same */
     raise_descriptor_limit(2 * spawn->descriptor_count + spawn->source_count + 16);
     if (!place_descriptors(child))
         return fail_child(child, STEP_DESCRIPTORS, errno, 0);
@@ -125,9 +126,12 @@ static bool explain(const struct child *child, struct dml_error *error)
     case STEP_SOURCE_CHANGED:
         return dml_fail(error, DML_ERROR_CHANGED, 0, "%s changed between check and launch", quoted);
     case STEP_SOURCE_OPEN:
-        return dml_fail(error, DML_ERROR_CHANGED, child->reason, "%s changed between check and launch", quoted);
-    case STEP_EXECUTE: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be executed", quoted);
-    case STEP_PARENT: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "the runner ended during the launch");
+        return dml_fail(error, DML_ERROR_CHANGED, child->reason, "%s changed between check and launch",
+                        quoted);
+    case STEP_EXECUTE:
+        return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be executed", quoted);
+    case STEP_PARENT:
+        return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "the runner ended during the launch");
     default: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "descriptors cannot be handed over");
     }
 }
@@ -138,7 +142,8 @@ int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error
     sigset_t all, before;
     struct child child = {.spawn = spawn, .parent = getpid(), .root = geteuid() == 0};
     child.scratch = calloc(spawn->descriptor_count, sizeof *child.scratch);
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    char *stack =
+        mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (!child.scratch || stack == MAP_FAILED) {
         if (stack != MAP_FAILED)
             munmap(stack, STACK_SIZE);
@@ -148,7 +153,8 @@ int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error
     }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    *pid = clone(run_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
+    *pid =
+        clone(run_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
     int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     munmap(stack, STACK_SIZE);

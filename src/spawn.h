@@ -1,4 +1,5 @@
-/* Starting a program of the host: a clone that shares our memory until it has executed, so that nothing is copied. */
+/* Starting a program of the host: a clone that shares our memory until it has executed, so that nothing is
+ * copied. */
 #ifndef DML_SPAWN_H
 #define DML_SPAWN_H
 
@@ -8,20 +9,22 @@
 #include <sys/types.h>
 
 struct dml_spawn {
-    const char *path;       /* of the program, absolute; its environment is empty */
-    char *const *argv;      /* NULL-terminated */
-    const int *descriptors; /* descriptor i of the program is a copy of ours; it gets no others but the sources */
+    const char *path;  /* of the program, absolute; its environment is empty */
+    char *const *argv; /* NULL-terminated */
+    const int
+        *descriptors; /* descriptor i of the program is a copy of ours; it gets no others but the sources */
     size_t descriptor_count;
-    /* Host objects. Each must be what it was when it was resolved; with `keep_sources` they are open (O_PATH) as the
-     * descriptors that follow. */
+    /* Host objects. Each must be what it was when it was resolved; with `keep_sources` they are open (O_PATH)
+     * as the descriptors that follow. */
     const struct dml_object *const *sources;
     size_t source_count;
     bool keep_sources;
 };
 
-/* Starts it, with every signal blocked and none ignored, to be killed when our thread ends; supplementary groups are
- * dropped when we are root. Returns a descriptor for the process (close-on-exec, to be closed by the caller) and its
- * pid, to be reaped by the caller; -1 when it was not started. Safe in a program with threads. */
+/* Starts it, with every signal blocked and none ignored, to be killed when our thread ends; supplementary
+ * groups are dropped when we are root. Returns a descriptor for the process (close-on-exec, to be closed by
+ * the caller) and its pid, to be reaped by the caller; -1 when it was not started. Safe in a program with
+ * threads. */
 int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error);
 
 #endif

@@ -1,6 +1,6 @@
-/* The inner stage: a static program without libc that runs inside the sandbox, makes sure that it is one, executes the
- * command, forwards signals to it and reports exactly what became of it. It is started with every signal blocked, so
- * that nothing ends it before the command. */
+/* The inner stage: a static program without libc that runs inside the sandbox, makes sure that it is one,
+ * executes the command, forwards signals to it and reports exactly what became of it. It is started with
+ * every signal blocked, so that nothing ends it before the command. */
 #include "stage_message.h"
 
 #include <asm/unistd.h>
@@ -31,7 +31,8 @@ enum {
     LARGEST_SIGNAL = 64,
 };
 
-/* --- system calls ------------------------------------------------------------------------------------------------ */
+/* --- system calls
+ * ------------------------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
 static inline long call(long number, long a, long b, long c, long d, long e, long f)
@@ -150,7 +151,8 @@ static void leave(int code)
         CALL1(__NR_exit_group, code);
 }
 
-/* --- reports ------------------------------------------------------------------------------------------------------- */
+/* --- reports
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void report(struct dml_stage_report *what)
 {
@@ -165,7 +167,8 @@ static void fail(enum dml_stage_report_kind kind, uint32_t step, long value)
     leave(125);
 }
 
-/* --- the message --------------------------------------------------------------------------------------------------- */
+/* --- the message
+ * --------------------------------------------------------------------------------------------------- */
 
 struct command {
     const struct dml_stage_message *message;
@@ -198,9 +201,11 @@ static void read_message(struct command *command)
     long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
     if (size < (long)sizeof(struct dml_stage_message))
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
-    const struct dml_stage_message *message = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
-    if (message->magic != DML_STAGE_MAGIC || message->size != size || message->rlimit_count > DML_STAGE_RLIMITS ||
-        message->argc == 0 || message->argc > (uint32_t)size || message->envc > (uint32_t)size)
+    const struct dml_stage_message *message =
+        map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
+    if (message->magic != DML_STAGE_MAGIC || message->size != size ||
+        message->rlimit_count > DML_STAGE_RLIMITS || message->argc == 0 || message->argc > (uint32_t)size ||
+        message->envc > (uint32_t)size)
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
     size_t pointers = (size_t)message->argc + message->envc + 2;
     char **table = map(pointers * sizeof *table, PROTECT_READ | PROTECT_WRITE, MAP_PRIVATE_MEMORY, -1);
@@ -216,7 +221,8 @@ static void read_message(struct command *command)
     command->directory = next_string(&at, end);
 }
 
-/* --- is this the sandbox that was asked for? ----------------------------------------------------------------------- */
+/* --- is this the sandbox that was asked for?
+ * ----------------------------------------------------------------------- */
 
 /* Inode number in "kind:[number]". */
 static uint64_t namespace_inode(const char *path)
@@ -264,7 +270,8 @@ static void check_privileges(const struct dml_stage_message *message)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_USER_NAMESPACES);
 }
 
-/* --- the command --------------------------------------------------------------------------------------------------- */
+/* --- the command
+ * --------------------------------------------------------------------------------------------------- */
 
 static void take_descriptors(void)
 {
@@ -310,7 +317,8 @@ static int execute_one(struct launch *launch, const char *path)
     return reason;
 }
 
-/* Looks the command up in the sandbox's own PATH, as execvp does. Returns only when nothing could be executed. */
+/* Looks the command up in the sandbox's own PATH, as execvp does. Returns only when nothing could be
+ * executed. */
 static int execute(struct launch *launch)
 {
     const char *name = launch->command->argv[0], *path = search_path(launch->command->env);
@@ -394,7 +402,8 @@ static long start_child(struct launch *launch)
     return clone_on_stack(CLONE_VM | CLONE_VFORK | SIGNAL_CHILD, stack + sizeof stack, run_child, launch);
 }
 
-/* --- while it runs -------------------------------------------------------------------------------------------------- */
+/* --- while it runs
+ * -------------------------------------------------------------------------------------------------- */
 
 static void take_order(long pid, int own_group)
 {
@@ -414,8 +423,9 @@ struct pollfd {
     short events, revents;
 };
 
-/* What the command left behind ends before its end is reported, so that nothing works on once the runner has heard of
- * it. It is gone when there is nobody left to signal; pid 1 reaps it. True when there was something. */
+/* What the command left behind ends before its end is reported, so that nothing works on once the runner has
+ * heard of it. It is gone when there is nobody left to signal; pid 1 reaps it. True when there was something.
+ */
 static int end_survivors(void)
 {
     struct {

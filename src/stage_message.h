@@ -1,4 +1,5 @@
-/* What the runner and the inner stage say to each other. Included by a program without libc: plain types only. */
+/* What the runner and the inner stage say to each other. Included by a program without libc: plain types
+ * only. */
 #ifndef DML_STAGE_MESSAGE_H
 #define DML_STAGE_MESSAGE_H
 
@@ -22,29 +23,29 @@ struct dml_stage_rlimit {
     uint64_t resource, soft, hard;
 };
 
-/* Followed by the strings: `argc` arguments, `envc` variables, the working directory, each ended by a NUL, `size`
- * bytes in all with this header. */
+/* Followed by the strings: `argc` arguments, `envc` variables, the working directory, each ended by a NUL,
+ * `size` bytes in all with this header. */
 struct dml_stage_message {
     uint32_t magic;
     uint32_t size;
     uint32_t argc, envc;
-    uint32_t uid, gid;         /* who the command must be */
-    uint32_t own_group;        /* the command leads a process group of its own */
+    uint32_t uid, gid;           /* who the command must be */
+    uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
-    /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be in any
-     * of them; 0 where it may be. */
+    /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be
+     * in any of them; 0 where it may be. */
     uint64_t foreign[DML_STAGE_NAMESPACES];
     uint32_t rlimit_count, padding;
     struct dml_stage_rlimit rlimits[DML_STAGE_RLIMITS];
 };
 
 enum dml_stage_report_kind {
-    DML_STAGE_UNSAFE = 1, /* the sandbox is not what it should be: `value` is a dml_stage_check */
-    DML_STAGE_FAILED,     /* a step failed: `step`, `value` is errno */
+    DML_STAGE_UNSAFE = 1,   /* the sandbox is not what it should be: `value` is a dml_stage_check */
+    DML_STAGE_FAILED,       /* a step failed: `step`, `value` is errno */
     DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
-    DML_STAGE_EXECUTED,   /* the command runs; `value` is its pid inside */
-    DML_STAGE_EXECUTING, /* the next thing is execve: if nothing more is heard, the command may have run */
-    DML_STAGE_ENDED,      /* `value` is the wait status, `step` 1 when it left something running */
+    DML_STAGE_EXECUTED,     /* the command runs; `value` is its pid inside */
+    DML_STAGE_EXECUTING,    /* the next thing is execve: if nothing more is heard, the command may have run */
+    DML_STAGE_ENDED,        /* `value` is the wait status, `step` 1 when it left something running */
 };
 
 enum dml_stage_check {

@@ -6,9 +6,9 @@
 #include "policy.h"
 #include "problem.h"
 
-/* Checks every rule and adds a problem for each one broken. On the way paths become canonical, sources are resolved,
- * and optional entries that are not there and repeated equal entries are dropped, so that a policy without problems
- * is ready for a plan. `warnings` gets what is worth saying but stops nothing. */
+/* Checks every rule and adds a problem for each one broken. On the way paths become canonical, sources are
+ * resolved, and optional entries that are not there and repeated equal entries are dropped, so that a policy
+ * without problems is ready for a plan. `warnings` gets what is worth saying but stops nothing. */
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
                   struct dml_problems *warnings);
 

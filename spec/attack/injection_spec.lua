@@ -99,7 +99,7 @@ describe("injection:", function()
         end
         assert.is_true(lines >= 1)
         result = sandbox.demilune { "run", "--", "no\n\27[2J\7\xffsuch" }
-        assert.equal('demilune: "no\\n\\x1b[2J\\a\\xffsuch": not found in the sandbox\n', result.err)
+        assert.equal('demilune: "no\\n\\x1b[2J\\x07\\xffsuch": not found in the sandbox\n', result.err)
     end)
 
     describe("the caller's loader variables", function()
@@ -149,7 +149,7 @@ describe("injection:", function()
         local path = "PATH=" .. scratch() .. ":/usr/bin:/bin"
         assert.equal("fine\n", sandbox.demilune({ "run", "echo", "fine" }, { env = { path } }).out)
         assert.is_false(sandbox.exists(scratch("ran")))
-        assert.matches("^/", core.find_bwrap())
+        assert.matches("^/", (core.find_bwrap()))
         assert.equal(0, sandbox.sh(path .. " bwrap").code)
         assert.is_true(sandbox.exists(scratch("ran")))
     end)
@@ -165,9 +165,7 @@ os.execv(sys.argv[1], sys.argv[1:])
         assert.equal("closed\n", probe.host(code, { sandbox.command, "run", "--", "bash", "-c", script }).out)
         local by_hand = { "bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64",
             "/lib64", "--dev", "/dev", "/usr/bin/bash", "-c", script }
-        table.insert(by_hand, 1, "-S")
         table.insert(by_hand, 1, "/usr/bin/env")
-        table.remove(by_hand, 2)
         assert.equal("readable\n", probe.host(code, by_hand).out)
     end)
 end)

@@ -1,0 +1,110 @@
+#include "environment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct variable {
+    const char *name, *value; /* value NULL: left out */
+    bool passed;              /* from the caller */
+};
+
+struct environment {
+    struct dml_arena *arena;
+    struct variable *items;
+    size_t count, capacity;
+    bool failed;
+};
+
+static void set_variable(struct environment *env, const char *name, const char *value, bool passed)
+{
+    for (size_t i = 0; i < env->count; i++) {
+        if (strcmp(env->items[i].name, name) == 0) {
+            env->items[i].value = value;
+            env->items[i].passed = passed;
+            return;
+        }
+    }
+    if (env->count == env->capacity) {
+        size_t capacity = env->capacity * 2 + 16;
+        struct variable *items = dml_arena_array(env->arena, capacity, sizeof *items);
+        if (!items) {
+            env->failed = true;
+            return;
+        }
+        if (env->count)
+            memcpy(items, env->items, env->count * sizeof *items);
+        env->items = items;
+        env->capacity = capacity;
+    }
+    env->items[env->count++] = (struct variable){name, value, passed};
+}
+
+/* Passes every variable of the caller through whose name starts with `prefix`. */
+static void pass_pattern(struct environment *env, const struct dml_host *host, const char *prefix,
+                         size_t length)
+{
+    for (char *const *at = host->environment; at && *at; at++) {
+        const char *equals = strchr(*at, '=');
+        if (!equals || strncmp(*at, prefix, length) != 0)
+            continue;
+        const char *name = dml_arena_copy(env->arena, *at, (size_t)(equals - *at));
+        if (name)
+            set_variable(env, name, equals + 1, true);
+        else
+            env->failed = true;
+    }
+}
+
+static void apply_rule(struct environment *env, const struct dml_host *host, const struct dml_env_rule *rule)
+{
+    size_t length = strlen(rule->name);
+    bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
+    switch (rule->action) {
+    case DML_ENV_SET: set_variable(env, rule->name, rule->value, false); break;
+    case DML_ENV_OMIT: set_variable(env, rule->name, NULL, false); break;
+    case DML_ENV_PASS:
+        if (length && rule->name[length - 1] == '*')
+            pass_pattern(env, host, rule->name, length - 1);
+        else if (!own)
+            set_variable(env, rule->name, dml_host_getenv(host, rule->name), true);
+        break;
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct variable *)a)->name, ((const struct variable *)b)->name);
+}
+
+static const char *user_name(const struct dml_policy *policy, const struct dml_host *host)
+{
+    const char *name = policy->caller ? dml_host_getenv(host, "USER") : NULL;
+    return name ? name : "nobody";
+}
+
+bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *policy,
+                           const struct dml_host *host)
+{
+    struct environment env = {.arena = &plan->arena};
+    set_variable(&env, "HOME", "/work", false);
+    set_variable(&env, "USER", user_name(policy, host), false);
+    for (size_t i = 0; i < policy->env_count; i++)
+        apply_rule(&env, host, &policy->env[i]);
+    if (env.failed)
+        return false;
+    qsort(env.items, env.count, sizeof *env.items, by_name);
+    plan->env = dml_arena_array(&plan->arena, env.count + 1, sizeof *plan->env);
+    plan->env_passed = dml_arena_array(&plan->arena, env.count, sizeof *plan->env_passed);
+    if (!plan->env || !plan->env_passed)
+        return false;
+    for (size_t i = 0; i < env.count; i++) {
+        if (!env.items[i].value)
+            continue;
+        char *text = dml_arena_format(&plan->arena, "%s=%s", env.items[i].name, env.items[i].value);
+        if (!text)
+            return false;
+        plan->env_passed[plan->env_count] = env.items[i].passed;
+        plan->env[plan->env_count++] = text;
+    }
+    return true;
+}

@@ -1,0 +1,19 @@
+/* What stands where inside: the mounts of a plan, in the order in which they are made. */
+#ifndef DML_MOUNTS_H
+#define DML_MOUNTS_H
+
+#include "plan.h"
+
+/* Joins the entries of a validated policy with the engine's own, finds each its place, pins what protects,
+ * and fills `plan->mounts`; `plan->limits` is set already. What has no place is a problem. False when memory
+ * is out. */
+bool dml_mounts_build(struct dml_plan *plan, const struct dml_policy *policy, const struct dml_host *host,
+                      struct dml_problems *problems, struct dml_problems *warnings);
+
+/* The deepest mount at or above `path` (`strictly`: above), or NULL. */
+const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const char *path, bool strictly);
+
+/* Whether what stands there comes from the host. */
+bool dml_is_host_tree(const struct dml_entry *entry);
+
+#endif

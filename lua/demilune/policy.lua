@@ -328,8 +328,8 @@ function policy:plan(command, options)
         check_argument(command, "table", 1, "plan")
     end
     local context = command and has_hooks(self) and context_of(self, command)
-    local fields = core.copy(self.fields)
-    if command then
+    local fields = self.fields -- only read from here on: hooks get a copy
+    if command and #self.hooks.prepare > 0 then
         local problem, code, problems
         fields, problem, code, problems = prepare(self, context)
         if not fields then

@@ -5,7 +5,8 @@ local leaks = require "support.leaks"
 local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
-local words = { "--", "--args", "--bind", "--dev-bind", "--ro-bind\n/\n/", "-c", "--unshare-all", "a\nb", "a'b\"c", "$(id)",
+local words = { "--", "--args", "--bind", "--dev-bind", "--ro-bind\n/\n/", "-c", "--unshare-all", "a\nb",
+    "a'b\"c", "$(id)",
     "; id", "%s%n", "\xff", "{}", "--seccomp" }
 
 -- A library that writes the name of the program that loads it to the file that it was built for.
@@ -30,13 +31,15 @@ describe("injection:", function()
 
     local function run(fields, command, options)
         local policy, problem = demilune.policy(fields)
-        local result, text = assert(policy, problem):run(command, options or { capture = true, stdin = "null" })
+        local result, text = assert(policy, problem):run(command, options or { capture = true,
+            stdin = "null" })
         return assert(result, text)
     end
 
     it("arguments and values that look like options stay what they are", function()
         for _, word in ipairs(words) do
-            local result = run({ env = { WORD = word } }, { "sh", "-c", 'printf "%s|%s" "$WORD" "$1"', "sh", word })
+            local result = run({ env = { WORD = word } }, { "sh", "-c", 'printf "%s|%s" "$WORD" "$1"', "sh",
+                word })
             assert.equal(word .. "|" .. word, result.stdout)
         end
     end)
@@ -45,9 +48,11 @@ describe("injection:", function()
         sandbox.write(scratch("f"), "content\n")
         for _, word in ipairs(words) do
             local at = "/i/" .. word:gsub("/", "_")
-            local result = run({ ro_binds = { { scratch("f"), at .. "/ro" } }, rw_binds = { { scratch("f"), at .. "/rw" } },
+            local result = run({ ro_binds = { { scratch("f"), at .. "/ro" } }, rw_binds = { { scratch("f"),
+                at .. "/rw" } },
                 tmpfs = { { sandbox = at .. "/tmpfs" } }, secrets = { [at .. "/secret"] = word },
-                symlinks = { { target = word, sandbox = at .. "/link" } }, masks = { at .. "/mask" }, chdir = at .. "/tmpfs" },
+                symlinks = { { target = word, sandbox = at .. "/link" } }, masks = { at .. "/mask" },
+                    chdir = at .. "/tmpfs" },
                 { "sh", "-c", 'cat "$1/ro" "$1/secret"; readlink -n "$1/link"; ls "$1" | wc -l', "sh", at })
             assert.equal("content\n" .. word .. word .. "6\n", result.stdout, result.stderr)
         end
@@ -61,10 +66,13 @@ describe("injection:", function()
     end)
 
     it("a NUL anywhere is a problem, and nothing runs", function()
-        local fields = { { ro_binds = { "/usr\0/x" } }, { rw_binds = { { "/usr", "/a\0b" } } }, { env = { A = "b\0c" } },
-            { env = { ["A\0B"] = "c" } }, { chdir = "/work\0x" }, { hostname = "a\0b" }, { masks = { "/a\0b" } },
+        local fields = { { ro_binds = { "/usr\0/x" } }, { rw_binds = { { "/usr", "/a\0b" } } },
+            { env = { A = "b\0c" } },
+            { env = { ["A\0B"] = "c" } }, { chdir = "/work\0x" }, { hostname = "a\0b" },
+                { masks = { "/a\0b" } },
             { tmpfs = { { sandbox = "/a\0" } } }, { secrets = { ["/a\0b"] = "x" } }, { project = "/usr\0" },
-            { symlinks = { { target = "a\0b", sandbox = "/l" } } }, { env_allowlist = { "A\0B" } }, { name = "a\0b" } }
+            { symlinks = { { target = "a\0b", sandbox = "/l" } } }, { env_allowlist = { "A\0B" } },
+                { name = "a\0b" } }
         for i, field in ipairs(fields) do
             local policy, _, code = demilune.policy(field)
             assert.same({ nil, "string.nul" }, { policy, code }, "case " .. i)
@@ -116,7 +124,8 @@ describe("injection:", function()
 
         it("reach neither bwrap nor the command", function()
             local preload = built()
-            local result = sandbox.demilune({ "run", "--rw", scratch(), "--", "sh", "-c", "true; echo \"[$LD_PRELOAD]\"" },
+            local result = sandbox.demilune({ "run", "--rw", scratch(), "--", "sh", "-c",
+                "true; echo \"[$LD_PRELOAD]\"" },
                 { env = { preload, "LD_LIBRARY_PATH=/tmp", "GCONV_PATH=/tmp", "BASH_ENV=/tmp/x" } })
             assert.equal("[]\n", result.out, result.err)
             -- env and demilune are the caller's own programs
@@ -128,7 +137,8 @@ describe("injection:", function()
         it("need to be acknowledged to be set inside", function()
             local policy = assert(demilune.policy { env = { LD_PRELOAD = "/x.so" } })
             assert.same({ "env.dangerous" }, sandbox.codes((policy:problems { "true" })))
-            policy = assert(demilune.policy { env = { LD_PRELOAD = "/x.so" }, acknowledge = { "loader_env" } })
+            policy = assert(demilune.policy { env = { LD_PRELOAD = "/x.so" },
+                acknowledge = { "loader_env" } })
             assert.same({}, (policy:problems { "true" }))
         end)
     end)
@@ -136,8 +146,10 @@ describe("injection:", function()
     it("the caller's Lua variables do not reach the command", function()
         sandbox.write(scratch("evil.lua"), ("io.open(%q, 'w'):close()"):format(scratch("ran")))
         assert(os.execute("mkdir -p " .. scratch("demilune")))
-        sandbox.write(scratch("demilune/cli.lua"), ("io.open(%q, 'w'):close() return os.exit"):format(scratch("ran")))
-        local result = sandbox.demilune({ "run", "echo", "fine" }, { env = { "LUA_INIT=@" .. scratch("evil.lua"),
+        sandbox.write(scratch("demilune/cli.lua"),
+            ("io.open(%q, 'w'):close() return os.exit"):format(scratch("ran")))
+        local result = sandbox.demilune({ "run", "echo", "fine" }, { env = { "LUA_INIT=@" ..
+            scratch("evil.lua"),
             "LUA_INIT_5_4=@" .. scratch("evil.lua"), "LUA_PATH=" .. scratch() .. "/?.lua",
             "LUA_PATH_5_4=" .. scratch() .. "/?.lua", "LUA_CPATH=" .. scratch() .. "/?.so" } })
         assert.equal("fine\n", result.out, result.err)
@@ -163,7 +175,8 @@ os.execv(sys.argv[1], sys.argv[1:])
 ]]
         local script = "cat <&7 >/dev/null && echo readable || echo closed"
         assert.equal("closed\n", probe.host(code, { sandbox.command, "run", "--", "bash", "-c", script }).out)
-        local by_hand = { "bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64",
+        local by_hand = { "bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink",
+            "usr/lib64",
             "/lib64", "--dev", "/dev", "/usr/bin/bash", "-c", script }
         table.insert(by_hand, 1, "/usr/bin/env")
         assert.equal("readable\n", probe.host(code, by_hand).out)

@@ -7,14 +7,18 @@ describe("bad input:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
+    before_each(function()
+        assert(os.execute("mkdir " .. scratch("out")))
+    end)
+
     -- Runs a command that would leave a mark behind, with a policy file. Returns the message.
     local function refused(path, more)
-        local words = { "run", "-p", path, "--rw", scratch(), "--", "touch", scratch("ran") }
+        local words = { "run", "-p", path, "--rw", scratch("out"), "--", "touch", scratch("out/ran") }
         local started = os.time()
         local result = sandbox.demilune(words, more)
         assert.equal(125, result.code, result.err)
         assert.is_true(os.time() - started < 20)
-        assert.is_false(sandbox.exists(scratch("ran")))
+        assert.is_false(sandbox.exists(scratch("out/ran")))
         assert.equal("", result.out)
         for line in result.err:gmatch("[^\n]+") do
             assert.matches("^demilune: ", line)
@@ -29,13 +33,16 @@ describe("bad input:", function()
     end
 
     it("the mark would be there with a good policy", function()
-        local result = sandbox.demilune { "run", "-p", policy "return {}", "--rw", scratch(), "--", "touch", scratch("ran") }
+        local result = sandbox.demilune { "run", "-p", policy "return {}", "--rw", scratch("out"), "--",
+            "touch", scratch("out/ran") }
         assert.equal(0, result.code, result.err)
-        assert.is_true(sandbox.exists(scratch("ran")))
+        assert.is_true(sandbox.exists(scratch("out/ran")))
     end)
 
     it("a policy that is not there", function()
-        assert.equal(('demilune: "%s": No such file or directory\n'):format(scratch("none.lua")), refused(scratch("none.lua")))
+        local missing = scratch("none.lua")
+        assert.equal(('demilune: "%s": No such file or directory [policy.missing]\n'):format(missing),
+            refused(missing))
         assert.matches('no policy is called "nosuch"', refused("nosuch"))
     end)
 
@@ -73,7 +80,8 @@ describe("bad input:", function()
     end)
 
     it("a policy that is no table, or has no end", function()
-        for _, text in ipairs { "", "return 5", "return nil", "return 'x'", "return function() end", "return true, {}" } do
+        for _, text in ipairs { "", "return 5", "return nil", "return 'x'", "return function() end",
+            "return true, {}" } do
             assert.matches("returns", refused(policy(text)))
         end
         assert.matches("policy.lua:1: .*near", refused(policy("return {")))
@@ -84,7 +92,8 @@ describe("bad input:", function()
     end)
 
     it("a policy that never ends or wants all memory", function()
-        for _, text in ipairs { "while true do end", "return ('x'):rep(1 << 40)", "local t = {} while true do t[#t + 1] = t end",
+        for _, text in ipairs { "while true do end", "return ('x'):rep(1 << 40)",
+            "local t = {} while true do t[#t + 1] = t end",
             "local s = 'x' while true do s = s .. s end", "local function f() return f() + 1 end f()",
             "return { name = ('a'):rep(200000):find(('a*'):rep(100) .. 'b') }" } do
             refused(policy(text))
@@ -99,9 +108,10 @@ return {
     rw_binds = { "relative" },
     hostname = "-",
 }]])
-        assert.matches('policy.lua:2: ro_bind: unknown field; did you mean "ro_binds"%? %[field.unknown%]', message)
+        assert.matches('policy.lua:2: ro_bind: unknown field; did you mean "ro_binds"%? %[field.unknown%]',
+            message)
         assert.matches("network: .*%[", message)
-        assert.matches('policy.lua:4: rw_binds%[1%]: "relative" .*%[path.relative%]', message)
+        assert.matches('policy.lua:4: rw_binds%[1%].host: "relative" .*%[path.relative%]', message)
         assert.matches("hostname: ", message)
     end)
 
@@ -122,7 +132,8 @@ return { ro_binds = binds }]]
         for i = 1, 2500 do
             binds[i] = { "/usr/share", ("/b/%d"):format(i) }
         end
-        local result = assert(assert(demilune.policy { ro_binds = binds }):run({ "sh", "-c", "ls /b | wc -l" },
+        local result = assert(assert(demilune.policy { ro_binds = binds }):run({ "sh", "-c",
+            "ls /b | wc -l" },
             { capture = true, stdin = "null" }))
         assert.equal("2500\n", result.stdout, result.stderr)
     end)
@@ -141,7 +152,8 @@ return { ro_binds = binds }]]
             many[i] = ("x"):rep(100000)
         end
         assert.equal("command.long", code_of(many))
-        for _, command in ipairs { { 5 }, { "true", {} }, { "true", nil, "x" }, { "true", x = "y" }, { true } } do
+        for _, command in ipairs { { 5 }, { "true", {} }, { "true", nil, "x" }, { "true", x = "y" },
+            { true } } do
             assert.is_string(code_of(command))
         end
         for _, command in ipairs { "true", 5, true } do
@@ -151,21 +163,24 @@ return { ro_binds = binds }]]
 
     it("a status file that cannot be written is told before anything runs", function()
         for _, place in ipairs { "/no/such/place", "/", "77" } do
-            local result = sandbox.demilune { "run", "--status", place, "--rw", scratch(), "--", "touch", scratch("ran") }
+            local result = sandbox.demilune { "run", "--status", place, "--rw", scratch("out"), "--",
+                "touch", scratch("out/ran") }
             assert.equal(125, result.code)
             assert.matches("^demilune: run: %-%-status ", result.err)
-            assert.is_false(sandbox.exists(scratch("ran")))
+            assert.is_false(sandbox.exists(scratch("out/ran")))
         end
     end)
 
     it("a status file that the command could write is refused", function()
-        local result = sandbox.demilune { "run", "--status", scratch("status"), "--rw", scratch(), "--", "touch", scratch("ran") }
+        local result = sandbox.demilune { "run", "--status", scratch("out/status"), "--rw", scratch("out"),
+            "--", "touch", scratch("out/ran") }
         assert.equal(125, result.code)
         assert.matches("the command could write there", result.err)
-        assert.is_false(sandbox.exists(scratch("ran")))
+        assert.is_false(sandbox.exists(scratch("out/ran")))
     end)
 
     it("a full disk under the output is the command's to notice", function()
-        assert.equal(1, sandbox.sh(sandbox.quote(sandbox.command) .. " run -- sh -c 'echo x 2>/dev/null || exit 1' >/dev/full").code)
+        assert.equal(1, sandbox.sh(sandbox.quote(sandbox.command) ..
+            " run -- sh -c 'echo x 2>/dev/null || exit 1' >/dev/full").code)
     end)
 end)

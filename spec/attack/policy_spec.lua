@@ -22,7 +22,8 @@ describe("a hostile", function()
             end, __pairs = function() return function() end end })
             local policy, _, code = demilune.policy(fields)
             assert.is_true(policy == nil and code ~= nil or seen(policy) == "[]\n")
-            policy, _, code = demilune.policy { ro_binds = setmetatable({}, { __index = function() return "/etc" end,
+            policy, _, code = demilune.policy { ro_binds = setmetatable({},
+                { __index = function() return "/etc" end,
                 __len = function() return 5 end }) }
             assert.is_true(policy == nil and code ~= nil or seen(policy) == "[]\n")
         end)
@@ -52,7 +53,8 @@ describe("a hostile", function()
         end)
 
         it("whose strings are objects is refused", function()
-            local name = setmetatable({}, { __tostring = function() return "/usr" end, __concat = function() return "/usr" end,
+            local name = setmetatable({}, { __tostring = function() return "/usr" end,
+                __concat = function() return "/usr" end,
                 __eq = function() return true end })
             assert.is_nil((demilune.policy { ro_binds = { name } }))
             assert.is_nil((demilune.policy { hostname = name }))
@@ -144,7 +146,8 @@ describe("a hostile", function()
 
         it("that loops in its hook is ended soon, and nothing has run", function()
             for _, body in ipairs { "while true do end", "for i = 1, math.maxinteger do end", "return loop()",
-                "pcall(function() while true do end end) while true do end", "('a'):rep(1 << 20):find(('.-'):rep(40) .. 'b')",
+                "pcall(function() while true do end end) while true do end",
+                    "('a'):rep(1 << 20):find(('.-'):rep(40) .. 'b')",
                 "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) return t[1]" } do
                 local result = run("local function loop() return loop() end return { prepare = function() " .. body .. " end }")
                 assert.equal(125, result.code, body)
@@ -154,8 +157,10 @@ describe("a hostile", function()
         end)
 
         it("that wants all memory in its hook gets none", function()
-            for _, body in ipairs { "local s = ('x'):rep(1 << 30)", "local t = {} for i = 1, 1e9 do t[i] = {} end",
-                "return { name = ('x'):rep(1 << 26) }", "table.concat({}, ('x'):rep(1 << 28), 1, 1 << 20)" } do
+            for _, body in ipairs { "local s = ('x'):rep(1 << 30)",
+                "local t = {} for i = 1, 1e9 do t[i] = {} end",
+                "return { name = ('x'):rep(1 << 26) }",
+                    "table.concat({}, ('x'):rep(1 << 28), 1, 1 << 20)" } do
                 local result = run("return { prepare = function() " .. body .. " end }")
                 assert.equal(125, result.code, body)
                 assert.equal("", result.out)
@@ -163,7 +168,8 @@ describe("a hostile", function()
         end)
 
         it("has no way to the host from its hook", function()
-            for _, name in ipairs { "os", "io", "require", "debug", "package", "load", "loadstring", "dofile", "loadfile",
+            for _, name in ipairs { "os", "io", "require", "debug", "package", "load", "loadstring",
+                "dofile", "loadfile",
                 "collectgarbage", "coroutine", "setmetatable" } do
                 local result = run(("return { prepare = function() local x = %s end }"):format(name))
                 if name ~= "setmetatable" and name ~= "coroutine" then

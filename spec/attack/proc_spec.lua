@@ -38,18 +38,22 @@ describe("/proc:", function()
 
     for _, options in ipairs { {}, { "--user", "caller" }, { "--net" }, { "--nested" } } do
         it("nothing of the host can be opened for writing " .. table.concat(options, " "), function()
-            local inside = probe.python(table.move({ "-q" }, 1, 1, #options + 1, { table.unpack(options) }), WALK)
+            local inside = probe.python(table.move({ "-q" }, 1, 1, #options + 1, { table.unpack(options) }),
+                WALK)
             assert.equal("0 False True\n\n", inside.out, inside.err)
         end)
     end
 
     it("core_pattern by name, and what else would give the host away", function()
-        assert.equal("Read-only file system\n", probe.python({}, CORE_PATTERN).out)
+        local reason = sandbox.is_root and "Read-only file system\n" or "Permission denied\n"
+        assert.equal(reason, probe.python({}, CORE_PATTERN).out)
     end)
 
-    it("by hand, with the ancestor's command line, root's sandbox can open core_pattern for writing", function()
+    it("by hand, with the ancestor's command line, root's sandbox can open core_pattern for writing",
+        function()
         local inside = sandbox.sh(probe.reference({}, { "/usr/bin/python3", "-c", CORE_PATTERN }))
-        assert.equal(sandbox.is_root and "open for writing\n" or "Permission denied\n", inside.out, inside.err)
+        assert.equal(sandbox.is_root and "open for writing\n" or "Permission denied\n", inside.out,
+            inside.err)
     end)
 
     it("the covers cannot be taken away or made writable", function()
@@ -87,7 +91,8 @@ for path in ("/proc/1/root", "/proc/2/root", "/proc/1/cwd", "/proc/2/fd/6", "/pr
 ]])
         local lines = { "[1, 2, 3]" }
         for line in inside.out:gmatch("[^\n]+") do
-            assert.is_nil(line:find("False") or line:find("/proc/2") or line:find("kcore") or line:find("/dev/mem"), line)
+            assert.is_nil(line:find("False") or line:find("/proc/2") or line:find("kcore") or
+                line:find("/dev/mem"), line)
             lines[#lines + 1] = line
         end
         assert.equal("[1, 2, 3]", lines[2], inside.err)

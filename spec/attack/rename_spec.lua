@@ -40,7 +40,8 @@ describe("renaming a parent of what is protected,", function()
     for depth = 1, 4 do
         it(("dodges a read-only bind of plain bwrap, %d deep"):format(depth), function()
             local path, directories = tree(depth)
-            local words = { "--bind", scratch("w"), "/w", "--ro-bind", scratch("w/" .. path), "/w/" .. path, "--setenv",
+            local words = { "--bind", scratch("w"), "/w", "--ro-bind", scratch("w/" .. path), "/w/" .. path,
+                "--setenv",
                 "PROTECTED", path }
             local result = sandbox.sh(probe.reference(words, attack(directories)))
             assert.matches("dodged", result.out)
@@ -50,9 +51,11 @@ describe("renaming a parent of what is protected,", function()
         for _, field in ipairs { "ro_binds", "masks", "secrets" } do
             it(("does not dodge %s, %d deep"):format(field, depth), function()
                 local path, directories = tree(depth)
-                local entry = field == "ro_binds" and { { scratch("w/" .. path), "/w/" .. path } } or field == "masks" and
+                local entry = field == "ro_binds" and { { scratch("w/" .. path), "/w/" .. path } } or
+                    field == "masks" and
                     { "/w/" .. path } or { ["/w/" .. path] = "secret" }
-                local policy = assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } }, [field] = entry,
+                local policy = assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } },
+                    [field] = entry,
                     env = { PROTECTED = path } })
                 local result = assert(policy:run(attack(directories), { capture = true, stdin = "null" }))
                 assert.equal("", result.stdout, result.stderr)
@@ -70,7 +73,8 @@ describe("renaming a parent of what is protected,", function()
         assert.is_false(sandbox.exists(project .. "/.git/hooks/pre-commit"))
         assert.is_false(sandbox.exists(project .. "/x"))
         -- without the protecting entry it works
-        assert(demilune.policy { project = project }):run({ "sh", "-c", "mv .git x; cp -r x .git; : >.git/hooks/pre-commit" },
+        assert(demilune.policy { project = project }):run({ "sh", "-c",
+            "mv .git x; cp -r x .git; : >.git/hooks/pre-commit" },
             { capture = true })
         assert.is_true(sandbox.exists(project .. "/.git/hooks/pre-commit"))
     end)
@@ -79,7 +83,8 @@ describe("renaming a parent of what is protected,", function()
         local path = tree(2)
         local policy = assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } },
             ro_binds = { { scratch("w/" .. path), "/w/" .. path } } })
-        local result = assert(policy:run({ "sh", "-c", "cd /w/d1 && mkdir new && mv new newer && echo x >d2/f && ls" },
+        local result = assert(policy:run({ "sh", "-c",
+            "cd /w/d1 && mkdir new && mv new newer && echo x >d2/f && ls" },
             { capture = true, stdin = "null" }))
         assert.equal("d2\nnewer\n", result.stdout)
         assert.equal("x\n", sandbox.read(scratch("w/d1/d2/f")))

@@ -60,7 +60,8 @@ describe("the inner stage:", function()
 
     it("which the same command can do to its own children", function()
         local inside = reach("child")
-        assert.matches("^memory works\ndescriptors works\nsteal works\nenviron works\n", inside.out, inside.err)
+        assert.matches("^memory works\ndescriptors works\nsteal works\nenviron works\n", inside.out,
+            inside.err)
         assert.matches("ptrace works\n$", inside.out)
     end)
 
@@ -99,7 +100,8 @@ os._exit(7)
     end
 
     it("stopped from inside leaves the runner its deadline", function()
-        local record, result = probe.status(scratch("status"), { "--timeout", "300ms", "--", "sh", "-c", "kill -STOP 2; exit 0" })
+        local record, result = probe.status(scratch("status"), { "--timeout", "300ms", "--", "sh", "-c",
+            "kill -STOP 2; exit 0" })
         assert.equal(124, result.code)
         assert.same({ "timeout", false }, { record.kind, record.ok })
     end)
@@ -189,12 +191,14 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
         end)
 
         it("is the real one when it drops nothing", function()
-            local fake = sandbox.write(scratch("bwrap"), ("#!/bin/sh\nexec %s \"$@\"\n"):format(core.find_bwrap()), "755")
+            local fake = sandbox.write(scratch("bwrap"),
+                ("#!/bin/sh\nexec %s \"$@\"\n"):format(core.find_bwrap()), "755")
             local plan = assert(demilune.policy {}:plan { "true" })
             assert.is_true(core.wait(core.start(plan.core, { bwrap = fake }), {}).ok)
         end)
 
-        for option, name in pairs { ["--unshare-ipc"] = "ipc", ["--unshare-uts"] = "uts", ["--unshare-net"] = "network" } do
+        for option, name in pairs { ["--unshare-ipc"] = "ipc", ["--unshare-uts"] = "uts",
+            ["--unshare-net"] = "network" } do
             it("the " .. name .. " is found out", function()
                 local result = without { option }
                 assert.equal("setup.unsafe", result.code, result.message)

@@ -53,7 +53,8 @@ describe("what a command leaves running", function()
 
     it("by hand lives on when bwrap is not told otherwise", function()
         local mark = new_mark()
-        assert(os.execute("bwrap --ro-bind / / --dev /dev sh -c 'setsid sleep " .. mark .. " >/dev/null 2>&1 &'"))
+        assert(os.execute("bwrap --ro-bind / / --dev /dev sh -c 'setsid sleep " .. mark ..
+            " >/dev/null 2>&1 &'"))
         local pids = {}
         for _ = 1, 100 do
             pids = #pids == 0 and alive(mark) or pids
@@ -66,7 +67,8 @@ describe("what a command leaves running", function()
     for name, script in pairs(ways) do
         it("is gone when the run returns: " .. name, function()
             local mark = new_mark()
-            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) .. "\nsleep 0.05; exit 3" },
+            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) ..
+                "\nsleep 0.05; exit 3" },
                 { stdin = "null", capture = true }))
             assert.equal(3, result.exit_code, result.stderr)
             assert.same({}, alive(mark))
@@ -74,7 +76,8 @@ describe("what a command leaves running", function()
 
         it("is gone after a deadline: " .. name, function()
             local mark = new_mark()
-            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) .. "\nsleep 60" },
+            local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) ..
+                "\nsleep 60" },
                 { stdin = "null", capture = true, timeout = 0.15 }))
             assert.equal("timeout", result.kind)
             assert.is_true(gone(mark))
@@ -83,7 +86,8 @@ describe("what a command leaves running", function()
 
     it("is gone when the command was killed", function()
         local mark = new_mark()
-        assert(demilune.policy {}:run({ "sh", "-c", "setsid sleep " .. mark .. " & kill -KILL $$" }, { capture = true }))
+        assert(demilune.policy {}:run({ "sh", "-c", "setsid sleep " .. mark .. " & kill -KILL $$" },
+            { capture = true }))
         assert.same({}, alive(mark))
     end)
 
@@ -145,7 +149,8 @@ try:
 finally:
     process.kill()
 ]]
-        local result = probe.host(code, { sandbox.command, "run", "--", "sh", "-c", "kill -STOP 2; sleep " .. mark })
+        local result = probe.host(code, { sandbox.command, "run", "--", "sh", "-c", "kill -STOP 2; sleep " ..
+            mark })
         assert.equal("137\n", result.out, result.err)
         assert.is_true(gone(mark))
     end)

@@ -52,7 +52,8 @@ describe("a planted link:", function()
     it("by hand, masking a dangling .env makes a file on the host", function()
         plant()
         assert(lfs.link("/oldroot" .. scratch("target/made"), scratch("w/.env"), true))
-        sandbox.sh(probe.reference({ "--bind", scratch("w"), "/w", "--ro-bind", "/dev/null", "/w/.env" }, { "true" }))
+        sandbox.sh(probe.reference({ "--bind", scratch("w"), "/w", "--ro-bind", "/dev/null", "/w/.env" },
+            { "true" }))
         if flawed then
             assert.is_true(sandbox.exists(scratch("target/made")))
         end
@@ -99,7 +100,8 @@ describe("a planted link:", function()
     it("as the directory to start in leads nowhere outside", function()
         plant()
         assert(lfs.link(scratch("target"), scratch("w/l"), true))
-        local result, message, code = assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } }, chdir = "/w/l" }):run(
+        local result, message, code = assert(demilune.policy { rw_binds = { { scratch("w"), "/w" } },
+            chdir = "/w/l" }):run(
             { "touch", "made" }, {})
         assert.same({ nil, "chdir.missing" }, { result, code }, message)
         assert.equal("", sandbox.sh("ls -A " .. scratch("target")).out)

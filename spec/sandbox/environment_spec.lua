@@ -12,8 +12,10 @@ describe("environment:", function()
     leaks.watch(before_each, after_each)
 
     it("variables are exactly these, without PWD", function()
-        local inside = sandbox.demilune({ "run", "env" }, { prefix = CLEAN .. "LANG=C.UTF-8 LC_ALL=C TERM=dumb SECRET=x" })
-        assert.equal("HOME=/work\nLANG=C.UTF-8\nLC_ALL=C\nPATH=" .. PATH .. "\nTERM=dumb\nUSER=nobody\n", inside.out)
+        local inside = sandbox.demilune({ "run", "env" }, { prefix = CLEAN ..
+            "LANG=C.UTF-8 LC_ALL=C TERM=dumb SECRET=x" })
+        assert.equal("HOME=/work\nLANG=C.UTF-8\nLC_ALL=C\nPATH=" .. PATH .. "\nTERM=dumb\nUSER=nobody\n",
+            inside.out)
     end)
 
     it("with an empty environment of the caller there is what is set", function()
@@ -22,18 +24,22 @@ describe("environment:", function()
     end)
 
     it("--env sets, passes through and empties", function()
-        local inside = sandbox.demilune({ "run", "--env", "SET=a=b", "--env", "PASSED", "--env", "EMPTY=", "--env", "ABSENT",
+        local inside = sandbox.demilune({ "run", "--env", "SET=a=b", "--env", "PASSED", "--env", "EMPTY=",
+            "--env", "ABSENT",
             "--env", "HOME=/tmp", "env" }, { prefix = CLEAN .. "PASSED=through EMPTY=full" })
-        assert.equal("EMPTY=\nHOME=/tmp\nPASSED=through\nPATH=" .. PATH .. "\nSET=a=b\nUSER=nobody\n", inside.out, inside.err)
+        assert.equal("EMPTY=\nHOME=/tmp\nPASSED=through\nPATH=" .. PATH .. "\nSET=a=b\nUSER=nobody\n",
+            inside.out, inside.err)
     end)
 
     it("a list of names replaces the default one, and false leaves out", function()
-        local policy = assert(demilune.policy { env_allowlist = {}, env = { USER = false, PATH = false, A = "1" } })
+        local policy = assert(demilune.policy { env_allowlist = {}, env = { USER = false, PATH = false,
+            A = "1" } })
         assert.equal("A=1\nHOME=/work\n", assert(policy:run({ "/usr/bin/env" }, { capture = true })).stdout)
     end)
 
     it("the umask is 022, whatever the caller's", function()
-        assert.equal("0022\n644\n", sandbox.script({}, "umask; : >f; stat -c %a f", { prefix = "umask 077;" }).out)
+        assert.equal("0022\n644\n", sandbox.script({}, "umask; : >f; stat -c %a f",
+            { prefix = "umask 077;" }).out)
         assert.equal("0022\n", sandbox.script({}, "umask", { prefix = "umask 000;" }).out)
     end)
 
@@ -105,13 +111,15 @@ process.wait()
 
     it("a secret of the command line is the file's content", function()
         sandbox.write(scratch("key"), "from a file\n", "600")
-        assert.equal("from a file\n", sandbox.demilune({ "run", "--secret", scratch("key") .. ":/run/key", "cat", "/run/key" }).out)
+        assert.equal("from a file\n", sandbox.demilune({ "run", "--secret", scratch("key") .. ":/run/key",
+            "cat", "/run/key" }).out)
     end)
 
     it("the host name is the host's, or the policy's", function()
         local host = sandbox.sh("uname -n").out
         assert.equal(host, sandbox.demilune({ "run", "uname", "-n" }).out)
-        assert.equal("box-1.example\n", sandbox.demilune({ "run", "--hostname", "box-1.example", "uname", "-n" }).out)
+        assert.equal("box-1.example\n", sandbox.demilune({ "run", "--hostname", "box-1.example", "uname",
+            "-n" }).out)
         assert.equal(host, sandbox.sh("uname -n").out)
     end)
 
@@ -140,8 +148,10 @@ print(*(lines[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb
         local id = sandbox.sh("id -u; id -g").out
         local uid, gid = id:match("(%d+)\n(%d+)")
         local inside = probe.python({ "--user", "caller" }, STATUS)
-        assert.equal(("(%s, %s, %s) (%s, %s, %s) []\n"):format(uid, uid, uid, gid, gid, gid) .. NONE, inside.out, inside.err)
-        local name = sandbox.demilune({ "run", "--user", "caller", "id", "-un" }, { env = { "USER=tester" } }).out
+        assert.equal(("(%s, %s, %s) (%s, %s, %s) []\n"):format(uid, uid, uid, gid, gid, gid) .. NONE,
+            inside.out, inside.err)
+        local name = sandbox.demilune({ "run", "--user", "caller", "id", "-un" },
+            { env = { "USER=tester" } }).out
         assert.equal(sandbox.is_root and "root\n" or "tester\n", name)
     end)
 
@@ -153,12 +163,15 @@ print(*(lines[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb
     end)
 
     it("the process tree is the sandbox's own", function()
-        local inside = probe.python({}, "import os; print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))")
+        local inside = probe.python({},
+            "import os; print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))")
         assert.equal("[1, 2, 3]\n", inside.out)
     end)
 
     it("user namespaces cannot be made, but for nested", function()
-        assert.equal("refused\n", sandbox.script({}, "unshare -U true 2>/dev/null && echo made || echo refused").out)
-        assert.equal("made\n", sandbox.script({ "--nested" }, "unshare -U true 2>/dev/null && echo made || echo refused").out)
+        assert.equal("refused\n", sandbox.script({},
+            "unshare -U true 2>/dev/null && echo made || echo refused").out)
+        assert.equal("made\n", sandbox.script({ "--nested" },
+            "unshare -U true 2>/dev/null && echo made || echo refused").out)
     end)
 end)

@@ -94,7 +94,8 @@ for call in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setresuid(0,
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 print(*(status[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")))
 ]])
-        assert.equal(("refused\n"):rep(4) .. ("0"):rep(16) .. (" " .. ("0"):rep(16)):rep(4) .. " 1\n", inside.out, inside.err)
+        assert.equal(("refused\n"):rep(4) .. ("0"):rep(16) .. (" " .. ("0"):rep(16)):rep(4) .. " 1\n",
+            inside.out, inside.err)
     end)
 
     it("HOME and USER are the sandbox's", function()

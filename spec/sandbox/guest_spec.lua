@@ -28,7 +28,8 @@ describe("the host", function()
     leaks.watch(before_each, after_each)
 
     local function under(steps, code)
-        return probe.lua(scratch("host.lua"), code, { prefix = ("/usr/bin/python3 -c %s %s"):format(sandbox.quote(WRAPPER),
+        return probe.lua(scratch("host.lua"), code,
+            { prefix = ("/usr/bin/python3 -c %s %s"):format(sandbox.quote(WRAPPER),
             sandbox.quote(steps)) })
     end
 
@@ -36,7 +37,7 @@ describe("the host", function()
     local RUN = [[
         local demilune = require "demilune"
         local result, problem = demilune.policy {}:run({ "sh", "-c",
-            "cat; grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status; exit 5" }, { stdin = "input\n", capture = true })
+            "cat; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; exit 5" }, { stdin = "input\n", capture = true })
         local out = assert(io.open(%q, "w"))
         out:write(result and result.stdout .. result.exit_code or tostring(problem))
         out:close()]]
@@ -47,18 +48,20 @@ describe("the host", function()
         it("may come as " .. (steps == "" and "usual" or steps), function()
             under(steps, RUN:format(scratch("out")))
             local out = sandbox.read(scratch("out"))
-            assert.equal(CLEAN, (out:gsub("SigCgt:\t%x+", "SigCgt:\t0000000000000000")))
+            assert.equal(CLEAN, out)
         end)
     end
 
     for _, steps in ipairs { "ignore,block", "close0", "close1", "close2", "close0,close1,close2" } do
         it("may run the command with " .. steps, function()
-            local words = { steps, sandbox.command, "run", "--status", scratch("status"), "--rw", scratch() .. "/w:/w", "--",
+            local words = { steps, sandbox.command, "run", "--status", scratch("status"), "--rw",
+                scratch() .. "/w:/w", "--",
                 "sh", "-c", "cat >/w/out; ls -l /proc/self/fd >/w/fds; exit 6" }
             assert(os.execute("mkdir " .. scratch("w")))
             assert.equal(6, probe.host(WRAPPER, words).code)
             assert.equal("", sandbox.read(scratch("w/out")))
-            assert.is_nil(sandbox.read(scratch("w/fds")):find("status", 1, true), "the status file is open inside")
+            assert.is_nil(sandbox.read(scratch("w/fds")):find("status", 1, true),
+                "the status file is open inside")
         end)
     end
 

@@ -15,9 +15,11 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
 ]]
 
     it("are set as declared, hard too", function()
-        local result = probe.python({ "--cpu-time", "5s", "--limit", "file_size=3M", "--limit", "open_files=33", "--memory",
+        local result = probe.python({ "--cpu-time", "5s", "--limit", "file_size=3M", "--limit",
+            "open_files=33", "--memory",
             "2G" }, SHOW)
-        assert.equal(("CPU 5 6\nFSIZE %d %d\nNOFILE 33 33\nAS %d %d\nCORE 0 0\n"):format(3 << 20, 3 << 20, 2 << 30, 2 << 30),
+        assert.equal(("CPU 5 6\nFSIZE %d %d\nNOFILE 33 33\nAS %d %d\nCORE 0 0\n"):format(3 << 20, 3 << 20,
+            2 << 30, 2 << 30),
             result.out, result.err)
     end)
 
@@ -45,21 +47,24 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
     end)
 
     it("processor time: 124, and its own kind", function()
-        local record, result = probe.status(scratch("status"), { "--cpu-time", "1s", "--", "sh", "-c", "while :; do :; done" })
+        local record, result = probe.status(scratch("status"), { "--cpu-time", "1s", "--", "sh", "-c",
+            "while :; do :; done" })
         assert.equal(124, result.code)
         assert.equal("demilune: ended by its limit: cpu_time\n", result.err)
         assert.same({ "cpu_time", "XCPU" }, { record.kind, record.signal_name })
     end)
 
     it("processor time ends a command that ignores the first signal", function()
-        local record, result = probe.status(scratch("status"), { "--cpu-time", "1s", "--", "/usr/bin/python3", "-c",
+        local record, result = probe.status(scratch("status"), { "--cpu-time", "1s", "--",
+            "/usr/bin/python3", "-c",
             "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass" })
         assert.equal(124, result.code)
         assert.same({ "cpu_time", 9 }, { record.kind, record.signal })
     end)
 
     it("SIGKILL from elsewhere is not taken for spent processor time", function()
-        local record = probe.status(scratch("status"), { "--cpu-time", "100s", "--", "sh", "-c", "kill -KILL $$" })
+        local record = probe.status(scratch("status"), { "--cpu-time", "100s", "--", "sh", "-c",
+            "kill -KILL $$" })
         assert.equal("signal", record.kind)
     end)
 
@@ -72,7 +77,8 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
     end)
 
     it("the size of a file", function()
-        local result = sandbox.script({ "--limit", "file_size=100K" }, "head -c 200000 /dev/zero >/work/f; echo $?; wc -c </work/f")
+        local result = sandbox.script({ "--limit", "file_size=100K" },
+            "head -c 200000 /dev/zero >/work/f; echo $?; wc -c </work/f")
         assert.equal("153\n102400\n", result.out)
     end)
 
@@ -120,15 +126,19 @@ print("stopped" if n < 20 else "never stopped")
     end)
 
     it("a tmpfs of the policy has its own size", function()
-        local policy = assert(demilune.policy { tmpfs = { { sandbox = "/scratch", size = "1M", mode = "0700" } } })
-        local result = assert(policy:run({ "sh", "-c", "stat -c %a /scratch; head -c 9000000 /dev/zero >/scratch/f; wc -c </scratch/f" },
+        local policy = assert(demilune.policy { tmpfs = { { sandbox = "/scratch", size = "1M",
+            mode = "0700" } } })
+        local result = assert(policy:run({ "sh", "-c",
+            "stat -c %a /scratch; head -c 9000000 /dev/zero >/scratch/f; wc -c </scratch/f" },
             { capture = true, stdin = "null" }))
         assert.equal("700\n1048576\n", result.stdout)
     end)
 
     it("a crash leaves no core dump", function()
-        local record, result = probe.status(scratch("status"), { "--rw", scratch() .. "/d:/d", "-C", "/d", "--", "sh", "-c",
-            "ulimit -c unlimited; kill -SEGV $$" }, { prefix = "mkdir " .. scratch("d") .. "; ulimit -c unlimited;" })
+        local record, result = probe.status(scratch("status"), { "--rw", scratch() .. "/d:/d", "-C", "/d",
+            "--", "sh", "-c",
+            "ulimit -c unlimited; kill -SEGV $$" }, { prefix = "mkdir " .. scratch("d") ..
+                "; ulimit -c unlimited;" })
         assert.equal(139, result.code)
         assert.is_false(record.core)
         assert.same("0", sandbox.sh("ls -A " .. scratch("d") .. " | wc -l").out:match("%d+"))

@@ -26,14 +26,16 @@ describe("policy:run", function()
 
         it("a path and a descriptor are inputs", function()
             sandbox.write(scratch("input"), "from a file\n")
-            assert.equal("from a file\n", assert(sh("cat", { stdin = { path = scratch("input") }, capture = true })).stdout)
+            assert.equal("from a file\n", assert(sh("cat", { stdin = { path = scratch("input") },
+                capture = true })).stdout)
             local file <close> = assert(io.open(scratch("input")))
             local fd = require("demilune.core").fileno(file)
             assert.equal("from a file\n", assert(sh("cat", { stdin = { fd = fd }, capture = true })).stdout)
         end)
 
         it("a path is an output, and null is none", function()
-            local result = assert(sh("echo out; echo err >&2", { stdin = "null", stdout = { path = scratch("out") },
+            local result = assert(sh("echo out; echo err >&2", { stdin = "null",
+                stdout = { path = scratch("out") },
                 stderr = "null" }))
             assert.equal("out\n", sandbox.read(scratch("out")))
             assert.is_nil(result.stdout)
@@ -41,10 +43,12 @@ describe("policy:run", function()
         end)
 
         it("one stream can be captured alone", function()
-            local result = assert(sh("echo out; echo err >&2", { stdin = "null", stdout = "capture", stderr = "null" }))
+            local result = assert(sh("echo out; echo err >&2", { stdin = "null", stdout = "capture",
+                stderr = "null" }))
             assert.equal("out\n", result.stdout)
             assert.is_nil(result.stderr)
-            result = assert(sh("echo out; echo err >&2", { stdin = "null", stdout = "null", stderr = "capture" }))
+            result = assert(sh("echo out; echo err >&2", { stdin = "null", stdout = "null",
+                stderr = "capture" }))
             assert.equal("err\n", result.stderr)
         end)
 
@@ -59,7 +63,8 @@ describe("policy:run", function()
         end)
 
         it("a descriptor that is not open is told before anything runs", function()
-            local result, _, code = sh("touch " .. scratch("marker"), { stdin = { fd = 999 }, capture = true },
+            local result, _, code = sh("touch " .. scratch("marker"), { stdin = { fd = 999 },
+                capture = true },
                 { rw_binds = { scratch() } })
             assert.is_nil(result)
             assert.equal("setup.failed", code)
@@ -83,7 +88,8 @@ describe("policy:run", function()
         end
 
         it("drops nothing up to the limit, and counts exactly above it", function()
-            for _, case in ipairs { { 9999, 0 }, { 10000, 0 }, { 10001, 1 }, { 10005, 5 }, { 70000, 60000 } } do
+            for _, case in ipairs { { 9999, 0 }, { 10000, 0 }, { 10001, 1 }, { 10005, 5 }, { 70000,
+                60000 } } do
                 local result = captured(case[1], 10000)
                 assert.equal(case[2], result.stdout_dropped)
                 assert.equal(math.min(case[1], 10000), #result.stdout)
@@ -93,7 +99,8 @@ describe("policy:run", function()
         end)
 
         it("keeps the head and the tail", function()
-            local result = assert(sh("seq 1 100000", { stdin = "null", capture = true }, { limits = { output = 1000 } }))
+            local result = assert(sh("seq 1 100000", { stdin = "null", capture = true },
+                { limits = { output = 1000 } }))
             assert.equal("1\n2\n3\n", result.stdout:sub(1, 6))
             assert.equal("\n99999\n100000\n", result.stdout:sub(-14))
             assert.equal(588895 - 1000, result.stdout_dropped)
@@ -114,7 +121,8 @@ describe("policy:run", function()
         it("an odd limit and a limit of one byte work", function()
             assert.equal("ab", assert(sh("printf abcdef", { capture = true, stdin = "null" },
                 { limits = { output = 3 } })).stdout:gsub("f$", ""):sub(1, 1) .. "b")
-            local result = assert(sh("printf abc", { capture = true, stdin = "null" }, { limits = { output = 1 } }))
+            local result = assert(sh("printf abc", { capture = true, stdin = "null" },
+                { limits = { output = 1 } }))
             assert.equal("c", result.stdout)
             assert.equal(2, result.stdout_dropped)
         end)
@@ -140,18 +148,21 @@ describe("policy:run", function()
 
     describe("options:", function()
         it("env and chdir", function()
-            local result = assert(sh("echo $NAME; pwd", { env = { NAME = "value" }, chdir = "/usr", capture = true }))
+            local result = assert(sh("echo $NAME; pwd", { env = { NAME = "value" }, chdir = "/usr",
+                capture = true }))
             assert.equal("value\n/usr\n", result.stdout)
         end)
 
         it("a timeout ends politely when the command lets it", function()
-            local result = assert(sh("trap 'echo polite; exit 3' TERM; sleep 300 & wait", { timeout = 0.3, capture = true }))
+            local result = assert(sh("trap 'echo polite; exit 3' TERM; sleep 300 & wait", { timeout = 0.3,
+                capture = true }))
             assert.same({ "timeout", false, 3 }, { result.kind, result.ok, result.exit_code })
             assert.equal("polite\n", result.stdout)
         end)
 
         it("a timeout kills what ignores TERM, after a grace", function()
-            local result = assert(sh("trap '' TERM; while :; do sleep 1; done", { timeout = 0.2, capture = true }))
+            local result = assert(sh("trap '' TERM; while :; do sleep 1; done", { timeout = 0.2,
+                capture = true }))
             assert.same({ "timeout", 9 }, { result.kind, result.signal })
             assert.is_true(result.wall > 1.5 and result.wall < 60)
         end)
@@ -171,7 +182,8 @@ describe("policy:run", function()
 
     it("the result has the fields that are promised", function()
         local result = assert(sh("exit 3", { capture = true }))
-        assert.same({ "exit", false, 3, "", "", 0, 0, "bwrap" }, { result.kind, result.ok, result.exit_code, result.stdout,
+        assert.same({ "exit", false, 3, "", "", 0, 0, "bwrap" }, { result.kind, result.ok, result.exit_code,
+            result.stdout,
             result.stderr, result.stdout_dropped, result.stderr_dropped, result.backend })
         for _, name in ipairs { "wall", "user", "system" } do
             assert.equal("float", math.type(result[name]), name)
@@ -182,7 +194,8 @@ describe("policy:run", function()
     end)
 
     it("what was not executed is nil, a message, a code and problems", function()
-        local result, message, code, problems = assert(demilune.policy {}):run({ "no-such-command" }, { capture = true })
+        local result, message, code, problems = assert(demilune.policy {}):run({ "no-such-command" },
+            { capture = true })
         assert.is_nil(result)
         assert.equal('"no-such-command": not found in the sandbox', message)
         assert.equal("command.missing", code)
@@ -214,9 +227,11 @@ describe("policy:run", function()
 
         it("are each called once, with the right things", function()
             local log = {}
-            local result = assert(recording(log):run({ "sh", "-c", "echo $FROM_HOOK; sleep 0.2" }, { capture = true }))
+            local result = assert(recording(log):run({ "sh", "-c", "echo $FROM_HOOK; sleep 0.2" },
+                { capture = true }))
             assert.equal("yes\n", result.stdout)
-            assert.same({ "prepare sh", "launched sh", "finished sh exit" }, { log[1], log[2], log[3], log[4] })
+            assert.same({ "prepare sh", "launched sh", "finished sh exit" }, { log[1], log[2], log[3],
+                log[4] })
             assert.equal("bwrap", log.alive)
         end)
 
@@ -238,7 +253,8 @@ describe("policy:run", function()
         local policy = assert(demilune.policy { rw_binds = { scratch() }, secrets = { ["/tmp/s"] = "x" } })
         local before = leaks.snapshot()
         for i = 1, 50 do
-            assert.equal(i, assert(policy:run({ "sh", "-c", "exit " .. i }, { capture = true, stdin = "text" })).exit_code)
+            assert.equal(i, assert(policy:run({ "sh", "-c", "exit " .. i }, { capture = true,
+                stdin = "text" })).exit_code)
         end
         leaks.compare(before)
     end)

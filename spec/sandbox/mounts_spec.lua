@@ -10,7 +10,8 @@ describe("mounts:", function()
 
     local function run(fields, script)
         local policy, problem = demilune.policy(fields)
-        local result, text = assert(policy, problem):run({ "sh", "-c", script }, { capture = true, stdin = "null" })
+        local result, text = assert(policy, problem):run({ "sh", "-c", script }, { capture = true,
+            stdin = "null" })
         return assert(result, text)
     end
 
@@ -37,7 +38,8 @@ describe("mounts:", function()
         table.sort(etc)
         assert.equal(table.concat(roots, "\n") .. "\n", sandbox.script({}, "LC_ALL=C ls -A /").out)
         assert.equal(table.concat(etc, "\n") .. "\n", sandbox.script({}, "LC_ALL=C ls -A /etc").out)
-        assert.equal("", sandbox.script({}, "ls -A /work /tmp | grep -v :; ls -A /dev/shm").out:gsub("\n", ""))
+        assert.equal("", sandbox.script({}, "ls -A /work /tmp | grep -v :; ls -A /dev/shm").out:gsub("\n",
+            ""))
     end)
 
     it("the base none has nothing but what the engine makes", function()
@@ -49,13 +51,15 @@ describe("mounts:", function()
     end)
 
     it("the root cannot be written to, nor what lies in it", function()
-        local result = sandbox.script({}, [[for p in /x /usr/x /etc/x /dev/x /proc/x /etc/passwd /dev/pts/x; do
+        local result = sandbox.script({},
+            [[for p in /x /usr/x /etc/x /dev/x /proc/x /etc/passwd /dev/pts/x; do
             (: >$p) 2>/dev/null && echo wrote $p; done; mkdir /y 2>/dev/null && echo made; echo done]])
         assert.equal("done\n", result.out)
     end)
 
     it("no way out remains: no oldroot, no newroot", function()
-        local result = sandbox.script({}, "ls -d /oldroot /newroot /tmp/oldroot /tmp/newroot 2>/dev/null; readlink /proc/self/root /proc/1/root")
+        local result = sandbox.script({},
+            "ls -d /oldroot /newroot /tmp/oldroot /tmp/newroot 2>/dev/null; readlink /proc/self/root /proc/1/root")
         assert.equal("/\n/\n", result.out)
     end)
 
@@ -71,7 +75,8 @@ describe("mounts:", function()
     it("read-only and read-write", function()
         make("ro", "rw")
         sandbox.write(scratch("ro/f"), "ro\n")
-        local result = run({ ro_binds = { { scratch("ro"), "/ro" } }, rw_binds = { { scratch("rw"), "/rw" } } },
+        local result = run({ ro_binds = { { scratch("ro"), "/ro" } }, rw_binds = { { scratch("rw"),
+            "/rw" } } },
             "cat /ro/f; (echo x >/ro/f) 2>/dev/null || echo kept; (: >/ro/g) 2>/dev/null || echo kept; echo new >/rw/f")
         assert.equal("ro\nkept\nkept\n", result.stdout)
         assert.equal("ro\n", sandbox.read(scratch("ro/f")))
@@ -108,7 +113,8 @@ describe("mounts:", function()
             "(echo x >.env) 2>/dev/null && echo wrote; rm -rf secret/* .env 2>/dev/null; ls secret 2>/dev/null"):format(tree)
         local result = run({ rw_binds = { tree }, masks = { tree .. "/secret", tree .. "/.env" } }, script)
         assert.equal("", result.stdout)
-        result = run({ rw_binds = { tree }, ro_binds = { tree .. "/secret/open" }, masks = { tree .. "/secret", tree .. "/.env" } },
+        result = run({ rw_binds = { tree }, ro_binds = { tree .. "/secret/open" }, masks = { tree ..
+            "/secret", tree .. "/.env" } },
             script)
         assert.equal("open\n", result.stdout)
         assert.equal("key\n", sandbox.read(scratch("tree/secret/key")))
@@ -136,21 +142,24 @@ describe("mounts:", function()
     it("symbolic links are made, and lead where they say", function()
         make("data")
         sandbox.write(scratch("data/f"), "data\n")
-        local result = run({ ro_binds = { { scratch("data"), "/data" } }, symlinks = { { target = "/data", sandbox = "/d" },
+        local result = run({ ro_binds = { { scratch("data"), "/data" } }, symlinks = { { target = "/data",
+            sandbox = "/d" },
             { target = "../data/f", sandbox = "/links/f" } } }, "cat /d/f /links/f; readlink /d")
         assert.equal("data\ndata\n/data\n", result.stdout)
     end)
 
     it("an optional bind may be missing, another may not", function()
         local missing = scratch("missing")
-        assert.equal("fine\n", run({ ro_binds = { { host = missing, sandbox = "/m", optional = true } } }, "echo fine").stdout)
+        assert.equal("fine\n", run({ ro_binds = { { host = missing, sandbox = "/m", optional = true } } },
+            "echo fine").stdout)
         local function refusal(bind)
             return sandbox.codes((assert(demilune.policy { ro_binds = { bind } }):problems { "true" }))
         end
         assert.same({ "bind.missing" }, refusal(missing))
         assert(os.execute(("mkdir -p %s && chmod 0 %s"):format(scratch("closed/x"), scratch("closed"))))
         if not sandbox.is_root then -- what cannot be looked at is not missing
-            assert.same({ "bind.unreadable" }, refusal { host = scratch("closed/x"), sandbox = "/m", optional = true })
+            assert.same({ "bind.unreadable" }, refusal { host = scratch("closed/x"), sandbox = "/m",
+                optional = true })
         end
     end)
 
@@ -162,16 +171,19 @@ describe("mounts:", function()
     end)
 
     it("names that are hard to spell", function()
-        local names = { "a b", "new\nline", "quo'te\"s", "a:b", "a,b", "back\\slash", "\xc3\xa9t\xc3\xa9", "-dash", "--ro-bind",
+        local names = { "a b", "new\nline", "quo'te\"s", "a:b", "a,b", "back\\slash", "\xc3\xa9t\xc3\xa9",
+            "-dash", "--ro-bind",
             "\xff\xfe", "%s", "$(id)", ("n"):rep(255), "*", "\27[2J" }
         for _, name in ipairs(names) do
             make(name)
             sandbox.write(scratch(name .. "/in"), name)
             local inside = "/names/" .. name
-            local policy = assert(demilune.policy { ro_binds = { { scratch(name .. "/in"), inside .. "/in" } },
+            local policy = assert(demilune.policy { ro_binds = { { scratch(name .. "/in"), inside ..
+                "/in" } },
                 rw_binds = { { scratch(name), inside .. "/rw" } }, tmpfs = { { sandbox = inside .. "/t" } },
                 secrets = { [inside .. "/secret"] = "s" } })
-            local result = assert(policy:run({ "sh", "-c", [[cat "$1/in" "$1/secret"; echo x >"$1/rw/out" && : >"$1/t/f"]], "sh",
+            local result = assert(policy:run({ "sh", "-c",
+                [[cat "$1/in" "$1/secret"; echo x >"$1/rw/out" && : >"$1/t/f"]], "sh",
                 inside }, { capture = true, stdin = "null", chdir = inside .. "/rw" }))
             assert.equal(name .. "s", result.stdout, result.stderr)
             assert.equal("x\n", sandbox.read(scratch(name .. "/out")))
@@ -190,7 +202,8 @@ describe("mounts:", function()
 
     it("nothing is left on the host", function()
         make("tree")
-        run({ rw_binds = { { scratch("tree"), "/t" } }, tmpfs = { { sandbox = "/u/v" } }, secrets = { ["/u/s"] = "x" } }, "true")
+        run({ rw_binds = { { scratch("tree"), "/t" } }, tmpfs = { { sandbox = "/u/v" } },
+            secrets = { ["/u/s"] = "x" } }, "true")
         assert.equal("", sandbox.sh("ls -A " .. scratch("tree")).out)
     end)
 end)

@@ -78,11 +78,13 @@ describe("signals:", function()
 
     it("one INT is the command's to ignore, a second one kills the tree", function()
         assert.equal("137\n", send("INT,INT", "trap '' INT; " .. WAIT).out)
-        assert.equal("still here\n3\n", send("INT", "trap '' INT; echo ready; sleep 1; echo still here; exit 3").out)
+        assert.equal("still here\n3\n", send("INT",
+            "trap '' INT; echo ready; sleep 1; echo still here; exit 3").out)
     end)
 
     it("the whole process group hears it", function()
-        local script = "trap 'wait; exit 4' TERM; sh -c 'trap \"echo child; exit\" TERM; " .. WAIT .. "' & wait"
+        local script = "trap 'wait; exit 4' TERM; sh -c 'trap \"echo child; exit\" TERM; " .. WAIT ..
+            "' & wait"
         assert.equal("child\n4\n", send("TERM", script).out)
     end)
 
@@ -163,7 +165,8 @@ print(process.wait())
         end)
 
         it("can be read from and written to", function()
-            local result = terminal("typed\n", { "--tty" }, "stty -echo; echo ready; read line; echo \"got $line\"; exit 6")
+            local result = terminal("typed\n", { "--tty" },
+                "stty -echo; echo ready; read line; echo \"got $line\"; exit 6")
             assert.matches("got typed\n6\n$", result.out)
         end)
 
@@ -176,9 +179,11 @@ for request in (0x5412, 0x5412 | 1 << 32, 0x541c, 0x541c | 1 << 32):
     result = libc.syscall(16, 0, ctypes.c_ulong(request), byte)
     print(result, os.strerror(ctypes.get_errno()))
 ]]
-            local words = { "", sandbox.command, "run", "-q", "--tty", "--", "/usr/bin/python3", "-c", script }
+            local words = { "", sandbox.command, "run", "-q", "--tty", "--", "/usr/bin/python3", "-c",
+                script }
             if io.popen("uname -m"):read() == "x86_64" then
-                assert.equal(("-1 Operation not permitted\n"):rep(4) .. "0\n", probe.host(TERMINAL, words).out)
+                assert.equal(("-1 Operation not permitted\n"):rep(4) .. "0\n", probe.host(TERMINAL,
+                    words).out)
             end
         end)
     end)

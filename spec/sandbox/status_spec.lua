@@ -21,7 +21,8 @@ describe("exit status:", function()
     end
 
     it("exit codes are the command's own", function()
-        for _, code in ipairs { 0, 1, 2, 3, 7, 63, 64, 100, 124, 125, 126, 127, 128, 129, 137, 200, 254, 255 } do
+        for _, code in ipairs { 0, 1, 2, 3, 7, 63, 64, 100, 124, 125, 126, 127, 128, 129, 137, 200, 254,
+            255 } do
             local record, result = status { "--", "sh", "-c", "exit " .. code }
             assert.equal(code, result.code)
             assert.equal("", result.err)
@@ -31,12 +32,15 @@ describe("exit status:", function()
     end)
 
     it("an exit code is taken modulo 256, as everywhere", function()
-        assert.equal(1, sandbox.demilune({ "run", "/usr/bin/python3", "-c", "import os; os._exit(257)" }).code)
+        assert.equal(1, sandbox.demilune({ "run", "/usr/bin/python3", "-c",
+            "import os; os._exit(257)" }).code)
     end)
 
     it("a signal gives 128 and its number, and its name in the status", function()
-        local names = { [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [6] = "ABRT", [8] = "FPE", [9] = "KILL",
-            [10] = "USR1", [11] = "SEGV", [13] = "PIPE", [14] = "ALRM", [15] = "TERM", [24] = "XCPU", [25] = "XFSZ",
+        local names = { [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [6] = "ABRT", [8] = "FPE",
+            [9] = "KILL",
+            [10] = "USR1", [11] = "SEGV", [13] = "PIPE", [14] = "ALRM", [15] = "TERM", [24] = "XCPU",
+                [25] = "XFSZ",
             [31] = "SYS", [34] = "34", [64] = "64" }
         for number, name in pairs(names) do
             local code = ("import os; os.kill(os.getpid(), %d)"):format(number)
@@ -68,12 +72,14 @@ describe("exit status:", function()
             local process = core.start(plan.core, { bwrap = %q })
             local result = core.wait(process, {})
             print(result.kind, result.code, result.message)]]):format(fake))
-        assert.equal("setup_failed\tsetup.failed\tbwrap could not set the sandbox up: it went wrong\n", refused.out,
+        assert.equal("setup_failed\tsetup.failed\tbwrap could not set the sandbox up: it went wrong\n",
+            refused.out,
             refused.err)
     end)
 
     it("a setup failure is 125, and the command has not run", function()
-        local record, result = status { "--rw", scratch(), "-C", "/nowhere", "--", "touch", scratch("marker") }
+        local record, result = status { "--rw", scratch(), "-C", "/nowhere", "--", "touch",
+            scratch("marker") }
         assert.equal(125, result.code)
         assert.same({ "refused", "chdir.missing" }, { record.kind, record.code })
         assert.matches('^demilune: chdir: "/nowhere" .*%[chdir.missing%]\n$', result.err)
@@ -89,7 +95,8 @@ describe("exit status:", function()
     end)
 
     it("a command that is not there is 127", function()
-        for _, name in ipairs { "no-such-command", "/no/such/command", "./no-such-command", "/etc/passwd/x" } do
+        for _, name in ipairs { "no-such-command", "/no/such/command", "./no-such-command",
+            "/etc/passwd/x" } do
             local record, result = status { "--", name }
             assert.equal(127, result.code)
             assert.equal(('demilune: "%s": not found in the sandbox\n'):format(name), result.err)
@@ -130,7 +137,8 @@ describe("exit status:", function()
 
     it("the command is looked up in the sandbox's PATH, not the caller's", function()
         program("tool", "#!/bin/sh\necho here\n")
-        local inside = sandbox.demilune({ "run", "--ro", scratch() .. ":/s", "--env", "PATH=/s", "--", "tool" },
+        local inside = sandbox.demilune({ "run", "--ro", scratch() .. ":/s", "--env", "PATH=/s", "--",
+            "tool" },
             { env = { "PATH=/usr/bin:/bin" } })
         assert.equal("here\n", inside.out, inside.err)
         local outside = sandbox.demilune({ "run", "--ro", scratch(), "--", "tool" },
@@ -139,11 +147,13 @@ describe("exit status:", function()
     end)
 
     it("odd program names are programs", function()
-        for _, name in ipairs { "--bind", "-c", "a b", "new\nline", "quo'te\"", "\xff\xfe", "=", "--", "*" } do
+        for _, name in ipairs { "--bind", "-c", "a b", "new\nline", "quo'te\"", "\xff\xfe", "=", "--",
+            "*" } do
             program(name, "#!/bin/sh\necho \"ran $#\"\n")
             local _, result = run_file(name, "x")
             assert.equal("ran 1\n", result.out, name)
-            local by_path = sandbox.demilune({ "run", "--ro", scratch() .. ":/s", "--env", "PATH=/s:/usr/bin:/bin", "--", name, "x" })
+            local by_path = sandbox.demilune({ "run", "--ro", scratch() .. ":/s", "--env",
+                "PATH=/s:/usr/bin:/bin", "--", name, "x" })
             assert.equal("ran 1\n", by_path.out, name)
         end
     end)
@@ -153,7 +163,8 @@ describe("exit status:", function()
     end)
 
     it("arguments arrive byte for byte", function()
-        local words = { "", " ", "a\nb", "it's", '"', "\\", "$HOME", "`id`", "--", "--bind", "-", "\xff\xfe\x80", "\xc3\xa9",
+        local words = { "", " ", "a\nb", "it's", '"', "\\", "$HOME", "`id`", "--", "--bind", "-",
+            "\xff\xfe\x80", "\xc3\xa9",
             "\27[2J", ("x"):rep(100000), "\1\2\3\127" }
         local arguments = { "run", "--", "/usr/bin/python3", "-c",
             "import os, sys; sys.stdout.buffer.write(b'\\0'.join(os.fsencode(a) for a in sys.argv[1:]))" }
@@ -169,13 +180,15 @@ describe("exit status:", function()
         end
         local all = table.concat(bytes)
         local code = "import os, sys; sys.stdout.buffer.write(os.fsencode(sys.argv[1]) + os.environb[b'ALL'])"
-        local result = sandbox.demilune { "run", "--env", "ALL=" .. all, "--", "/usr/bin/python3", "-c", code, all }
+        local result = sandbox.demilune { "run", "--env", "ALL=" .. all, "--", "/usr/bin/python3", "-c",
+            code, all }
         assert.is_true(result.out == all .. all, result.err)
     end)
 
     it("standard input, output and error pass through untouched", function()
         local bytes = ("\0\255\r\n"):rep(50000)
-        local result = sandbox.sh(sandbox.quote(sandbox.command) .. " run -- sh -c 'cat; echo error >&2'", bytes)
+        local result = sandbox.sh(sandbox.quote(sandbox.command) .. " run -- sh -c 'cat; echo error >&2'",
+            bytes)
         assert.is_true(result.out == bytes)
         assert.equal("error\n", result.err)
     end)

@@ -1,9 +1,17 @@
 -- For specs that launch real sandboxes: scratch directories, the command, and what comes back.
 local lfs = require "lfs"
+local leaks = require "support.leaks"
 
 local sandbox = {}
 
 local root = lfs.currentdir()
+
+local count = 0
+
+local function temporary_name()
+    count = count + 1
+    return ("/tmp/%s%d"):format(leaks.run_name, count)
+end
 
 --- The built command.
 sandbox.command = root .. "/build/bin/demilune"
@@ -43,13 +51,12 @@ end
 
 --- Runs a shell line. Returns its exit code (128+n for a signal), output and error output.
 function sandbox.sh(line, input)
-    local base = os.tmpname()
+    local base = temporary_name()
     local files = { out = base .. ".out", err = base .. ".err", input = base .. ".in" }
     sandbox.write(files.input, input or "")
     local _, how, code = os.execute(("{ %s\n} <%s >%s 2>%s"):format(line, files.input, files.out, files.err))
     local result = { code = how == "signal" and 128 + code or code, out = sandbox.read(files.out),
         err = sandbox.read(files.err) }
-    os.remove(base)
     for _, path in pairs(files) do
         os.remove(path)
     end
@@ -90,9 +97,7 @@ end
 function sandbox.scratch(before_each, after_each)
     local path
     before_each(function()
-        path = os.tmpname()
-        os.remove(path)
-        path = path:gsub("lua_", "spec_")
+        path = temporary_name():gsub("specrun", "scratch")
         assert(lfs.mkdir(path))
     end)
     after_each(function()

@@ -16,7 +16,8 @@ end
 return function(words)
     local path = words[1]
     if path == "--help" or path == "-h" then
-        io.stdout:write("usage: demilune script FILE.lua [ARG...]\n\nThe program has all of Lua, and demilune as a global.\n")
+        io.stdout:write("usage: demilune script FILE.lua [ARG...]\n\n",
+            "The program has all of Lua, and demilune as a global.\n")
         return 0
     elseif not path then
         return common.usage("script", "no file was given")

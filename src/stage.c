@@ -423,16 +423,21 @@ struct pollfd {
     short events, revents;
 };
 
-/* What the command left behind ends before its end is reported, so that nothing works on once the runner has
- * heard of it. It is gone when there is nobody left to signal; pid 1 reaps it. True when there was something.
- */
+/* What the command left behind ends before its end is reported, so that nothing works on once the runner has heard of
+ * it. It is gone when there is nobody left to signal; pid 1 reaps it. Once is not enough to know: one that is being
+ * reaped can make the call fail although others are there. True when there was something. */
 static int end_survivors(void)
 {
     struct {
         long seconds, nanoseconds;
     } pause = {0, 20 * 1000};
     int found = 0;
-    while (CALL2(__NR_kill, -1, SIGNAL_KILL) == 0 && pause.nanoseconds < 500L * 1000 * 1000) {
+    for (int nobody = 0; nobody < 2 && pause.nanoseconds < 500L * 1000 * 1000;) {
+        if (CALL2(__NR_kill, -1, SIGNAL_KILL) != 0) {
+            nobody++;
+            continue;
+        }
+        nobody = 0;
         found = 1;
         CALL5(__NR_ppoll, 0, 0, &pause, 0, 0);
         pause.nanoseconds *= 2;

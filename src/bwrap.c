@@ -127,7 +127,7 @@ static void put_settings(struct renderer *r, const struct dml_plan *plan)
         put(r, "--unshare-net");
     if (!plan->nested && r->features->disable_userns)
         put(r, "--disable-userns");
-    put(r, "--die-with-parent");
+    put(r, "--as-pid-1"); /* the inner stage is the init; it ends with the runner, however that ends */
     if (!plan->tty)
         put(r, "--new-session");
     put(r, "--uid");

@@ -15,6 +15,7 @@
 struct held_process {
     struct dml_process *process;
     pid_t owner; /* a forked copy of the host must leave the sandbox alone */
+    struct dml_forward forward;
 };
 
 static int process_gc(lua_State *L)
@@ -62,6 +63,11 @@ static bool boolean_field(lua_State *L, int index, const char *name)
     return value;
 }
 
+static void forward_signal(void *forward, struct dml_process *process)
+{
+    dml_forward_one(forward, process);
+}
+
 /* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr= })
  * -> process | nil, message, code. A descriptor of -1 is /dev/null. */
 static int core_start(lua_State *L)
@@ -81,10 +87,15 @@ static int core_start(lua_State *L)
     start.standard[2] = integer_field(L, 2, "stderr", 2);
     start.capture[1] = boolean_field(L, 2, "capture_stdout");
     start.capture[2] = boolean_field(L, 2, "capture_stderr");
-    start.wake = integer_field(L, 2, "signals", -1);
 
     struct held_process *held = lua_newuserdatauv(L, sizeof *held, 1);
-    *held = (struct held_process){.owner = getpid()};
+    *held = (struct held_process){
+        .owner = getpid(),
+        .forward = {.fd = integer_field(L, 2, "signals", -1), .keeps_terminal = plan->plan->tty},
+    };
+    start.wake = held->forward.fd;
+    start.on_wake = forward_signal;
+    start.context = &held->forward;
     luaL_setmetatable(L, DML_LUA_PROCESS);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
@@ -183,27 +194,14 @@ static void push_result(lua_State *L, const struct dml_result *result)
     push_skipped(L, result);
 }
 
-/* Whether the plan of the process at `index` keeps the terminal. */
-static bool keeps_terminal(lua_State *L, int index)
-{
-    lua_getiuservalue(L, index, 1);
-    const struct dml_lua_plan *plan = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return plan->plan->tty;
-}
-
 /* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals } */
 static int core_wait(lua_State *L)
 {
     struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
     struct dml_process *process = check_process(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    struct dml_forward forward = {
-        .fd = integer_field(L, 2, "signals", -1),
-        .keeps_terminal = keeps_terminal(L, 1),
-    };
-    while (!dml_process_continue(process, forward.fd))
-        dml_forward_one(&forward, process);
+    while (!dml_process_continue(process, held->forward.fd))
+        dml_forward_one(&held->forward, process);
     push_result(L, dml_process_result(process));
     if (boolean_field(L, 2, "capture_stdout"))
         push_capture(L, dml_process_capture(process, 1), "stdout");

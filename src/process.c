@@ -47,11 +47,13 @@ struct dml_process {
     int messages; /* what bwrap says; its end means that nothing of the tree is left */
     char said[MESSAGES + 1];
     size_t said_length;
-    bool attempted; /* execve was next: whatever is not heard after this, the command may have run */
     bool reported;  /* the stage has said something, so bwrap did its part */
+    bool concluded; /* the stage has said its last: nothing is left inside but the stage itself, which is
+                       ending */
     struct dml_capture captures[3];
     double started;
-    uint64_t deadline; /* milliseconds of the same clock; 0: none */
+    uint64_t deadline; /* milliseconds of the same clock, when the next pressure is due; 0: none */
+    enum { PRESSURE_NONE, PRESSURE_ASKED, PRESSURE_FORCED } pressure; /* to end */
     bool timed_out, cancelled;
     int wait_status;
     struct dml_result result;
@@ -175,6 +177,8 @@ static bool prepare_descriptors(struct dml_process *process, const struct dml_st
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
     process->control = raised(sockets[0]);
     size_t image_size = (size_t)dml_stage_image_size;
+    if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     if (!own(d, DML_FD_CONTROL, raised(sockets[1])) ||
         !own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
         !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
@@ -244,7 +248,11 @@ static struct dml_process *start_with(const struct dml_start *start,
         dml_process_free(process);
         return NULL;
     }
-    advance(process, true, start->wake);
+    while (process->state == STATE_STARTING) {
+        advance(process, true, start->wake);
+        if (process->state == STATE_STARTING)
+            start->on_wake(start->context, process);
+    }
     return process;
 }
 
@@ -270,12 +278,45 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
 /* --- how it ends
  * --------------------------------------------------------------------------------------------------- */
 
+static bool bwrap_ends_within(const struct dml_process *process, int milliseconds)
+{
+    struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
+    return poll(&polled, 1, milliseconds) > 0;
+}
+
+/* The last resort. Killed between its clone and the first instruction of its child, bwrap would leave the
+ * child waiting for it for ever: so it is stopped, and its child goes first. */
+static void kill_bwrap(struct dml_process *process)
+{
+    char path[64], line[256] = "";
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
+    line[length > 0 ? length : 0] = '\0';
+    for (char *at = line, *end; *at; at = end) {
+        long child = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        kill((pid_t)child, SIGKILL);
+    }
+    if (fd >= 0)
+        close(fd);
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+}
+
+/* Ends what is left and takes bwrap's exit. Without its socket the stage ends, and with it everything inside.
+ */
 static void reap(struct dml_process *process)
 {
     int status;
     if (process->pidfd < 0)
         return;
-    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    close_one(&process->control);
+    if (process->concluded)
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    else if (!bwrap_ends_within(process, LAST_WORDS))
+        kill_bwrap(process);
     while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close_one(&process->pidfd);
@@ -310,7 +351,7 @@ static void hear_last_words(struct dml_process *process)
     close_one(&process->messages);
 }
 
-/* `wait_for_tree`: something may still live besides pid 1, which has run nothing of the command. */
+/* `wait_for_tree`: something may still live inside. */
 static void end(struct dml_process *process, bool wait_for_tree)
 {
     struct dml_result *result = &process->result;
@@ -379,6 +420,7 @@ static const char *describe_check(int64_t check)
     case DML_CHECK_IDS: return "the command would not have the ids that it should";
     case DML_CHECK_CAPABILITIES: return "the command would have capabilities";
     case DML_CHECK_NO_NEW_PRIVS: return "the command could gain privileges";
+    case DML_CHECK_INIT: return "the command would not be alone in its pid namespace";
     case DML_CHECK_USER_NAMESPACES: return "the command could make user namespaces";
     default:
         return check >= DML_CHECK_NAMESPACE && check < DML_CHECK_NAMESPACE + DML_STAGE_NAMESPACES
@@ -432,13 +474,14 @@ static void end_not_executed(struct dml_process *process, const struct dml_stage
                    dml_quote(quoted, sizeof quoted, name, strlen(name)), why);
 }
 
-static void end_executed(struct dml_process *process, const struct dml_stage_report *report)
+/* `heard`: the report came from the stage. */
+static void end_executed(struct dml_process *process, const struct dml_stage_report *report, bool heard)
 {
     struct dml_result *result = &process->result;
     const struct dml_limits *limits = &process->plan->limits;
     int status = (int)report->value;
     result->survivors = report->step;
-    end(process, result->survivors);
+    end(process, !heard); /* the stage has seen everything inside end before it reports */
     result->user = (double)report->user_us / 1e6;
     result->system = (double)report->system_us / 1e6;
     result->max_rss = report->max_rss_kib * 1024;
@@ -463,10 +506,10 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
 static void end_without_report(struct dml_process *process)
 {
     struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
-    if (process->state == STATE_STARTING && !process->attempted)
+    if (process->state == STATE_STARTING)
         end_without_stage(process);
     else
-        end_executed(process, &killed);
+        end_executed(process, &killed, false);
 }
 
 static void take_report(struct dml_process *process)
@@ -480,13 +523,13 @@ static void take_report(struct dml_process *process)
         return;
     }
     process->reported = true;
+    process->concluded = report.kind != DML_STAGE_EXECUTED;
     switch (report.kind) {
     case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
     case DML_STAGE_FAILED: end_failed_step(process, &report); break;
     case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
-    case DML_STAGE_EXECUTING: process->attempted = true; break;
     case DML_STAGE_EXECUTED: process->state = STATE_RUNNING; break;
-    case DML_STAGE_ENDED: end_executed(process, &report); break;
+    case DML_STAGE_ENDED: end_executed(process, &report, true); break;
     default: end_without_report(process); break;
     }
 }
@@ -501,31 +544,34 @@ void dml_process_signal(struct dml_process *process, int signal)
         send(process->control, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void kill_tree(struct dml_process *process)
+/* Asks the command to end; then the stage to end everything, which it reports when nothing is left; then the
+ * kernel. A launch that has not come so far finds its socket shut, and executes nothing. */
+static void press(struct dml_process *process)
 {
-    if (process->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    if (process->pressure == PRESSURE_FORCED) {
+        process->deadline = 0;
+        if (process->pidfd >= 0)
+            kill_bwrap(process);
+    } else if (process->state == STATE_RUNNING && process->pressure == PRESSURE_NONE) {
+        process->pressure = PRESSURE_ASKED;
+        process->deadline = now() + GRACE;
+        dml_process_signal(process, SIGTERM);
+        dml_process_signal(process, SIGCONT);
+    } else {
+        process->pressure = PRESSURE_FORCED;
+        process->deadline = now() + LAST_WORDS;
+        dml_process_signal(process, SIGKILL);
+        if (process->state == STATE_STARTING && process->control >= 0)
+            shutdown(process->control, SHUT_WR);
+    }
 }
 
 void dml_process_kill(struct dml_process *process)
 {
     process->cancelled = true;
-    kill_tree(process);
-}
-
-/* The deadline has passed: politely first, then not. */
-static void enforce_deadline(struct dml_process *process)
-{
-    bool polite = !process->timed_out && process->state == STATE_RUNNING;
-    process->timed_out = true;
-    if (polite) {
-        process->deadline = now() + GRACE;
-        dml_process_signal(process, SIGTERM);
-        dml_process_signal(process, SIGCONT);
-    } else {
-        process->deadline = 0;
-        kill_tree(process);
-    }
+    if (process->pressure == PRESSURE_NONE)
+        process->pressure = PRESSURE_ASKED; /* no more asking */
+    press(process);
 }
 
 static int time_left(const struct dml_process *process)
@@ -542,15 +588,17 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
 {
     enum { CONTROL, MESSAGES_PIPE, PROCESS, OUTPUT, ERRORS, WAKE, COUNT };
     while (process->state != STATE_ENDED && !(until_executed && process->state == STATE_RUNNING)) {
-        bool hearing = !until_executed || process->attempted; /* the launch itself is short */
         struct pollfd polled[COUNT] = {
             [CONTROL] = {process->control, POLLIN, 0},       [MESSAGES_PIPE] = {process->messages, POLLIN, 0},
             [PROCESS] = {process->pidfd, POLLIN, 0},         [OUTPUT] = {process->captures[1].fd, POLLIN, 0},
-            [ERRORS] = {process->captures[2].fd, POLLIN, 0}, [WAKE] = {hearing ? wake : -1, POLLIN, 0},
+            [ERRORS] = {process->captures[2].fd, POLLIN, 0}, [WAKE] = {wake, POLLIN, 0},
         };
         int ready = poll(polled, COUNT, time_left(process));
-        if (process->deadline && now() >= process->deadline) /* also when there is always something to read */
-            enforce_deadline(process);
+        if (process->deadline &&
+            now() >= process->deadline) /* also when there is always something to read */ {
+            process->timed_out = true;
+            press(process);
+        }
         if (ready <= 0)
             continue;
         if (polled[MESSAGES_PIPE].revents)
@@ -563,7 +611,7 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
             take_report(process);
         else if (polled[PROCESS].revents) /* bwrap is gone, and everything the stage said has been heard */
             end_without_report(process);
-        if (process->state != STATE_ENDED && hearing && polled[WAKE].revents)
+        if (process->state != STATE_ENDED && polled[WAKE].revents)
             return;
     }
 }

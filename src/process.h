@@ -43,7 +43,9 @@ struct dml_start {
     const char *input;       /* bytes for its input instead, or NULL */
     size_t input_length;
     bool capture[3]; /* keep its output (1) or error (2) */
-    int wake; /* a descriptor, -1: none; readable, it ends the wait for a command that hides its start */
+    int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
+    void (*on_wake)(void *context, struct dml_process *process);
+    void *context;
 };
 
 /* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,14 +18,13 @@
 
 enum { STACK_SIZE = 64 * 1024 };
 
-enum step { STEP_NONE, STEP_PARENT, STEP_DESCRIPTORS, STEP_SOURCE_OPEN, STEP_SOURCE_CHANGED, STEP_EXECUTE };
+enum step { STEP_NONE, STEP_DESCRIPTORS, STEP_SOURCE_OPEN, STEP_SOURCE_CHANGED, STEP_EXECUTE };
 
 /* What the child needs and where it leaves its failure. It shares our memory: nothing here is allocated or
  * freed by it, and it makes only system calls. */
 struct child {
     const struct dml_spawn *spawn;
     int *scratch; /* descriptor_count numbers */
-    pid_t parent;
     bool root;
     enum step step;
     int reason;
@@ -98,8 +96,6 @@ static int run_child(void *argument)
     const struct dml_spawn *spawn = child->spawn;
     static char *const no_environment[] = {NULL};
     reset_signals();
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != child->parent)
-        return fail_child(child, STEP_PARENT, errno, 0);
     if (child->root)
         syscall(SYS_setgroups, 0,
                 NULL); /* not glibc's, which would ask every thread of the host to do the same */
@@ -130,8 +126,6 @@ static bool explain(const struct child *child, struct dml_error *error)
                         quoted);
     case STEP_EXECUTE:
         return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be executed", quoted);
-    case STEP_PARENT:
-        return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "the runner ended during the launch");
     default: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "descriptors cannot be handed over");
     }
 }
@@ -140,7 +134,7 @@ int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error
 {
     int pidfd = -1;
     sigset_t all, before;
-    struct child child = {.spawn = spawn, .parent = getpid(), .root = geteuid() == 0};
+    struct child child = {.spawn = spawn, .root = geteuid() == 0};
     child.scratch = calloc(spawn->descriptor_count, sizeof *child.scratch);
     char *stack =
         mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

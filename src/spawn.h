@@ -21,7 +21,7 @@ struct dml_spawn {
     bool keep_sources;
 };
 
-/* Starts it, with every signal blocked and none ignored, to be killed when our thread ends; supplementary
+/* Starts it, with every signal blocked and none ignored; supplementary
  * groups are dropped when we are root. Returns a descriptor for the process (close-on-exec, to be closed by
  * the caller) and its pid, to be reaped by the caller; -1 when it was not started. Safe in a program with
  * threads. */

@@ -1,6 +1,6 @@
-/* The inner stage: a static program without libc that runs inside the sandbox, makes sure that it is one,
- * executes the command, forwards signals to it and reports exactly what became of it. It is started with
- * every signal blocked, so that nothing ends it before the command. */
+/* The inner stage: a static program without libc that is pid 1 of the sandbox. It makes sure that it is one,
+ * executes the command, forwards signals to it, reaps orphans and reports exactly what became of the command.
+ * Being pid 1, nothing inside can kill or stop it, and when it ends, everything inside does. */
 #include "stage_message.h"
 
 #include <asm/unistd.h>
@@ -14,6 +14,7 @@
 /* Constants of the kernel's interface whose headers clash without a libc. */
 enum {
     E_INTR = 4,
+    E_CHILD = 10,
     E_ACCES = 13,
     E_NOENT = 2,
     E_NOTDIR = 20,
@@ -21,12 +22,14 @@ enum {
     SIGNAL_KILL = 9,
     SIGNAL_CHILD = 17,
     POLL_IN = 1,
+    POLL_GONE = 0x2000, /* POLLRDHUP */
     PROTECT_READ = 1,
     PROTECT_WRITE = 2,
     MAP_PRIVATE_FILE = 2,
     MAP_PRIVATE_MEMORY = 2 | 0x20,
     CURRENT_DIRECTORY = -100, /* AT_FDCWD */
     SIGNAL_SET = 2,
+    SIGNALFD_NONBLOCK = 04000, /* O_NONBLOCK */
     SEEK_TO_END = 2,
     LARGEST_SIGNAL = 64,
 };
@@ -266,6 +269,8 @@ static void check_privileges(const struct dml_stage_message *message)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_IDS);
     if (CALL5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NO_NEW_PRIVS);
+    if (CALL0(__NR_getpid) != 1)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_INIT);
     if (message->no_user_namespaces && CALL1(__NR_unshare, CLONE_NEWUSER) == 0)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_USER_NAMESPACES);
 }
@@ -402,72 +407,104 @@ static long start_child(struct launch *launch)
     return clone_on_stack(CLONE_VM | CLONE_VFORK | SIGNAL_CHILD, stack + sizeof stack, run_child, launch);
 }
 
-/* --- while it runs
- * -------------------------------------------------------------------------------------------------- */
+/* --- while it runs --- */
 
-static void take_order(long pid, int own_group)
-{
-    struct dml_stage_order order;
-    long length = CALL3(__NR_read, DML_FD_CONTROL, &order, sizeof order);
-    if (length == (long)sizeof order && order.signal >= 1 && order.signal <= LARGEST_SIGNAL) {
-        if (!own_group || CALL2(__NR_kill, -pid, order.signal) != 0)
-            CALL2(__NR_kill, pid, order.signal);
-    } else if (length != -E_INTR) { /* the runner is gone, and nothing may outlive it */
-        CALL2(__NR_kill, -1, SIGNAL_KILL);
-        leave(125);
-    }
-}
+struct usage {
+    long user[2], system[2], max_rss, rest[13];
+};
 
 struct pollfd {
     int fd;
     short events, revents;
 };
 
-/* What the command left behind ends before its end is reported, so that nothing works on once the runner has heard of
- * it. It is gone when there is nobody left to signal; pid 1 reaps it. Once is not enough to know: one that is being
- * reaped can make the call fail although others are there. True when there was something. */
-static int end_survivors(void)
+/* The runner may have ended, or changed its mind, while the backend set us up. */
+static int runner_is_gone(void)
 {
     struct {
         long seconds, nanoseconds;
-    } pause = {0, 20 * 1000};
-    int found = 0;
-    for (int nobody = 0; nobody < 2 && pause.nanoseconds < 500L * 1000 * 1000;) {
-        if (CALL2(__NR_kill, -1, SIGNAL_KILL) != 0) {
-            nobody++;
-            continue;
+    } at_once = {0, 0};
+    struct pollfd polled[2] = {{DML_FD_CONTROL, POLL_GONE, 0}, {DML_FD_RUNNER, POLL_IN, 0}};
+    CALL5(__NR_ppoll, polled, 2, &at_once, 0, 0);
+    return polled[0].revents || polled[1].revents;
+}
+
+/* Reaps whoever has ended: everybody inside whose parent is gone is our child. Returns the pid of the command
+ * when it was among them, 0 when it was not, and -E_CHILD when there is nobody left; `wait` is 0 or WNOHANG.
+ */
+static long reap(long pid, int *status, struct usage *usage, int wait)
+{
+    for (;;) {
+        int other_status;
+        struct usage other_usage;
+        memset(&other_usage, 0, sizeof other_usage);
+        long ended = CALL4(__NR_wait4, -1, &other_status, wait, &other_usage);
+        if (ended == pid) {
+            *status = other_status;
+            *usage = other_usage;
+            return pid;
         }
-        nobody = 0;
+        if (ended <= 0 && ended != -E_INTR)
+            return ended;
+    }
+}
+
+/* What the command left behind ends before its end is reported, so that nothing works on once the runner has
+ * heard of it. True when there was something. */
+static int end_survivors(void)
+{
+    int status, found = 0;
+    struct usage usage;
+    while (reap(-1, &status, &usage, WNOHANG) != -E_CHILD) {
         found = 1;
-        CALL5(__NR_ppoll, 0, 0, &pause, 0, 0);
-        pause.nanoseconds *= 2;
+        CALL2(__NR_kill, -1, SIGNAL_KILL);
+        CALL4(__NR_wait4, -1, 0, 0, 0); /* one at least ends; its children become ours */
     }
     return found;
 }
 
-/* Waits for the command's end, forwarding signals meanwhile. */
+static void take_order(long pid, int own_group)
+{
+    struct dml_stage_order order;
+    long length = CALL3(__NR_read, DML_FD_CONTROL, &order, sizeof order);
+    if (length == (long)sizeof order && order.signal == SIGNAL_KILL) {
+        CALL2(__NR_kill, -1, SIGNAL_KILL); /* the whole tree */
+    } else if (length == (long)sizeof order && order.signal >= 1 && order.signal <= LARGEST_SIGNAL) {
+        if (!own_group || CALL2(__NR_kill, -pid, order.signal) != 0)
+            CALL2(__NR_kill, pid, order.signal);
+    } else if (length != -E_INTR) { /* the runner has closed its end: it wants nobody to go on */
+        leave(125);
+    }
+}
+
+static void block_signals(void)
+{
+    uint64_t all = ~0ull;
+    CALL4(__NR_rt_sigprocmask, SIGNAL_SET, &all, 0, sizeof all);
+}
+
+/* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
 static void supervise(long pid, int own_group)
 {
-    struct {
-        long user[2], system[2], max_rss, rest[13];
-    } usage;
     int status = 0;
-    long child = CALL2(__NR_pidfd_open, pid, 0);
-    if (child < 0)
-        fail(DML_STAGE_FAILED, DML_STEP_WAIT, -child);
-    struct pollfd polled[2] = {{(int)child, POLL_IN, 0}, {DML_FD_CONTROL, POLL_IN, 0}};
-    for (;;) {
-        CALL5(__NR_ppoll, polled, 2, 0, 0, 0);
-        if (polled[0].revents)
-            break;
+    struct usage usage;
+    uint64_t children = 1ull << (SIGNAL_CHILD - 1);
+    long ended = CALL4(__NR_signalfd4, -1, &children, sizeof children, SIGNALFD_NONBLOCK);
+    if (ended < 0)
+        fail(DML_STAGE_FAILED, DML_STEP_WAIT, -ended);
+    struct pollfd polled[3] = {
+        {(int)ended, POLL_IN, 0}, {DML_FD_CONTROL, POLL_IN, 0}, {DML_FD_RUNNER, POLL_IN, 0}};
+    while (reap(pid, &status, &usage, WNOHANG) != pid) {
+        char information[128]; /* struct signalfd_siginfo */
+        CALL5(__NR_ppoll, polled, 3, 0, 0, 0);
+        CALL3(__NR_read, ended, information, sizeof information);
+        if (polled[2].revents)
+            leave(125); /* the runner is gone: the kernel ends everybody with us */
         if (polled[1].revents)
             take_order(pid, own_group);
     }
-    memset(&usage, 0, sizeof usage);
-    if (CALL4(__NR_wait4, pid, &status, 0, &usage) != pid)
-        fail(DML_STAGE_FAILED, DML_STEP_WAIT, 0);
     int survivors = end_survivors();
-    struct dml_stage_report ended = {
+    struct dml_stage_report what = {
         .kind = DML_STAGE_ENDED,
         .step = (uint32_t)survivors,
         .value = status,
@@ -475,13 +512,15 @@ static void supervise(long pid, int own_group)
         .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],
         .max_rss_kib = (uint64_t)usage.max_rss,
     };
-    report(&ended);
+    report(&what);
 }
 
 void stage_main(void) __attribute__((noreturn, used));
 void stage_main(void)
 {
     struct command command;
+    block_signals();
+    CALL3(__NR_close_range, DML_FD_COUNT, ~0u, 0);
     read_message(&command);
     const struct dml_stage_message *message = command.message;
 
@@ -495,9 +534,8 @@ void stage_main(void)
     if (failed)
         fail(DML_STAGE_FAILED, DML_STEP_CHDIR, -failed);
 
-    /* Said first: the command may kill or stop us before we can say that it runs. */
-    struct dml_stage_report executing = {.kind = DML_STAGE_EXECUTING};
-    report(&executing);
+    if (runner_is_gone())
+        leave(125);
     struct launch launch = {.command = &command};
     long pid = start_child(&launch);
     if (pid < 0)
@@ -509,7 +547,7 @@ void stage_main(void)
     report(&executed);
     /* Our copies of the command's output would keep a reader waiting. */
     for (int fd = 0; fd < DML_FD_COUNT; fd++) {
-        if (fd != DML_FD_CONTROL)
+        if (fd != DML_FD_CONTROL && fd != DML_FD_RUNNER)
             CALL1(__NR_close, fd);
     }
     supervise(pid, (int)message->own_group);

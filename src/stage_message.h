@@ -14,7 +14,8 @@ enum {
     DML_FD_STDIN = 7,     /* the command's own */
     DML_FD_STDOUT = 8,
     DML_FD_STDERR = 9,
-    DML_FD_COUNT = 10, /* more of the backend's follow */
+    DML_FD_RUNNER = 10, /* a pidfd: readable when the runner has ended */
+    DML_FD_COUNT = 11,  /* more of the backend's follow */
 };
 
 enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8 };
@@ -44,7 +45,6 @@ enum dml_stage_report_kind {
     DML_STAGE_FAILED,       /* a step failed: `step`, `value` is errno */
     DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
     DML_STAGE_EXECUTED,     /* the command runs; `value` is its pid inside */
-    DML_STAGE_EXECUTING,    /* the next thing is execve: if nothing more is heard, the command may have run */
     DML_STAGE_ENDED,        /* `value` is the wait status, `step` 1 when it left something running */
 };
 
@@ -54,6 +54,7 @@ enum dml_stage_check {
     DML_CHECK_CAPABILITIES,
     DML_CHECK_NO_NEW_PRIVS,
     DML_CHECK_USER_NAMESPACES,
+    DML_CHECK_INIT, /* it is not pid 1 */
 };
 
 enum dml_stage_step {
@@ -71,7 +72,7 @@ struct dml_stage_report {
     uint64_t user_us, system_us, max_rss_kib; /* of DML_STAGE_ENDED */
 };
 
-/* From the runner: deliver `signal` to the command. */
+/* From the runner: deliver `signal` to the command; SIGKILL ends everything inside. */
 struct dml_stage_order {
     uint32_t signal;
 };

@@ -130,14 +130,14 @@ lint: $(STAGE) $(BUILD)/gen/modules
 # --- installing --------------------------------------------------------------------------------------------------------
 
 install: all
-	install -d $(DESTDIR)$(INST_BINDIR) $(DESTDIR)$(INST_LIBDIR)/demilune
-	install -m 755 $(COMMAND) $(DESTDIR)$(INST_BINDIR)/demilune
-	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/demilune/core.so
-	for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
+	install -d "$(DESTDIR)$(INST_BINDIR)" "$(DESTDIR)$(INST_LIBDIR)/demilune"
+	install -m 755 $(COMMAND) "$(DESTDIR)$(INST_BINDIR)/demilune"
+	install -m 755 $(CORE) "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
+	for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f "$(DESTDIR)$(INST_LUADIR)/$$f" || exit 1; done
 
 uninstall:
-	rm -f $(DESTDIR)$(INST_BINDIR)/demilune $(DESTDIR)$(INST_LUADIR)/demilune.lua
-	rm -rf $(DESTDIR)$(INST_LIBDIR)/demilune $(DESTDIR)$(INST_LUADIR)/demilune
+	rm -f "$(DESTDIR)$(INST_BINDIR)/demilune" "$(DESTDIR)$(INST_LUADIR)/demilune.lua"
+	rm -rf "$(DESTDIR)$(INST_LIBDIR)/demilune" "$(DESTDIR)$(INST_LUADIR)/demilune"
 
 clean:
 	rm -rf $(BUILD)

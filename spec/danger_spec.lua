@@ -265,7 +265,7 @@ describe("never:", function()
             } do
                 local result = check(fields)
                 assert(result.code == 125, fields)
-                local words = ('would let the command rewrite its own policy; protect it: ro_binds = { "%s" }'):format(
+                local words = ('would let the command rewrite its own policy; protect it: ro_binds = { { "%s", '):format(
                     scratch "d/p.lua")
                 assert(result.err:find(words, 1, true), result.err)
             end
@@ -280,7 +280,7 @@ describe("never:", function()
                 local result = sandbox.demilune({ "explain", "-p", scratch(order[1]), "-p", scratch(order[2]) },
                     { env = { "HOME=/nonexistent" } })
                 assert.equal(125, result.code)
-                local words = ('protect it: ro_binds = { "%s" }'):format(scratch "one/p.lua")
+                local words = ('protect it: ro_binds = { { "%s", '):format(scratch "one/p.lua")
                 assert(result.err:find(words, 1, true), result.err)
             end
             local alone = sandbox.demilune({ "check", scratch "two/q.lua" }, { env = { "HOME=/nonexistent" } })

@@ -77,15 +77,21 @@ static struct place find_place(struct context *c, enum dml_danger danger, const 
     return (struct place){danger, exists ? object.path : dml_arena_string(&c->arena, path), exists};
 }
 
+/* Where a bind shows the host path `host_path`, which lies in its source. */
+static void path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path)
+{
+    const char *below = dml_path_below(host_path, bind->source.path);
+    snprintf(inside, 2 * DML_PATH_MAX, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
+             *below ? "/" : "", below);
+}
+
 /* Whether another entry of the policy hides or, if `readonly_will_do`, write-protects what `bind` shows of
  * the host path `host_path`. */
 static bool covered(const struct context *c, const struct dml_entry *bind, const char *host_path,
                     bool readonly_will_do)
 {
     char inside[2 * DML_PATH_MAX];
-    const char *below = dml_path_below(host_path, bind->source.path);
-    snprintf(inside, sizeof inside, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
-             *below ? "/" : "", below);
+    path_inside(inside, bind, host_path);
     const struct dml_entry *nearest = bind;
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *entry = &c->policy->entries[i];
@@ -286,8 +292,12 @@ static void check_own_files(struct context *c, const struct dml_entry *bind)
     const char *file = c->own_file.path;
     if (!c->own_file.exists || !dml_path_within(file, bind->source.path) || covered(c, bind, file, true))
         return;
-    dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
-                    "would let the command rewrite its own policy; protect it: ro_binds = { \"%s\" }", file);
+    char inside[2 * DML_PATH_MAX];
+    path_inside(inside, bind, file);
+    dml_problem_add(
+        c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+        "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
+        inside);
 }
 
 static void check_bind(struct context *c, const struct dml_entry *bind)

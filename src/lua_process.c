@@ -142,15 +142,14 @@ static void push_capture(lua_State *L, const struct dml_capture *capture, const 
     lua_setfield(L, -2, field);
 }
 
-static void push_skipped(lua_State *L, const struct dml_result *result)
+static void push_names(lua_State *L, const char *const names[DML_HARDENING], const char *field)
 {
-    const int most = sizeof result->skipped / sizeof result->skipped[0];
     lua_newtable(L);
-    for (int i = 0; i < most && result->skipped[i]; i++) {
-        lua_pushstring(L, result->skipped[i]);
+    for (int i = 0; names[i]; i++) {
+        lua_pushstring(L, names[i]);
         lua_rawseti(L, -2, i + 1);
     }
-    lua_setfield(L, -2, "skipped");
+    lua_setfield(L, -2, field);
 }
 
 static void push_result(lua_State *L, const struct dml_result *result)
@@ -191,7 +190,8 @@ static void push_result(lua_State *L, const struct dml_result *result)
         lua_pushstring(L, result->message);
         lua_setfield(L, -2, "message");
     }
-    push_skipped(L, result);
+    push_names(L, result->applied, "applied");
+    push_names(L, result->skipped, "skipped");
 }
 
 /* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals } */

@@ -351,6 +351,28 @@ static void hear_last_words(struct dml_process *process)
     close_one(&process->messages);
 }
 
+/* What of the default hardening this bwrap could do. There is no filter but the terminal's yet. */
+static void list_hardening(struct dml_process *process)
+{
+    const struct dml_plan *plan = process->plan;
+    const struct {
+        const char *name;
+        bool wanted, applied;
+    } parts[] = {
+        {"bind_fd", true, process->features.bind_fd},
+        {"disable_userns", !plan->nested, process->features.disable_userns},
+        {"tmpfs_size", true, process->features.size},
+        {"seccomp", plan->seccomp, false},
+    };
+    size_t applied = 0, skipped = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].wanted && parts[i].applied)
+            process->result.applied[applied++] = parts[i].name;
+        else if (parts[i].wanted)
+            process->result.skipped[skipped++] = parts[i].name;
+    }
+}
+
 /* `wait_for_tree`: something may still live inside. */
 static void end(struct dml_process *process, bool wait_for_tree)
 {
@@ -366,13 +388,7 @@ static void end(struct dml_process *process, bool wait_for_tree)
     }
     close_one(&process->control);
     result->wall = seconds_now() - process->started;
-    size_t skipped = 0;
-    if (process->plan->seccomp)
-        result->skipped[skipped++] = "seccomp";
-    if (!process->features.disable_userns && !process->plan->nested)
-        result->skipped[skipped++] = "disable_userns";
-    if (!process->features.bind_fd)
-        result->skipped[skipped++] = "bind_fd";
+    list_hardening(process);
     process->state = STATE_ENDED;
 }
 

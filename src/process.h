@@ -21,6 +21,8 @@ enum dml_result_kind {
 
 extern const char *const dml_result_names[];
 
+enum { DML_HARDENING = 5 }; /* parts of the default hardening that a bwrap may lack, and a NULL */
+
 struct dml_result {
     enum dml_result_kind kind;
     int exit_code;             /* of DML_RESULT_EXIT, else -1 */
@@ -31,7 +33,8 @@ struct dml_result {
     uint64_t max_rss;          /* bytes */
     const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
     char message[768];         /* why it was not executed */
-    const char *skipped[4];    /* default hardening that could not be applied; NULL ends it */
+    const char *applied[DML_HARDENING],
+        *skipped[DML_HARDENING]; /* of the default hardening; NULL ends them */
 };
 
 /* How a process is started. Descriptors are borrowed and only used during `dml_process_start`. */

@@ -20,7 +20,7 @@ struct context {
     struct dml_problems *problems, *warnings;
 };
 
-bool dml_validate_path(char *path, const char *field, struct dml_problems *problems)
+bool dml_validate_path(char *path, const char *field, bool inside, struct dml_problems *problems)
 {
     size_t length = strlen(path);
     switch (dml_path_check(path)) {
@@ -29,8 +29,9 @@ bool dml_validate_path(char *path, const char *field, struct dml_problems *probl
         dml_problem_add(problems, "path.empty", field, path, length, "is empty; write an absolute path");
         break;
     case DML_PATH_RELATIVE:
-        dml_problem_add(problems, "path.relative", field, path, length,
-                        "is not absolute; write policy_dir .. \"/...\" or the whole path");
+        dml_problem_add(problems, "path.relative", field, path, length, "is not absolute; %s",
+                        inside ? "a path inside starts with /"
+                               : "write policy_dir .. \"/...\" or the whole path");
         break;
     case DML_PATH_DOT:
         dml_problem_add(problems, "path.dot", field, path, length, "has a \".\" component; leave it out");
@@ -83,7 +84,7 @@ static bool check_host_path(struct context *c, struct dml_entry *entry)
     char buffer[512];
     const char *field = part(buffer, entry, single_field(entry) ? "" : ".host");
     warn_newline(c, entry->host, field);
-    return dml_validate_path((char *)entry->host, field, c->problems);
+    return dml_validate_path((char *)entry->host, field, false, c->problems);
 }
 
 static bool check_inside_path(struct context *c, struct dml_entry *entry, const char *suffix)
@@ -91,7 +92,7 @@ static bool check_inside_path(struct context *c, struct dml_entry *entry, const 
     static const char *const reserved[] = {"/proc", "/dev", "/sys"};
     char buffer[512];
     const char *field = part(buffer, entry, suffix);
-    if (!dml_validate_path((char *)entry->sandbox, field, c->problems))
+    if (!dml_validate_path((char *)entry->sandbox, field, true, c->problems))
         return false;
     size_t length = strlen(entry->sandbox);
     for (size_t i = 0; i < 3; i++) {
@@ -374,7 +375,7 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
         dml_path_check(policy->project) == DML_PATH_FINE) /* reported as a bind otherwise */
         dml_path_normalise((char *)policy->project);
     if (policy->chdir)
-        dml_validate_path((char *)policy->chdir, "chdir", problems);
+        dml_validate_path((char *)policy->chdir, "chdir", true, problems);
     check_hostname(&c);
     check_limits(&c);
     check_seccomp(&c);

@@ -12,7 +12,8 @@
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
                   struct dml_problems *warnings);
 
-/* Adds a problem unless `path` is an absolute path without `.` and `..`; makes it canonical. */
-bool dml_validate_path(char *path, const char *field, struct dml_problems *problems);
+/* Adds a problem unless `path` is an absolute path without `.` and `..`; makes it canonical. `inside`: a path
+ * of the sandbox, not of the host. */
+bool dml_validate_path(char *path, const char *field, bool inside, struct dml_problems *problems);
 
 #endif

@@ -69,4 +69,5 @@ return {
     context = { __index = { host = host }, __metatable = false },
     policy = { __index = methods, __metatable = false },
     process = { __index = process, __metatable = false },
+    result = { __metatable = false },
 }

@@ -316,6 +316,36 @@ local function freeze_and_plan(self, fields, command)
     return built, warnings
 end
 
+local option_types = {
+    stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
+    backend = "string", signals = "number",
+}
+
+-- A misspelt option would silently mean nothing.
+local function check_options(options, level)
+    if options == nil then
+        return {}
+    elseif type(options) ~= "table" then
+        error(("bad options (table expected, got %s)"):format(type(options)), level + 1)
+    end
+    for name, value in next, options do
+        local wanted = option_types[name]
+        if not wanted then
+            local names = {}
+            for known in pairs(option_types) do
+                names[#names + 1] = known
+            end
+            table.sort(names)
+            local nearest = type(name) == "string" and core.nearest(name, names)
+            error(("unknown option %s%s"):format(tostring(name), nearest and ("; did you mean %s?"):format(nearest) or ""),
+                level + 1)
+        elseif wanted ~= true and type(value) ~= wanted then
+            error(("bad option %s (%s expected, got %s)"):format(name, wanted, type(value)), level + 1)
+        end
+    end
+    return options
+end
+
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -327,6 +357,7 @@ function policy:plan(command, options)
     if command ~= nil then
         check_argument(command, "table", 1, "plan")
     end
+    options = check_options(options, 2)
     local context = command and has_hooks(self) and context_of(self, command)
     local fields = self.fields -- only read from here on: hooks get a copy
     if command and #self.hooks.prepare > 0 then
@@ -336,7 +367,7 @@ function policy:plan(command, options)
             return fail(problem, code, problems)
         end
     end
-    fields = overlay(fields, options or {})
+    fields = overlay(fields, options)
     local built, warnings, problems = freeze_and_plan(self, fields, command)
     if not built then
         return refuse(problems)
@@ -367,6 +398,7 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
     check_argument(command, "table", 1, "run")
+    check_options(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
         return fail(problem, code, problems)
@@ -391,7 +423,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function plan:run(options)
-    options = options or {}
+    options = check_options(options, 2)
     local backend, text, code = host.backend(options.backend)
     if not backend then
         return fail(text, code)

@@ -171,4 +171,39 @@ time.sleep(0.1)
         assert.equal(0, result.exit_code, result.stderr)
         assert.same({}, alive(mark))
     end)
+
+    -- bwrap, killed between its clone and the first instruction of its child, leaves the child waiting for ever.
+    local CUT_OFF = [[
+import os, random, signal, subprocess, sys, time
+command, where = sys.argv[1], sys.argv[2]
+def left():
+    found = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found += os.readlink("/proc/%s/cwd" % pid) == where and int(pid) != os.getpid()
+        except OSError:
+            pass
+    return found
+os.chdir(where)
+for i in range(int(sys.argv[3])):
+    if sys.argv[4] == "kill":
+        process = subprocess.Popen([command, "run", "--", "sleep", "0.01"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.0005, 0.006))
+        process.kill()
+        process.wait()
+    else:
+        subprocess.run([command, "run", "--timeout", "%.4f" % random.uniform(0.001, 0.006), "--", "sleep", "0.05"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+deadline = time.time() + 5
+while left() and time.time() < deadline:
+    time.sleep(0.05)
+print(left())
+]]
+    for _, how in ipairs { "kill", "timeout" } do
+        it("nothing is left of launches that were cut off early: " .. how, function()
+            local result = sandbox.sh(("/usr/bin/python3 -c %s %s %s 150 %s"):format(sandbox.quote(CUT_OFF),
+                sandbox.command, scratch(), how))
+            assert.equal("0\n", result.out, result.err)
+        end)
+    end
 end)

@@ -235,6 +235,37 @@ describe("policy:run", function()
             assert.equal("bwrap", log.alive)
         end)
 
+        it("of a policy file are called too, with the process, the result and the context", function()
+            sandbox.write(scratch("hooks.lua"), [[
+local seen = {}
+return {
+    launched = function(process, context)
+        seen[1] = math.type(process:pid()) .. " " .. context.command[1] .. " " .. type(context.host.kernel)
+    end,
+    finished = function(result, context)
+        error(seen[1] .. ", " .. result.kind .. " " .. result.exit_code .. " " .. context.command[3], 0)
+    end,
+}]])
+            local policy = assert(demilune.load(scratch("hooks.lua")))
+            local result = assert(policy:run { "sh", "-c", "exit 4" })
+            assert.equal(4, result.exit_code)
+            assert.equal(1, #result.hook_errors)
+            assert.matches("finished: .*integer sh string, exit 4 exit 4$", result.hook_errors[1])
+        end)
+
+        it("misspelt options and options of the wrong type raise", function()
+            local policy = assert(demilune.policy {})
+            for options, message in pairs {
+                [{ captur = true }] = "unknown option captur; did you mean capture%?",
+                [{ capture = 1 }] = "bad option capture %(boolean expected, got number%)",
+                [{ [1] = "x" }] = "unknown option 1",
+            } do
+                assert.has_error(function() policy:run({ "true" }, options) end)
+                local _, problem = pcall(policy.run, policy, { "true" }, options)
+                assert.matches(message, problem)
+            end
+        end)
+
         it("launched and finished are not called for what was not executed", function()
             local log = {}
             assert.is_nil(recording(log):run({ "no-such-command" }, { capture = true }))

@@ -111,8 +111,8 @@ options.groups = {
         { "--base", nil, "host|nix|none", "what is there at all", field("base") },
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
         { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
-        { "--require", nil, "NAME", "a control that must be applied", append("requires") },
-        { "--ceiling", nil, "FILE", "a bound that no policy exceeds", function() return unsupported("--ceiling") end },
+        { "--require", nil, "NAME", "a control that must be applied (not supported yet)", append("requires") },
+        { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function() return unsupported("--ceiling") end },
     },
     { "files",
         { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },
@@ -124,7 +124,7 @@ options.groups = {
             return { sandbox = at }
         end) },
         { "--secret", nil, "FILE:AT", "a file's content, readable by the command alone", secret },
-        { "--device", nil, "PATH", "make a device usable", append("devices") },
+        { "--device", nil, "PATH", "make a device usable (not supported yet)", append("devices") },
         { "--chdir", "-C", "AT", "the directory to start in", field("chdir") },
     },
     { "the world",
@@ -144,7 +144,7 @@ options.groups = {
         { "--limit", nil, "NAME=VALUE", "any limit: file_size, open_files, output, tmp, ...", limit },
     },
     { "how it runs",
-        { "--backend", nil, "NAME", "auto, bwrap, native or none (DEMILUNE_BACKEND)", setting("backend") },
+        { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },
         { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", function(state)
             state.unsafe = true
         end },
@@ -204,7 +204,7 @@ function options.parse(words)
         elseif entry[3] and not value then
             at = at + 1
             value = words[at]
-            if not value then
+            if not value or value == "--" then
                 return nil, ("%s needs a value: %s"):format(name, entry[3])
             end
         elseif not entry[3] and value then

@@ -112,6 +112,9 @@ local function launch(state, policy, backend, write_status)
         return refuse(write_status, risk, "status.writable")
     end
     common.warn(plan.warnings, state.quiet)
+    if (policy.fields.limits or {}).output and not state.quiet then
+        common.complain("warning: limits.output holds for output that the module captures; here it passes through")
+    end
     if state.dry_run then
         print_command_line(plan, state.show_values)
         return 0
@@ -151,7 +154,7 @@ return function(words)
         return common.usage("run", "no command was given")
     end
     local write_status
-    write_status, problem = open_status(state.status)
+    write_status, problem = open_status(not state.dry_run and state.status)
     if not write_status then
         return common.usage("run", problem)
     end

@@ -160,7 +160,9 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
 {
     *arguments = (struct dml_bwrap_arguments){0};
     struct renderer r = {.out = arguments, .features = features, .shown = shown};
-    bool filtered = plan->tty && plan->seccomp && features->seccomp;
+    bool filtered = plan->tty && plan->seccomp;
+    if (filtered && !features->seccomp)
+        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "this bwrap has no --add-seccomp-fd; leave out tty");
     r.file_count = filtered;
     for (size_t i = 0; i < plan->mount_count; i++)
         r.file_count += needs_file(&plan->mounts[i]);

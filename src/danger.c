@@ -2,6 +2,7 @@
 #include "path.h"
 
 #include <fnmatch.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ struct place {
     bool exists;
 };
 
-enum { MOST_SOCKETS = 24, MOST_HOMES = 4, MOST_DIRECTORIES = 64 };
+enum { MOST_SOCKETS = 24, MOST_HOMES = 4, MOST_DIRECTORIES = 512 };
 
 struct context {
     const struct dml_policy *policy;
@@ -202,6 +203,9 @@ static void find_homes(struct context *c, const struct dml_host *host)
     c->homes[c->home_count++] = find_place(c, DML_DANGER_HOME, "/root");
     if (home && home[0] == '/')
         c->homes[c->home_count++] = find_place(c, DML_DANGER_HOME, home);
+    const struct passwd *own = home ? NULL : getpwuid(host->uid);
+    if (own && own->pw_dir && own->pw_dir[0] == '/')
+        c->homes[c->home_count++] = find_place(c, DML_DANGER_HOME, own->pw_dir);
 }
 
 static void find_search_path(struct context *c, const struct dml_host *host)
@@ -263,9 +267,33 @@ static void check_search_path(struct context *c, const struct dml_entry *bind)
 
 /* Files that programs of the host execute when they merely look at a directory or start a shell. */
 static const char *const executed_files[] = {
-    ".git/hooks", ".git/config", ".bashrc", ".bash_profile", ".bash_login",
-    ".profile",   ".zshrc",      ".zshenv", ".envrc",
+    ".git/hooks",      ".git/config", ".bashrc", ".bash_profile", ".bash_login",          ".profile",
+    ".zshrc",          ".zshenv",     ".envrc",  ".zprofile",     ".ssh/authorized_keys", ".config/autostart",
+    ".config/systemd",
 };
+
+/* Trees from which a system starts and runs without looking at PATH. */
+static const char *const system_trees[] = {
+    "/boot",        "/usr/lib",           "/usr/libexec",    "/lib",           "/lib32",
+    "/lib64",       "/etc/cron.d",        "/etc/cron.daily", "/etc/profile.d", "/etc/init.d",
+    "/etc/systemd", "/etc/ld.so.preload", "/var/spool/cron", "/var/lib/dpkg",
+};
+
+static bool check_system_trees(struct context *c, const struct dml_entry *bind)
+{
+    for (size_t i = 0; i < sizeof system_trees / sizeof system_trees[0]; i++) {
+        const char *tree = system_trees[i];
+        bool holds = dml_path_within(tree, bind->source.path) && access(tree, F_OK) == 0 &&
+                     !covered(c, bind, tree, true);
+        if (holds || dml_path_within(bind->source.path, tree)) {
+            char because[64];
+            snprintf(because, sizeof because, "the system runs what is in %s", tree);
+            report_bind(c, DML_DANGER_PATH_RW, bind, because);
+            return true;
+        }
+    }
+    return false;
+}
 
 static void check_executed_files(struct context *c, const struct dml_entry *bind)
 {
@@ -328,7 +356,8 @@ static void check_bind(struct context *c, const struct dml_entry *bind)
     check_sockets(c, bind);
     check_homes(c, bind);
     if (writable) {
-        check_search_path(c, bind);
+        if (!check_system_trees(c, bind))
+            check_search_path(c, bind);
         check_executed_files(c, bind);
         check_own_files(c, bind);
     }
@@ -376,6 +405,30 @@ static bool is_own_bind(const struct dml_entry *entry)
     return bind && entry->source.path && entry->rank != DML_RANK_BASE;
 }
 
+/* Through another mount of /proc or /sys the command would see, and started by root set, what its own hides.
+ */
+static void check_kernel_mount(void *context, const char *where, const char *type)
+{
+    struct context *c = context;
+    bool usual =
+        dml_path_within(where, "/proc") || dml_path_within(where, "/sys") || dml_path_within(where, "/dev");
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        const struct dml_entry *bind = &c->policy->entries[i];
+        if (usual || !is_own_bind(bind))
+            continue; /* known by their places: see check_bind */
+        bool shown = dml_path_within(bind->source.path, where) ||
+                     (dml_path_within(where, bind->source.path) && !covered(c, bind, where, false));
+        if (!shown)
+            continue;
+        char inside[2 * DML_PATH_MAX] = "";
+        if (dml_path_within(where, bind->source.path) && strcmp(where, bind->source.path) != 0)
+            path_inside(inside, bind, where);
+        dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+                        "shows a mount of %s, at %s%s%s%s", type, where,
+                        *inside ? "; mask it: masks = { \"" : "", inside, *inside ? "\" }" : "");
+    }
+}
+
 static void check_binds(struct context *c, const struct dml_host *host)
 {
     bool any = false, writable = false;
@@ -387,6 +440,7 @@ static void check_binds(struct context *c, const struct dml_host *host)
     if (any) { /* each place costs system calls, so only what will be asked about is looked up */
         find_sockets(c, host);
         find_homes(c, host);
+        dml_host_kernel_mounts(check_kernel_mount, c);
     }
     if (writable) {
         find_search_path(c, host);

@@ -252,6 +252,42 @@ bool dml_host_abstract_socket(const char *prefix)
     return found;
 }
 
+/* Octal escapes, as /proc/self/mountinfo has them for spaces and the like, in place. */
+static void unescape_octal(char *text)
+{
+    char *out = text;
+    for (const char *in = text; *in; in++) {
+        if (in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] && in[3]) {
+            *out++ = (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0'));
+            in += 3;
+        } else {
+            *out++ = *in;
+        }
+    }
+    *out = '\0';
+}
+
+void dml_host_kernel_mounts(void (*visit)(void *context, const char *where, const char *type), void *context)
+{
+    static const char *const types[] = {"proc",     "sysfs",  "cgroup",     "cgroup2", "debugfs", "tracefs",
+                                        "configfs", "pstore", "securityfs", "bpf",     "efivarfs"};
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL;
+    size_t size = 0;
+    while (mounts && getline(&line, &size, mounts) > 0) {
+        char where[PATH_MAX], type[64];
+        const char *rest = strstr(line, " - ");
+        if (!rest || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 || sscanf(rest, " - %63s", type) != 1)
+            continue;
+        unescape_octal(where);
+        if (dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0)
+            visit(context, where, type);
+    }
+    free(line);
+    if (mounts)
+        fclose(mounts);
+}
+
 int dml_host_landlock_abi(void)
 {
     const unsigned version_query = 1; /* LANDLOCK_CREATE_RULESET_VERSION */

@@ -45,6 +45,10 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
 /* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. */
 bool dml_host_abstract_socket(const char *prefix);
 
+/* Calls `visit` for each mount, as this process sees them, of a file system through which the kernel is read
+ * or set: proc, sysfs, cgroup, debugfs and their like. `where` is its mount point. */
+void dml_host_kernel_mounts(void (*visit)(void *context, const char *where, const char *type), void *context);
+
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -132,6 +133,25 @@ static bool make_pipe(int ends[2], struct dml_error *error)
     return ends[0] >= 0 && ends[1] >= 0;
 }
 
+/* A directory or an O_PATH descriptor leads out: what is next to it can be reached from inside through
+ * /proc/self/fd. */
+static bool leads_nowhere(int fd, int number, struct dml_error *error)
+{
+    static const char *const names[] = {"input", "output", "error output"};
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+    if (fstat(fd, &status) != 0)
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "the command's standard %s, descriptor %d",
+                        names[number], fd);
+    if (S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode) || flags < 0 || (flags & O_PATH))
+        return dml_fail(
+            error, DML_ERROR_SETUP, 0,
+            "the command's standard %s is a %s, which leads out of the sandbox; give it a file, a pipe or a "
+            "terminal",
+            names[number], S_ISDIR(status.st_mode) ? "directory" : "device or path");
+    return true;
+}
+
 static bool prepare_standard(struct dml_process *process, const struct dml_start *start,
                              struct descriptors *d, struct dml_error *error)
 {
@@ -151,6 +171,8 @@ static bool prepare_standard(struct dml_process *process, const struct dml_start
             int fd = start->standard[i];
             bool closed_by_host = fd == i && fcntl(fd, F_GETFD) < 0;
             d->items[slot] = fd >= 0 && !closed_by_host ? fd : d->items[0];
+            if (!leads_nowhere(d->items[slot], i, error))
+                return false;
         }
     }
     return true;
@@ -392,6 +414,18 @@ static void end(struct dml_process *process, bool wait_for_tree)
     process->state = STATE_ENDED;
 }
 
+/* A launch that we ended before the command ran: what bwrap or the stage says of it is not the reason. */
+static void ended_by_us(struct dml_process *process)
+{
+    struct dml_result *result = &process->result;
+    if (!process->cancelled && !process->timed_out)
+        return;
+    result->kind = process->cancelled ? DML_RESULT_CANCELLED : DML_RESULT_TIMEOUT;
+    result->code = process->cancelled ? "cancelled" : "limit.timeout";
+    snprintf(result->message, sizeof result->message, "%s before the command ran",
+             process->cancelled ? "cancelled" : "the timeout ended it");
+}
+
 __attribute__((format(printf, 4, 5))) static void end_unexecuted(struct dml_process *process,
                                                                  enum dml_result_kind kind, const char *code,
                                                                  const char *format, ...)
@@ -403,10 +437,7 @@ __attribute__((format(printf, 4, 5))) static void end_unexecuted(struct dml_proc
     process->result.kind = kind;
     process->result.code = code;
     end(process, true);
-    if (process->cancelled)
-        process->result.kind = DML_RESULT_CANCELLED;
-    else if (process->timed_out)
-        process->result.kind = DML_RESULT_TIMEOUT;
+    ended_by_us(process);
 }
 
 /* bwrap ended, or closed our socket, before the stage said anything. */
@@ -421,12 +452,12 @@ static void end_without_stage(struct dml_process *process)
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
     if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
         process->result.code = "source.changed";
+    char escaped[700];
+    size_t used;
+    dml_escape(escaped, sizeof escaped, text, strlen(text), &used);
     snprintf(process->result.message, sizeof process->result.message,
-             "bwrap could not set the sandbox up: %.700s", *text ? text : "it ended without a word");
-    if (process->cancelled)
-        process->result.kind = DML_RESULT_CANCELLED;
-    else if (process->timed_out)
-        process->result.kind = DML_RESULT_TIMEOUT;
+             "bwrap could not set the sandbox up: %s", *text ? escaped : "it ended without a word");
+    ended_by_us(process);
 }
 
 static const char *describe_check(int64_t check)
@@ -456,6 +487,7 @@ static void end_unsafe(struct dml_process *process, int64_t check)
 
 static void end_failed_step(struct dml_process *process, const struct dml_stage_report *report)
 {
+    char quoted[256];
     const char *reason = report->value ? strerror((int)report->value) : "it makes no sense";
     static const char *const steps[] = {
         [DML_STEP_MESSAGE] = "its message cannot be read",
@@ -468,7 +500,8 @@ static void end_failed_step(struct dml_process *process, const struct dml_stage_
     bool known = report->step >= DML_STEP_MESSAGE && report->step <= DML_STEP_WAIT;
     if (report->step == DML_STEP_CHDIR)
         end_unexecuted(process, DML_RESULT_SETUP_FAILED, "chdir.missing", "cannot start in %s: %s",
-                       process->plan->chdir, reason);
+                       dml_quote(quoted, sizeof quoted, process->plan->chdir, strlen(process->plan->chdir)),
+                       reason);
     else
         end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.failed", "inner stage: %s: %s",
                        known ? steps[report->step] : "a step failed", reason);
@@ -507,10 +540,9 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     } else {
         result->exit_code = WEXITSTATUS(status);
     }
-    bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] &&
-                     (result->signal == SIGXCPU ||
-                      (result->signal == SIGKILL &&
-                       (result->user + result->system) * 1000 >= (double)limits->value[DML_LIMIT_CPU_TIME]));
+    bool cpu_spent =
+        limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || result->signal == SIGKILL) &&
+        (result->user + result->system) * 1000 >= 0.95 * (double)limits->value[DML_LIMIT_CPU_TIME];
     result->kind = process->cancelled   ? DML_RESULT_CANCELLED
                    : process->timed_out ? DML_RESULT_TIMEOUT
                    : cpu_spent          ? DML_RESULT_CPU_TIME

@@ -122,6 +122,8 @@ static bool explain(const struct child *child, struct dml_error *error)
     case STEP_SOURCE_CHANGED:
         return dml_fail(error, DML_ERROR_CHANGED, 0, "%s changed between check and launch", quoted);
     case STEP_SOURCE_OPEN:
+        if (child->reason == EMFILE || child->reason == ENFILE || child->reason == ENOSYS)
+            return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be opened", quoted);
         return dml_fail(error, DML_ERROR_CHANGED, child->reason, "%s changed between check and launch",
                         quoted);
     case STEP_EXECUTE:

@@ -5,6 +5,7 @@
 
 #include <asm/unistd.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
@@ -529,6 +530,8 @@ void stage_main(void)
     /* The command has our uid: without this it could write our memory and take our descriptors. */
     CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     CALL1(__NR_umask, 022);
+    /* The caller's session keyring came along; a kernel without keyrings has none to leave. */
+    CALL2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
     take_descriptors();
     long failed = CALL1(__NR_chdir, command.directory);
     if (failed)

@@ -11,7 +11,7 @@ local function directory_of(path)
 end
 
 local function absolute(path)
-    return path:sub(1, 1) == "/" and path or core.cwd() .. "/" .. path
+    return path:sub(1, 1) == "/" and path or (core.cwd() or "") .. "/" .. path
 end
 
 --- Where a bare name is looked up: never in the current directory.

@@ -155,12 +155,21 @@ local function policy_brace(tokens)
     return outer or last
 end
 
+local last = {} -- the tokens of the last source: problems of one file come together
+
+local function tokens_once(source)
+    if last.source ~= source then
+        last = { source = source, tokens = tokens_of(source) }
+    end
+    return last.tokens
+end
+
 --- The line on which `field` stands in `source`, or that of the nearest thing around it.
 ---@param source string
 ---@param field string
 ---@return integer|nil
 function locate.line(source, field)
-    local tokens = tokens_of(source)
+    local tokens = tokens_once(source)
     local at, line = policy_brace(tokens), nil
     for _, key in ipairs(at and keys_of(field) or {}) do
         if not is_symbol(tokens[at], "{") then

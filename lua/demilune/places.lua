@@ -4,6 +4,8 @@ local merge = require "demilune.merge"
 
 local places = {}
 
+local MOST_LINES = 100 -- problems for which a line is looked up; a reader mends the first ones first
+
 -- The layer in which the item `index` of the list `name` stands, and its index there: lists were appended.
 local function layer_of_item(layers, name, index)
     for _, layer in ipairs(layers) do
@@ -45,11 +47,11 @@ end
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
 function places.add(layers, problems)
-    for _, problem in ipairs(problems) do
+    for i, problem in ipairs(problems) do
         local layer, field = find(layers, problem.field)
         layer = layer or #layers == 1 and layers[1] or {}
         problem.file = layer.file
-        problem.line = field and layer.source and locate.line(layer.source, field)
+        problem.line = i <= MOST_LINES and field and layer.source and locate.line(layer.source, field) or nil
     end
     return problems
 end

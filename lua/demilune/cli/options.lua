@@ -4,10 +4,10 @@ local core = require "demilune.core"
 local options = {}
 
 local function absolute(path)
-    if path:sub(1, 1) == "/" then
+    if path == "" or path:sub(1, 1) == "/" then
         return path
     end
-    return core.realpath(path) or core.cwd() .. "/" .. path
+    return core.realpath(path) or (core.cwd() or "") .. "/" .. path
 end
 
 -- "PATH:/inside", split at the last ":/".

@@ -33,8 +33,11 @@ local function open_status(place)
     end
     return function(result)
         local json = require "demilune.json"
-        file:write(json.encode(result), "\n")
-        file:close()
+        local written, reason = file:write(json.encode(result), "\n")
+        local closed, why = file:close()
+        if not written or not closed then
+            common.complain(("warning: --status %s: %s"):format(core.quote(place), reason or why))
+        end
     end
 end
 
@@ -49,6 +52,7 @@ end
 
 local function unexecuted_code(code)
     return code == "command.missing" and common.EXIT_NOT_FOUND
+        or code == "limit.timeout" and common.EXIT_LIMIT
         or code == "command.not_executable" and common.EXIT_NOT_EXECUTABLE or common.EXIT_REFUSED
 end
 
@@ -162,6 +166,8 @@ return function(words)
     local backend, text, code = demilune.backend(state.backend)
     if not backend then
         return refuse(write_status, text, code)
+    elseif backend.kind == "none" and state.status then
+        return common.usage("run", "--status tells nothing with --backend none, which the command replaces")
     elseif text and backend.kind ~= "none" and not state.quiet then
         common.complain("warning: " .. text)
     end

@@ -44,7 +44,10 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
 
 lua_State *dml_bounds_new_state(struct dml_bounds *bounds)
 {
-    return lua_newstate(allocate, bounds);
+    lua_State *L = lua_newstate(allocate, bounds);
+    if (L != NULL)
+        lua_gc(L, LUA_GCSTOP); /* most policies are over before there is anything to collect */
+    return L;
 }
 
 struct dml_bounds *dml_bounds_of(lua_State *L)
@@ -95,6 +98,10 @@ static void check_time(lua_State *L, lua_Debug *event)
     struct dml_bounds *bounds = dml_bounds_of(L);
     if (event->event == LUA_HOOKCOUNT)
         bounds->steps_left--;
+    if (!bounds->collecting && bounds->memory_used > bounds->memory_limit / 16) {
+        bounds->collecting = true;
+        lua_gc(L, LUA_GCRESTART);
+    }
     if (!bounds->out_of_time) {
         if (bounds->steps_left > 0 && dml_bounds_now() < bounds->deadline)
             return;

@@ -16,6 +16,7 @@ struct dml_bounds {
     int time_ms;                      /* for one call */
     int64_t deadline;                 /* of this call, ns */
     int64_t steps_left;
+    bool collecting; /* the state has grown so far that collecting pays */
     bool out_of_time;
     bool out_of_memory;               /* seen by a function that catches errors */
     char stopped_at[LUA_IDSIZE + 16]; /* "policy.lua:3: ", or empty */

@@ -1,6 +1,7 @@
 /* Plans for Lua: built from a frozen policy, described, rendered. */
 #include "lua_plan.h"
 #include "bwrap.h"
+#include "digest.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
 #include "validate.h"
@@ -132,7 +133,9 @@ static int core_plan(lua_State *L)
 
 static int core_digest(lua_State *L)
 {
-    lua_pushstring(L, check_plan(L, 1)->digest);
+    char digest[DML_DIGEST_LENGTH + 1];
+    dml_digest_plan(check_plan(L, 1), digest);
+    lua_pushstring(L, digest);
     return 1;
 }
 
@@ -212,7 +215,8 @@ static int core_describe(lua_State *L)
     set_string(L, "chdir", plan->chdir);
     set_string(L, "hostname", plan->hostname);
     set_string(L, "name", plan->name);
-    set_string(L, "digest", plan->digest);
+    core_digest(L);
+    lua_setfield(L, -2, "digest");
     lua_pushinteger(L, (lua_Integer)plan->uid);
     lua_setfield(L, -2, "uid");
     lua_pushinteger(L, (lua_Integer)plan->gid);

@@ -1,5 +1,4 @@
 #include "plan.h"
-#include "digest.h"
 #include "environment.h"
 #include "mounts.h"
 #include "path.h"
@@ -147,7 +146,6 @@ struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_
         dml_plan_free(plan);
         return NULL;
     }
-    dml_digest_plan(plan, plan->digest);
     return plan;
 }
 

@@ -7,8 +7,6 @@
 #include "policy.h"
 #include "problem.h"
 
-enum { DML_DIGEST_LENGTH = 64 }; /* hexadecimal digits of a SHA-256 */
-
 struct dml_plan {
     struct dml_arena arena; /* owns everything below */
 
@@ -30,7 +28,6 @@ struct dml_plan {
     bool seccomp;             /* the default filter was asked for */
     struct dml_limits limits; /* with `tmp` in bytes */
 
-    char digest[DML_DIGEST_LENGTH + 1];
 };
 
 enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */

@@ -89,9 +89,10 @@ function run.run(plan, backend, options, notify)
     if core.is_running(process) then
         notify(plan, "launched", "process", { id = core.pid(process) }, failures)
     end
+    local digest = plan:digest() -- while the command runs
     local result = core.wait(process, start)
     result.backend = backend.effective
-    result.digest = plan:digest()
+    result.digest = digest
     if result.code then
         result.ok = false
         local problems = { { field = "", code = result.code, message = result.message } }

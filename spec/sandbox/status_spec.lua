@@ -91,7 +91,7 @@ describe("exit status:", function()
         local record, result = status { "--ro", scratch() .. ":/s", "-C", "/s/link", "--", "true" }
         assert.equal(125, result.code)
         assert.same({ "setup_failed", "chdir.missing" }, { record.kind, record.code })
-        assert.equal("demilune: cannot start in /s/link: No such file or directory\n", result.err)
+        assert.equal("demilune: cannot start in \"/s/link\": No such file or directory\n", result.err)
     end)
 
     it("a command that is not there is 127", function()

@@ -68,16 +68,20 @@ static bool fill_object(struct dml_object *object, struct dml_arena *arena, cons
 }
 
 /* A canonical path without links, which most are, resolves to itself: one look instead of one for each
- * component. */
+ * component. False with ELOOP when that cannot be said, with another errno when there is nothing to resolve.
+ */
 static bool resolve_plain(const char *path, struct stat *status)
 {
+    errno = ELOOP;
     if (dml_path_check(path) != DML_PATH_FINE || strstr(path, "//") ||
         (path[1] && path[strlen(path) - 1] == '/'))
         return false;
     int fd = open_without_links(AT_FDCWD, path, 0);
-    bool plain = fd >= 0 && fstat(fd, status) == 0 && !S_ISLNK(status->st_mode);
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return false;
+    bool plain = fstat(fd, status) == 0 && !S_ISLNK(status->st_mode);
+    close(fd);
+    errno = ELOOP;
     return plain;
 }
 
@@ -87,6 +91,8 @@ bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_obje
     struct stat status;
     if (resolve_plain(path, &status))
         return fill_object(object, arena, path, &status);
+    if (errno != ELOOP && errno != ENOSYS)
+        return false;
     return realpath(path, resolved) && lstat(resolved, &status) == 0 &&
            fill_object(object, arena, resolved, &status);
 }

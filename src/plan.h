@@ -27,7 +27,6 @@ struct dml_plan {
     bool network, tty, nested;
     bool seccomp;             /* the default filter was asked for */
     struct dml_limits limits; /* with `tmp` in bytes */
-
 };
 
 enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */

@@ -1,7 +1,4 @@
 #include "process.h"
-#include "message.h"
-#include "spawn.h"
-#include "stage_image.h"
 #include "stage_message.h"
 #include "text.h"
 
@@ -12,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,7 +40,7 @@ struct dml_process {
     pid_t pid;
     int pidfd;    /* of bwrap */
     int control;  /* to the inner stage */
-    int messages; /* what bwrap says; its end means that nothing of the tree is left */
+    int messages; /* what bwrap says */
     char said[MESSAGES + 1];
     size_t said_length;
     bool reported;  /* the stage has said something, so bwrap did its part */
@@ -56,7 +51,6 @@ struct dml_process {
     uint64_t deadline; /* milliseconds of the same clock, when the next pressure is due; 0: none */
     enum { PRESSURE_NONE, PRESSURE_ASKED, PRESSURE_FORCED } pressure; /* to end */
     bool timed_out, cancelled;
-    int wait_status;
     struct dml_result result;
 };
 
@@ -83,164 +77,6 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-/* --- launching
- * ----------------------------------------------------------------------------------------------------- */
-
-/* Descriptors for the child: the first DML_FD_COUNT in their fixed places, then the memory files. -1 is not
- * yet. */
-struct descriptors {
-    int *items;
-    size_t count;
-    bool *owned; /* to be closed by us */
-};
-
-static bool own(struct descriptors *d, size_t index, int fd)
-{
-    d->items[index] = fd;
-    d->owned[index] = fd >= 0;
-    return fd >= 0;
-}
-
-static void close_descriptors(struct descriptors *d)
-{
-    for (size_t i = 0; d->items && i < d->count; i++) {
-        if (d->owned[i])
-            close(d->items[i]);
-    }
-    free(d->items);
-    free(d->owned);
-}
-
-/* Above the standard three, which the host may have closed. */
-static int raised(int fd)
-{
-    if (fd < 0 || fd > 2)
-        return fd;
-    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return higher;
-}
-
-static bool make_pipe(int ends[2], struct dml_error *error)
-{
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pipe");
-    ends[0] = raised(ends[0]);
-    ends[1] = raised(ends[1]);
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return ends[0] >= 0 && ends[1] >= 0;
-}
-
-/* A directory or an O_PATH descriptor leads out: what is next to it can be reached from inside through
- * /proc/self/fd. */
-static bool leads_nowhere(int fd, int number, struct dml_error *error)
-{
-    static const char *const names[] = {"input", "output", "error output"};
-    struct stat status;
-    int flags = fcntl(fd, F_GETFL);
-    if (fstat(fd, &status) != 0)
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "the command's standard %s, descriptor %d",
-                        names[number], fd);
-    if (S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode) || flags < 0 || (flags & O_PATH))
-        return dml_fail(
-            error, DML_ERROR_SETUP, 0,
-            "the command's standard %s is a %s, which leads out of the sandbox; give it a file, a pipe or a "
-            "terminal",
-            names[number], S_ISDIR(status.st_mode) ? "directory" : "device or path");
-    return true;
-}
-
-static bool prepare_standard(struct dml_process *process, const struct dml_start *start,
-                             struct descriptors *d, struct dml_error *error)
-{
-    for (int i = 0; i < 3; i++) {
-        size_t slot = DML_FD_STDIN + (size_t)i;
-        int ends[2];
-        if (i > 0 && start->capture[i]) {
-            if (!make_pipe(ends, error))
-                return false;
-            process->captures[i].fd = ends[0];
-            process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
-            own(d, slot, ends[1]);
-        } else if (i == 0 && start->input) {
-            if (!own(d, slot, dml_memory_file("demilune-input", start->input, start->input_length, error)))
-                return false;
-        } else {
-            int fd = start->standard[i];
-            bool closed_by_host = fd == i && fcntl(fd, F_GETFD) < 0;
-            d->items[slot] = fd >= 0 && !closed_by_host ? fd : d->items[0];
-            if (!leads_nowhere(d->items[slot], i, error))
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool prepare_descriptors(struct dml_process *process, const struct dml_start *start,
-                                const struct dml_bwrap_arguments *arguments, struct descriptors *d,
-                                struct dml_error *error)
-{
-    int ends[2], sockets[2];
-    d->count = DML_FD_COUNT + arguments->file_count;
-    d->items = calloc(d->count, sizeof *d->items);
-    d->owned = calloc(d->count, sizeof *d->owned);
-    if (!d->items || !d->owned)
-        return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    if (!own(d, 0, raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
-    d->items[1] = d->items[0];
-    if (!make_pipe(ends, error))
-        return false;
-    process->messages = ends[0];
-    own(d, 2, ends[1]);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
-    process->control = raised(sockets[0]);
-    size_t image_size = (size_t)dml_stage_image_size;
-    if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    if (!own(d, DML_FD_CONTROL, raised(sockets[1])) ||
-        !own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
-        !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
-        !own(d, DML_FD_MESSAGE, dml_stage_message_file(process->plan, &process->features, error)))
-        return false;
-    for (size_t i = 0; i < arguments->file_count; i++) {
-        const struct dml_bytes *file = &arguments->files[i];
-        if (!own(d, DML_FD_COUNT + i, dml_memory_file("demilune-file", file->data, file->length, error)))
-            return false;
-    }
-    return prepare_standard(process, start, d, error);
-}
-
-static bool launch(struct dml_process *process, const struct dml_start *start, struct dml_error *error)
-{
-    struct dml_bwrap_arguments arguments;
-    struct descriptors d = {0};
-    char args_fd[8], stage_path[32];
-    snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
-    snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
-    char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
-    bool ready = dml_bwrap_render(process->plan, &process->features, false, &arguments, error) &&
-                 prepare_descriptors(process, start, &arguments, &d, error);
-    if (ready) {
-        struct dml_spawn spawn = {
-            .path = start->bwrap_path,
-            .argv = argv,
-            .descriptors = d.items,
-            .descriptor_count = d.count,
-            .sources = arguments.sources,
-            .source_count = arguments.source_count,
-            .keep_sources = process->features.bind_fd,
-        };
-        process->pidfd = dml_spawn(&spawn, &process->pid, error);
-    }
-    close_descriptors(&d);
-    dml_bwrap_arguments_clear(&arguments);
-    return process->pidfd >= 0;
-}
-
 static struct dml_process *new_process(const struct dml_start *start)
 {
     struct dml_process *process = calloc(1, sizeof *process);
@@ -252,6 +88,18 @@ static struct dml_process *new_process(const struct dml_start *start)
         process->captures[i].fd = -1;
     process->result.exit_code = -1;
     return process;
+}
+
+static void adopt(struct dml_process *process, const struct dml_channels *channels)
+{
+    process->pid = channels->pid;
+    process->pidfd = channels->pidfd;
+    process->control = channels->control;
+    process->messages = channels->messages;
+    for (int i = 1; i < 3; i++) {
+        process->captures[i].fd = channels->captured[i];
+        process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
+    }
 }
 
 static struct dml_process *start_with(const struct dml_start *start,
@@ -266,7 +114,10 @@ static struct dml_process *start_with(const struct dml_start *start,
     process->started = seconds_now();
     uint64_t timeout = start->plan->limits.value[DML_LIMIT_TIMEOUT];
     process->deadline = timeout ? now() + timeout : 0;
-    if (!launch(process, start, error)) {
+    struct dml_channels channels;
+    bool launched = dml_launch(start, features, &channels, error);
+    adopt(process, &channels);
+    if (!launched) {
         dml_process_free(process);
         return NULL;
     }

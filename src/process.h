@@ -4,10 +4,8 @@
 
 #include "bwrap.h"
 #include "capture.h"
+#include "launch.h"
 #include "plan.h"
-#include "probe.h"
-
-struct dml_process;
 
 enum dml_result_kind {
     DML_RESULT_EXIT,
@@ -35,20 +33,6 @@ struct dml_result {
     char message[768];         /* why it was not executed */
     const char *applied[DML_HARDENING],
         *skipped[DML_HARDENING]; /* of the default hardening; NULL ends them */
-};
-
-/* How a process is started. Descriptors are borrowed and only used during `dml_process_start`. */
-struct dml_start {
-    const struct dml_plan *plan;
-    const char *bwrap_path;
-    struct dml_probe *probe; /* what is known of that binary; a launch that it refuses makes us ask it */
-    int standard[3];         /* the command's input, output, error; -1: /dev/null, or the capture below */
-    const char *input;       /* bytes for its input instead, or NULL */
-    size_t input_length;
-    bool capture[3]; /* keep its output (1) or error (2) */
-    int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
-    void (*on_wake)(void *context, struct dml_process *process);
-    void *context;
 };
 
 /* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says

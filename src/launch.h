@@ -1,0 +1,40 @@
+/* The launch of a plan: everything that the backend needs, in the descriptors where it expects it, and the
+ * start. */
+#ifndef DML_LAUNCH_H
+#define DML_LAUNCH_H
+
+#include "bwrap.h"
+#include "plan.h"
+#include "probe.h"
+
+struct dml_process;
+
+/* How a process is started. Descriptors are borrowed and only used during `dml_process_start`. */
+struct dml_start {
+    const struct dml_plan *plan;
+    const char *bwrap_path;
+    struct dml_probe *probe; /* what is known of that binary; a launch that it refuses makes us ask it */
+    int standard[3];         /* the command's input, output, error; -1: /dev/null, or the capture below */
+    const char *input;       /* bytes for its input instead, or NULL */
+    size_t input_length;
+    bool capture[3]; /* keep its output (1) or error (2) */
+    int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
+    void (*on_wake)(void *context, struct dml_process *process);
+    void *context;
+};
+
+/* What connects us with a launched backend. Every descriptor is ours to close; -1: there is none. */
+struct dml_channels {
+    pid_t pid;       /* of bwrap, to be reaped */
+    int pidfd;       /* of the same */
+    int control;     /* to the inner stage */
+    int messages;    /* what bwrap says; non-blocking */
+    int captured[3]; /* output (1) and error (2), when they are captured; non-blocking */
+};
+
+/* Launches a plan under bwrap. False when it was not started; `channels` may hold descriptors all the same.
+ */
+bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
+                struct dml_channels *channels, struct dml_error *error);
+
+#endif

@@ -337,8 +337,8 @@ local function check_options(options, level)
             end
             table.sort(names)
             local nearest = type(name) == "string" and core.nearest(name, names)
-            error(("unknown option %s%s"):format(tostring(name), nearest and ("; did you mean %s?"):format(nearest) or ""),
-                level + 1)
+            local hint = nearest and ("; did you mean %s?"):format(nearest) or ""
+            error(("unknown option %s%s"):format(tostring(name), hint), level + 1)
         elseif wanted ~= true and type(value) ~= wanted then
             error(("bad option %s (%s expected, got %s)"):format(name, wanted, type(value)), level + 1)
         end

@@ -112,7 +112,9 @@ options.groups = {
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
         { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
         { "--require", nil, "NAME", "a control that must be applied (not supported yet)", append("requires") },
-        { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function() return unsupported("--ceiling") end },
+        { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function()
+            return unsupported("--ceiling")
+        end },
     },
     { "files",
         { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },

@@ -108,7 +108,7 @@ $(BUILD)/bench/driver: spec/bench/driver.c
 	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem \
-                  bubblewrap clang clang-format cppcheck lua-check python3-minimal
+                  bubblewrap clang clang-format cppcheck lua-check python3
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 

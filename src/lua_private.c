@@ -125,20 +125,28 @@ static struct dml_chunk check_chunk(lua_State *H)
     return chunk;
 }
 
+/* Runs `run` in the private state, protected, with the text that the method got; its `results` stay on the
+ * stack of L. False with why not. The private state must be left in either case. */
+static bool run_chunk(struct dml_private *private, lua_State *H, lua_CFunction run, struct dml_chunk *chunk,
+                      int results, struct dml_reason *reason)
+{
+    dml_border_enter(private, H, 1);
+    lua_pushcfunction(private->L, run);
+    lua_pushlightuserdata(private->L, chunk);
+    return dml_border_call(private, 1, results, chunk->name, reason);
+}
+
 /* private:prelude(source, name) -> true | nil, message. Trusted Lua that returns a table of metatables by
  * kind, for the arguments of hooks. */
 static int private_prelude(lua_State *H)
 {
     struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
     struct dml_chunk chunk = check_chunk(H);
+    struct dml_reason reason;
     const char *obstacle = dml_private_unusable(private);
     if (obstacle != NULL)
         return dml_border_fail(H, obstacle);
-    struct dml_reason reason;
-    dml_border_enter(private, H, 1);
-    lua_pushcfunction(private->L, dml_chunk_run_prelude);
-    lua_pushlightuserdata(private->L, &chunk);
-    bool ready = dml_border_call(private, 1, 0, chunk.name, &reason);
+    bool ready = run_chunk(private, H, dml_chunk_run_prelude, &chunk, 0, &reason);
     dml_border_leave(private);
     if (!ready)
         return dml_border_fail(H, reason.text);
@@ -151,14 +159,11 @@ static int private_load(lua_State *H)
 {
     struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
     struct dml_chunk chunk = check_chunk(H);
+    struct dml_reason reason;
     const char *obstacle = dml_private_unusable(private);
     if (obstacle != NULL)
         return dml_border_fail(H, obstacle);
-    struct dml_reason reason;
-    dml_border_enter(private, H, 1);
-    lua_pushcfunction(private->L, dml_chunk_run_policy);
-    lua_pushlightuserdata(private->L, &chunk);
-    bool loaded = dml_border_call(private, 1, 1, chunk.name, &reason) &&
+    bool loaded = run_chunk(private, H, dml_chunk_run_policy, &chunk, 1, &reason) &&
                   dml_hook_copy_out(private, 1, chunk.name, &reason);
     dml_border_leave(private);
     return loaded ? 1 : dml_border_fail(H, reason.text);

@@ -293,4 +293,16 @@ describe("demilune", function()
         assert.equal("demilune\n", sandbox.sh(("cd / && env -i %s script %s"):format(installed,
             scratch("s.lua"))).out)
     end)
+
+    it("check --json prints problems as data", function()
+        sandbox.write(scratch("fine.lua"), "return {}\n")
+        sandbox.write(scratch("bad.lua"), "return {\n  network = 1,\n}\n")
+        local result = sandbox.demilune { "check", "--json", scratch("fine.lua"), scratch("bad.lua") }
+        assert.equal(125, result.code)
+        assert.equal("", result.err)
+        local list = require("cjson").new().decode(result.out)
+        assert.same({ true, {} }, { list[1].ok, list[1].problems })
+        local problem = list[2].problems[1]
+        assert.same({ false, "network", "type", 2 }, { list[2].ok, problem.field, problem.code, problem.line })
+    end)
 end)

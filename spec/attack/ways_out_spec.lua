@@ -76,7 +76,7 @@ mkdir -p %s/tree/proc && mount -t proc proc %s/tree/proc || exit 9
 %s run --rw %s/tree:/t -- ls /t/proc; echo $?
 %s run --rw %s/tree:/t --mask /t/proc -- sh -c 'ls /t/proc/1 2>/dev/null; echo masked'; echo $?]]):format(scratch(),
             scratch(), sandbox.command, scratch(), sandbox.command, scratch())
-        local result = sandbox.sh("unshare --user --map-root-user --mount --pid --fork sh -c " .. sandbox.quote(script))
+        local result = sandbox.sh("unshare --user --map-root-user --mount --pid --fork --mount-proc sh -c " .. sandbox.quote(script))
         assert.equal("125\nmasked\n0\n", result.out, result.err)
         assert.matches("shows a mount of proc", result.err)
     end)

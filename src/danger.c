@@ -22,7 +22,7 @@ struct context {
     const struct dml_policy *policy;
     struct dml_problems *problems;
     struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
-    struct place sockets[MOST_SOCKETS], homes[MOST_HOMES], search_path[MOST_DIRECTORIES], own_file;
+    struct place sockets[MOST_SOCKETS], homes[MOST_HOMES], search_path[MOST_DIRECTORIES], *own_files;
     size_t socket_count, home_count, search_path_count;
 };
 
@@ -221,6 +221,15 @@ static void find_search_path(struct context *c, const struct dml_host *host)
     }
 }
 
+static void find_own_files(struct context *c)
+{
+    size_t count = c->policy->file_count;
+    c->own_files = dml_arena_array(&c->arena, count, sizeof *c->own_files);
+    for (size_t i = 0; c->own_files && i < count; i++)
+        c->own_files[i] = find_place(c, DML_DANGER_PATH_RW, c->policy->files[i]);
+    c->problems->failed |= !c->own_files;
+}
+
 static void check_sockets(struct context *c, const struct dml_entry *bind)
 {
     if (S_ISSOCK(bind->source.mode)) {
@@ -315,10 +324,10 @@ static void check_executed_files(struct context *c, const struct dml_entry *bind
         report_bind(c, DML_DANGER_PATH_RW, bind, "hooks");
 }
 
-static void check_own_files(struct context *c, const struct dml_entry *bind)
+static void check_own_file(struct context *c, const struct dml_entry *bind, const struct place *own)
 {
-    const char *file = c->own_file.path;
-    if (!c->own_file.exists || !dml_path_within(file, bind->source.path) || covered(c, bind, file, true))
+    const char *file = own->path;
+    if (!own->exists || !dml_path_within(file, bind->source.path) || covered(c, bind, file, true))
         return;
     char inside[2 * DML_PATH_MAX];
     path_inside(inside, bind, file);
@@ -326,6 +335,12 @@ static void check_own_files(struct context *c, const struct dml_entry *bind)
         c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
         "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
         inside);
+}
+
+static void check_own_files(struct context *c, const struct dml_entry *bind)
+{
+    for (size_t i = 0; c->own_files && i < c->policy->file_count; i++)
+        check_own_file(c, bind, &c->own_files[i]);
 }
 
 static void check_bind(struct context *c, const struct dml_entry *bind)
@@ -444,8 +459,7 @@ static void check_binds(struct context *c, const struct dml_host *host)
     }
     if (writable) {
         find_search_path(c, host);
-        if (c->policy->file)
-            c->own_file = find_place(c, DML_DANGER_PATH_RW, c->policy->file);
+        find_own_files(c);
     }
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         if (is_own_bind(&c->policy->entries[i]))

@@ -33,7 +33,22 @@ void dml_push_problems(lua_State *L, const struct dml_problems *list)
     }
 }
 
-/* freeze(policy, base|nil, { home=, file= }) -> frozen, problems. With problems only `validate` may be asked
+/* Copies the list of paths at `index`, one of our own, into the policy. */
+static void take_files(lua_State *L, int index, struct dml_policy *policy)
+{
+    size_t count = lua_istable(L, index) ? lua_rawlen(L, index) : 0;
+    policy->files = dml_arena_array(&policy->arena, count, sizeof *policy->files);
+    for (size_t i = 0; policy->files && i < count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        policy->files[i] = dml_arena_string(&policy->arena, luaL_checkstring(L, -1));
+        policy->failed |= !policy->files[i];
+        lua_pop(L, 1);
+    }
+    policy->failed |= !policy->files;
+    policy->file_count = policy->failed ? 0 : count;
+}
+
+/* freeze(policy, base|nil, { home=, files= }) -> frozen, problems. With problems only `validate` may be asked
  * more. */
 static int core_freeze(lua_State *L)
 {
@@ -44,8 +59,7 @@ static int core_freeze(lua_State *L)
     luaL_checkstack(L, 64, "policy"); /* more than the fields nest */
     lua_getfield(L, 3, "home");
     const char *home = luaL_optstring(L, 4, NULL);
-    lua_getfield(L, 3, "file");
-    const char *file = luaL_optstring(L, 5, NULL);
+    lua_getfield(L, 3, "files");
 
     struct dml_lua_frozen *frozen = lua_newuserdatauv(L, sizeof *frozen, 0);
     *frozen = (struct dml_lua_frozen){0};
@@ -54,9 +68,7 @@ static int core_freeze(lua_State *L)
     if (!frozen->policy)
         return luaL_error(L, "not enough memory");
     struct dml_reader r = {.L = L, .policy = frozen->policy, .problems = &frozen->problems, .home = home};
-    frozen->policy->file = dml_arena_string(&frozen->policy->arena, file);
-    if (file && !frozen->policy->file)
-        frozen->policy->failed = true;
+    take_files(L, 5, frozen->policy);
 
     if (lua_istable(L, 2)) {
         bool own_allowlist = false;

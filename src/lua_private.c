@@ -125,48 +125,40 @@ static struct dml_chunk check_chunk(lua_State *H)
     return chunk;
 }
 
-/* Runs `run` in the private state, protected, with the text that the method got; its `results` stay on the
- * stack of L. False with why not. The private state must be left in either case. */
-static bool run_chunk(struct dml_private *private, lua_State *H, lua_CFunction run, struct dml_chunk *chunk,
-                      int results, struct dml_reason *reason)
+/* Runs `run` in the private state, protected, with the text that the method got. Its results: a copy of the
+ * table that it gives, or true when it gives none; nil and a message otherwise. */
+static int run_chunk(lua_State *H, lua_CFunction run, bool gives_table)
 {
+    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
+    struct dml_chunk chunk = check_chunk(H);
+    struct dml_reason reason;
+    const char *obstacle = dml_private_unusable(private);
+    if (obstacle != NULL)
+        return dml_border_fail(H, obstacle);
     dml_border_enter(private, H, 1);
     lua_pushcfunction(private->L, run);
-    lua_pushlightuserdata(private->L, chunk);
-    return dml_border_call(private, 1, results, chunk->name, reason);
+    lua_pushlightuserdata(private->L, &chunk);
+    bool done = dml_border_call(private, 1, gives_table, chunk.name, &reason) &&
+                (!gives_table || dml_hook_copy_out(private, 1, chunk.name, &reason));
+    dml_border_leave(private);
+    if (!done)
+        return dml_border_fail(H, reason.text);
+    if (!gives_table)
+        lua_pushboolean(H, 1);
+    return 1;
 }
 
 /* private:prelude(source, name) -> true | nil, message. Trusted Lua that returns a table of metatables by
  * kind, for the arguments of hooks. */
 static int private_prelude(lua_State *H)
 {
-    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
-    struct dml_chunk chunk = check_chunk(H);
-    struct dml_reason reason;
-    const char *obstacle = dml_private_unusable(private);
-    if (obstacle != NULL)
-        return dml_border_fail(H, obstacle);
-    bool ready = run_chunk(private, H, dml_chunk_run_prelude, &chunk, 0, &reason);
-    dml_border_leave(private);
-    if (!ready)
-        return dml_border_fail(H, reason.text);
-    lua_pushboolean(H, 1);
-    return 1;
+    return run_chunk(H, dml_chunk_run_prelude, false);
 }
 
 /* private:load(source, name) -> a copy of the table that the file returns | nil, message. */
 static int private_load(lua_State *H)
 {
-    struct dml_private *private = luaL_checkudata(H, 1, STATE_TYPE);
-    struct dml_chunk chunk = check_chunk(H);
-    struct dml_reason reason;
-    const char *obstacle = dml_private_unusable(private);
-    if (obstacle != NULL)
-        return dml_border_fail(H, obstacle);
-    bool loaded = run_chunk(private, H, dml_chunk_run_policy, &chunk, 1, &reason) &&
-                  dml_hook_copy_out(private, 1, chunk.name, &reason);
-    dml_border_leave(private);
-    return loaded ? 1 : dml_border_fail(H, reason.text);
+    return run_chunk(H, dml_chunk_run_policy, true);
 }
 
 /* Keeps functions and hooks as they are (`dml_copy.convert`, within H). */

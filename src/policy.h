@@ -129,7 +129,8 @@ struct dml_policy {
     const char *chdir;     /* NULL: the default */
     const char *hostname;  /* NULL: the host's */
     const char *name, *description;
-    const char *file; /* the policy's own file on the host, or NULL */
+    const char **files; /* the files that it was read from, on the host: never writable inside */
+    size_t file_count;
     enum dml_seccomp seccomp;
     struct dml_limits limits;
     bool acknowledged[DML_DANGER_COUNT];

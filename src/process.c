@@ -56,18 +56,16 @@ struct dml_process {
 
 static void advance(struct dml_process *process, bool until_executed, int wake);
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
-
 static double seconds_now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static uint64_t now(void)
+{
+    return (uint64_t)(seconds_now() * 1000);
 }
 
 static void close_one(int *fd)
@@ -210,7 +208,7 @@ static void read_messages(struct dml_process *process)
     }
 }
 
-/* Waits until nothing holds bwrap's standard error any more: pid 1 of the sandbox does until it dies. */
+/* Hears bwrap and what is left of a set-up that failed to their end. */
 static void hear_last_words(struct dml_process *process)
 {
     uint64_t until = now() + LAST_WORDS;
@@ -259,7 +257,6 @@ static void end(struct dml_process *process, bool wait_for_tree)
             dml_capture_read(&process->captures[i]);
         close_one(&process->captures[i].fd);
     }
-    close_one(&process->control);
     result->wall = seconds_now() - process->started;
     list_hardening(process);
     process->state = STATE_ENDED;
@@ -401,7 +398,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
                                         : DML_RESULT_EXIT;
 }
 
-/* The stage is gone without a last report: something inside killed it, or we killed the tree. */
+/* The stage is gone without a last report: it or bwrap was killed, from outside or as our last resort. */
 static void end_without_report(struct dml_process *process)
 {
     struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
@@ -493,8 +490,8 @@ static void advance(struct dml_process *process, bool until_executed, int wake)
             [ERRORS] = {process->captures[2].fd, POLLIN, 0}, [WAKE] = {wake, POLLIN, 0},
         };
         int ready = poll(polled, COUNT, time_left(process));
-        if (process->deadline &&
-            now() >= process->deadline) /* also when there is always something to read */ {
+        /* Looked at also when there is always something to read. */
+        if (process->deadline && now() >= process->deadline) {
             process->timed_out = true;
             press(process);
         }

@@ -72,8 +72,8 @@ local function base_of(fields)
     return require("demilune.base." .. name) { network = network, user = fields.user }
 end
 
-local function freeze(self, fields, base, path)
-    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), file = path })
+local function freeze(self, fields, base)
+    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), files = self.paths })
     if #problems == 0 then
         return frozen
     end
@@ -298,22 +298,15 @@ local function overlay(fields, options)
     return next(extra) and merge.layers(fields, extra) or fields
 end
 
--- The plan of what the hooks left. It is made once for each file of the policy, since none of them may be writable
--- inside; all these plans are the same.
+-- The plan of what the hooks left, with its warnings; or nil, nil and the problems.
 local function freeze_and_plan(self, fields, command)
-    local base = base_of(fields)
-    local built, warnings
-    for i = 1, math.max(1, #self.paths) do
-        local frozen, problems = freeze(self, fields, base, self.paths[i])
-        if not frozen then
-            return nil, nil, problems
-        end
-        built, warnings, problems = core.plan(frozen, command)
-        if not built then
-            return nil, nil, with_places(self, problems)
-        end
+    local frozen, problems = freeze(self, fields, base_of(fields))
+    if not frozen then
+        return nil, nil, problems
     end
-    return built, warnings
+    local built, warnings
+    built, warnings, problems = core.plan(frozen, command)
+    return built, warnings, not built and with_places(self, problems) or nil
 end
 
 local option_types = {

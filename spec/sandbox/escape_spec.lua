@@ -1,22 +1,10 @@
 -- The ancestor's escape tests, for real, with Debian's python3. For each protection the same probe also runs where the
 -- protection is missing, so that a probe that could not tell would be caught.
 local leaks = require "support.leaks"
+local probes = require "support.probe"
 local sandbox = require "support.sandbox"
 
-local function python(options, code, more)
-    local arguments = { "run" }
-    for _, word in ipairs(options) do
-        arguments[#arguments + 1] = word
-    end
-    for _, word in ipairs { "--", "/usr/bin/python3", "-c", code } do
-        arguments[#arguments + 1] = word
-    end
-    return sandbox.demilune(arguments, more)
-end
-
-local function bare(code)
-    return python({ "--backend", "none", "--unsafe-no-isolation" }, code)
-end
+local python, bare = probes.python, probes.bare
 
 describe("escape:", function()
     local scratch = sandbox.scratch(before_each, after_each)

@@ -107,8 +107,8 @@ $(BUILD)/bench/driver: spec/bench/driver.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
 
-DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem \
-                  bubblewrap clang clang-format cppcheck lua-check python3
+DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
+                  bubblewrap clang clang-format cppcheck lua-check python3 nodejs
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 

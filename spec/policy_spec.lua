@@ -35,7 +35,8 @@ local fine = {
     { "hostname", { hostname = "a" } },
     { "tty", { tty = true }, { tty = false } },
     { "nested", { nested = true } },
-    { "seccomp", { seccomp = "default" }, { seccomp = "off" } },
+    { "seccomp", { seccomp = "default" }, { seccomp = "off" }, { seccomp = { allow = {} } },
+        { seccomp = { allow = { "debug", "nested", "perf", "io_uring", "keyring", "netlink" } } } },
     { "limits as numbers", { limits = { timeout = 1.5, cpu_time = 2, memory = 512 * 1024.0 ^ 2, file_size = 0,
         open_files = 64, output = 0, tmp = 4096 } } },
     { "limits as text", { limits = { timeout = "1.5m", cpu_time = "200ms", memory = "1G", file_size = "10K",
@@ -130,8 +131,6 @@ local wrong = {
     { { requires = { "landlock" } }, "field.unsupported", "requires", "is not supported yet; take it out" },
     { { extends = "base" }, "field.unsupported", "extends", "is not supported yet; take it out" },
     { { devices = { "/dev/dri" } }, "field.unsupported", "devices", "is not supported yet; take it out" },
-    { { seccomp = { allow = { "debug" } } }, "field.unsupported", "seccomp.allow",
-        "is not supported yet; take it out" },
 }
 
 -- Unknown names, and what they are taken for.

@@ -139,20 +139,17 @@ static void put_settings(struct renderer *r, const struct dml_plan *plan)
         put_all(r, (const char *[]){"--hostname", plan->hostname, NULL});
 }
 
-static bool put_filter(struct renderer *r)
+static void put_filter(struct renderer *r, unsigned options)
 {
-    size_t size = DML_TTY_FILTER_LENGTH * sizeof(struct sock_filter);
-    struct sock_filter *filter = dml_arena_alloc(&r->out->arena, size);
-    if (filter && !dml_seccomp_tty_filter(filter))
-        return false;
+    struct sock_filter *filter = dml_arena_array(&r->out->arena, DML_FILTER_MAX, sizeof *filter);
+    size_t length = filter ? dml_seccomp_filter(dml_seccomp_machine(), options, filter) : 0;
     r->failed |= !filter;
     put(r, "--add-seccomp-fd");
     if (r->shown)
-        put(r, "<terminal filter>");
+        put_number(r, "<filter of %llu instructions>", length);
     else
         put_number(r, "%llu", DML_FD_COUNT + r->out->file_count);
-    r->out->files[r->out->file_count++] = (struct dml_bytes){filter, size};
-    return true;
+    r->out->files[r->out->file_count++] = (struct dml_bytes){filter, length * sizeof *filter};
 }
 
 bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_features *features, bool shown,
@@ -160,9 +157,10 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
 {
     *arguments = (struct dml_bwrap_arguments){0};
     struct renderer r = {.out = arguments, .features = features, .shown = shown};
-    bool filtered = plan->tty && plan->seccomp;
-    if (filtered && !features->seccomp)
-        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "this bwrap has no --add-seccomp-fd; leave out tty");
+    bool filtered = plan->seccomp && features->seccomp;
+    if (plan->seccomp && !filtered && (plan->tty || plan->seccomp_named))
+        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "this bwrap has no --add-seccomp-fd; leave out %s",
+                        plan->tty ? "tty" : "seccomp");
     r.file_count = filtered;
     for (size_t i = 0; i < plan->mount_count; i++)
         r.file_count += needs_file(&plan->mounts[i]);
@@ -173,9 +171,8 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     put_settings(&r, plan);
     for (size_t i = 0; i < plan->mount_count; i++)
         put_mount(&r, &plan->mounts[i]);
-    if (filtered && !put_filter(&r))
-        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
-                        "no terminal filter for this architecture; leave out tty");
+    if (filtered)
+        put_filter(&r, plan->seccomp_options);
     if (r.failed)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
     return true;

@@ -1,6 +1,7 @@
 #include "lua_entries.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
+#include "seccomp_rules.h"
 #include "text.h"
 
 #include <string.h>
@@ -213,13 +214,16 @@ static void read_effects(struct dml_reader *r, int index, const char *field)
 
 static void read_seccomp_option(struct dml_reader *r, int index, const char *field)
 {
-    static const char *const options[] = {"debug", "nested", "perf", "io_uring", "keyring"};
     const char *name = dml_read_string(r, index, field, "the name of an option");
-    if (!name || dml_name_index(name, options, 5) >= 0)
+    int option = name ? dml_name_index(name, dml_seccomp_option_names, DML_OPTION_COUNT) : -1;
+    if (option >= 0)
+        r->policy->seccomp_options |= 1u << option;
+    if (!name || option >= 0)
         return;
-    const char *nearest = dml_nearest(name, options, 5);
+    const char *nearest = dml_nearest(name, dml_seccomp_option_names, DML_OPTION_COUNT);
     dml_problem_add(r->problems, "seccomp.option", field, name, strlen(name), "is no option; %s%s%s",
-                    nearest ? "did you mean \"" : "the options are debug nested perf io_uring keyring",
+                    nearest ? "did you mean \""
+                            : "the options are debug nested perf io_uring keyring netlink",
                     nearest ? nearest : "", nearest ? "\"?" : "");
 }
 

@@ -12,5 +12,6 @@ void dml_open_policy(lua_State *L);
 void dml_open_plan(lua_State *L);
 void dml_open_host(lua_State *L);
 void dml_open_process(lua_State *L);
+void dml_open_seccomp(lua_State *L);
 
 #endif

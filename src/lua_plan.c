@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
+#include "seccomp_rules.h"
 #include "validate.h"
 
 #include <string.h>
@@ -189,6 +190,17 @@ static void push_limits(lua_State *L, const struct dml_limits *limits)
     }
 }
 
+static void push_options(lua_State *L, unsigned options)
+{
+    lua_newtable(L);
+    for (int i = 0; i < DML_OPTION_COUNT; i++) {
+        if (options & 1u << i) {
+            lua_pushstring(L, dml_seccomp_option_names[i]);
+            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
+    }
+}
+
 /* describe(plan) -> { mounts=, argv=, env=, chdir=, uid=, ... }: everything, for explain */
 static int core_describe(lua_State *L)
 {
@@ -212,6 +224,8 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_passed");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
+    push_options(L, plan->seccomp_options);
+    lua_setfield(L, -2, "seccomp_allow");
     set_string(L, "chdir", plan->chdir);
     set_string(L, "hostname", plan->hostname);
     set_string(L, "name", plan->name);

@@ -118,6 +118,7 @@ int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_f
         .gid = plan->gid,
         .own_group = !plan->tty,
         .no_user_namespaces = !plan->nested && features->disable_userns,
+        .filtered = plan->seccomp && features->seccomp,
     };
     if (!fill_namespaces(message, plan->network)) {
         free(message);

@@ -2,6 +2,7 @@
 #include "environment.h"
 #include "mounts.h"
 #include "path.h"
+#include "seccomp_rules.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -117,6 +118,8 @@ static bool copy_settings(struct builder *b)
     plan->tty = policy->tty;
     plan->nested = policy->nested;
     plan->seccomp = policy->seccomp != DML_SECCOMP_OFF;
+    plan->seccomp_named = policy->seccomp == DML_SECCOMP_ALLOW;
+    plan->seccomp_options = policy->seccomp_options | (policy->nested ? 1u << DML_OPTION_NESTED : 0);
     plan->uid = policy->caller ? b->host->uid : DML_NOBODY;
     plan->gid = policy->caller ? b->host->gid : DML_NOBODY;
     plan->hostname = dml_arena_string(&plan->arena, policy->hostname);

@@ -25,7 +25,9 @@ struct dml_plan {
     uid_t uid;            /* inside */
     gid_t gid;
     bool network, tty, nested;
-    bool seccomp;             /* the default filter was asked for */
+    bool seccomp;             /* the system call filter is applied */
+    bool seccomp_named;       /* the policy names it: nothing runs without it */
+    unsigned seccomp_options; /* bits of enum dml_seccomp_option: what the filter lets through */
     struct dml_limits limits; /* with `tmp` in bytes */
 };
 

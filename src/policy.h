@@ -112,6 +112,7 @@ enum dml_danger {
     DML_DANGER_COUNT,
 };
 
+/* DML_SECCOMP_ALLOW: the default filter without the options named. */
 enum dml_seccomp { DML_SECCOMP_DEFAULT, DML_SECCOMP_OFF, DML_SECCOMP_ALLOW };
 
 struct dml_policy {
@@ -132,6 +133,7 @@ struct dml_policy {
     const char **files; /* the files that it was read from, on the host: never writable inside */
     size_t file_count;
     enum dml_seccomp seccomp;
+    unsigned seccomp_options; /* bits of enum dml_seccomp_option, of DML_SECCOMP_ALLOW */
     struct dml_limits limits;
     bool acknowledged[DML_DANGER_COUNT];
 };

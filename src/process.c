@@ -222,7 +222,7 @@ static void hear_last_words(struct dml_process *process)
     close_one(&process->messages);
 }
 
-/* What of the default hardening this bwrap could do. There is no filter but the terminal's yet. */
+/* What of the default hardening this bwrap could do. */
 static void list_hardening(struct dml_process *process)
 {
     const struct dml_plan *plan = process->plan;
@@ -233,7 +233,7 @@ static void list_hardening(struct dml_process *process)
         {"bind_fd", true, process->features.bind_fd},
         {"disable_userns", !plan->nested, process->features.disable_userns},
         {"tmpfs_size", true, process->features.size},
-        {"seccomp", plan->seccomp, false},
+        {"seccomp", plan->seccomp, process->features.seccomp},
     };
     size_t applied = 0, skipped = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -316,6 +316,7 @@ static const char *describe_check(int64_t check)
     case DML_CHECK_CAPABILITIES: return "the command would have capabilities";
     case DML_CHECK_NO_NEW_PRIVS: return "the command could gain privileges";
     case DML_CHECK_INIT: return "the command would not be alone in its pid namespace";
+    case DML_CHECK_FILTER: return "no system call filter would hold";
     case DML_CHECK_USER_NAMESPACES: return "the command could make user namespaces";
     default:
         return check >= DML_CHECK_NAMESPACE && check < DML_CHECK_NAMESPACE + DML_STAGE_NAMESPACES

@@ -1,16 +1,22 @@
-/* System call filters, as BPF for the kernel. */
+/* The default system call filter, as BPF for the kernel. Both backends use it. */
 #ifndef DML_SECCOMP_H
 #define DML_SECCOMP_H
+
+#include "seccomp_rules.h"
 
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { DML_TTY_FILTER_LENGTH = 11 };
+enum { DML_FILTER_MAX = 512 }; /* instructions; the kernel would take 4096 */
 
-/* The filter that goes with a terminal that is kept: ioctl with TIOCSTI or TIOCLINUX (types into the
- * terminal) gives EPERM, and foreign system call tables, through which it could be reached, give ENOSYS.
- * False on an architecture that it does not know. */
-bool dml_seccomp_tty_filter(struct sock_filter filter[DML_TTY_FILTER_LENGTH]);
+/* The machine that this was built for; another one than those that the rules know does not build. */
+enum dml_machine dml_seccomp_machine(void);
+
+/* Writes the filter for `machine`, without what `options` (bits of dml_seccomp_option) take out of it. Calls
+ * by another table of the kernel (32-bit programs, x32) and calls that the rules do not know yet give ENOSYS.
+ * Returns the number of instructions. */
+size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
+                          struct sock_filter filter[DML_FILTER_MAX]);
 
 #endif

@@ -9,6 +9,7 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/wait.h>
 #include <stddef.h>
 
@@ -272,6 +273,8 @@ static void check_privileges(const struct dml_stage_message *message)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NO_NEW_PRIVS);
     if (CALL0(__NR_getpid) != 1)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_INIT);
+    if (message->filtered && CALL5(__NR_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_FILTER);
     if (message->no_user_namespaces && CALL1(__NR_unshare, CLONE_NEWUSER) == 0)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_USER_NAMESPACES);
 }

@@ -33,10 +33,11 @@ struct dml_stage_message {
     uint32_t uid, gid;           /* who the command must be */
     uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
+    uint32_t filtered;           /* a system call filter must hold */
     /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be
      * in any of them; 0 where it may be. */
     uint64_t foreign[DML_STAGE_NAMESPACES];
-    uint32_t rlimit_count, padding;
+    uint32_t rlimit_count;
     struct dml_stage_rlimit rlimits[DML_STAGE_RLIMITS];
 };
 
@@ -55,6 +56,7 @@ enum dml_stage_check {
     DML_CHECK_NO_NEW_PRIVS,
     DML_CHECK_USER_NAMESPACES,
     DML_CHECK_INIT, /* it is not pid 1 */
+    DML_CHECK_FILTER,
 };
 
 enum dml_stage_step {

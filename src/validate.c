@@ -356,13 +356,6 @@ static void check_limits(struct context *c)
                         "the kernel does not count root's processes; start as an ordinary user");
 }
 
-static void check_seccomp(struct context *c)
-{
-    if (c->policy->seccomp == DML_SECCOMP_ALLOW)
-        dml_problem_add(c->problems, "field.unsupported", "seccomp.allow", NULL, 0,
-                        "is not supported yet; take it out");
-}
-
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
                   struct dml_problems *warnings)
 {
@@ -378,6 +371,5 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
         dml_validate_path((char *)policy->chdir, "chdir", true, problems);
     check_hostname(&c);
     check_limits(&c);
-    check_seccomp(&c);
     dml_danger_check(policy, host, problems);
 }

@@ -98,8 +98,9 @@ local function add_settings(lines, description)
     add("hostname", description.hostname and message.plain(description.hostname) or "the host's")
     add("terminal", description.tty and "kept" or "off (new session)")
     add("nested", description.nested and "user namespaces can be made" or "off")
-    add("seccomp", description.seccomp and not description.tty and "no filter yet"
-        or description.seccomp and "terminal filter" or "off")
+    local allowed = table.concat(description.seccomp_allow, " ")
+    add("seccomp", not description.seccomp and "off"
+        or "the default filter" .. (allowed ~= "" and ", which lets through: " .. allowed or ""))
     add("off", "capabilities, new privileges, core dumps, writing to / and /proc/sys")
 end
 

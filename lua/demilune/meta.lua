@@ -31,6 +31,9 @@
 ---@field output? integer|string bytes kept of each captured stream
 ---@field tmp? integer|string bytes of each private tmpfs, or "25%" of memory
 
+---@class demilune.Seccomp
+---@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink")[] what the default filter lets through
+
 --- What a policy says.
 ---@class (exact) demilune.Fields
 ---@field name? string
@@ -53,7 +56,7 @@
 ---@field hostname? string
 ---@field tty? boolean keep the controlling terminal
 ---@field nested? boolean user namespaces can be made inside
----@field seccomp? "default"|"off"
+---@field seccomp? "default"|"off"|demilune.Seccomp
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?

@@ -13,7 +13,7 @@ describe("escape:", function()
     it("the network is off", function()
         local probe = [[
 import socket
-names = [name for _, name in socket.if_nameindex()]
+names = [line.split(":")[0].strip() for line in list(open("/proc/net/dev"))[2:] ]
 print("only lo" if names == ["lo"] else "interfaces " + " ".join(names))
 s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 try:

@@ -43,10 +43,36 @@ exec %s "$@"
         local result = run(bwrap, plan_for({}, { "echo", "works" }))
         assert.equal("exit", result.kind, result.message)
         assert.equal("works\n", result.stdout)
-        assert.same({ "bind_fd", "disable_userns", "seccomp" }, (function()
+        assert.same({ "bind_fd", "disable_userns" }, (function()
             table.sort(result.skipped)
             return result.skipped
         end)())
+    end)
+
+    it("without --add-seccomp-fd leaves the filter out, but not where the policy counts on it", function()
+        local bwrap = older("open", { "--add-seccomp-fd" })
+        local result = run(bwrap, plan_for({}, { "true" }))
+        assert.equal("exit", result.kind, result.message)
+        assert.same({ "seccomp" }, result.skipped)
+        for what, fields in pairs { tty = { tty = true }, seccomp = { seccomp = { allow = { "debug" } } } } do
+            local process, problem, code = core.start(plan_for(fields, { "true" }), { bwrap = bwrap, stdin = -1 })
+            if process then -- refused once it has been asked
+                local ended = core.wait(process, {})
+                problem, code = ended.message, ended.code
+            end
+            assert.matches("no %-%-add%-seccomp%-fd; leave out " .. what, problem)
+            assert.equal("string", type(code))
+        end
+    end)
+
+    it("makes the command warn of what was left out", function()
+        sandbox.sh(("cp %s %s"):format(core.find_bwrap(), scratch("real")))
+        local script = sandbox.read(older("warned", { "--disable-userns" }))
+        sandbox.write(scratch("bwrap"), script:gsub(core.find_bwrap():gsub("%p", "%%%0"), scratch("real")), "755")
+        local result = sandbox.sh(("unshare -Urm sh -c 'mount --bind %s %s; exec %s run -- true'"):format(
+            scratch("bwrap"), core.find_bwrap(), sandbox.command))
+        assert.equal(0, result.code, result.err)
+        assert.matches("warning: this bwrap cannot do all: left out: disable_userns", result.err)
     end)
 
     it("is asked what it can do only once", function()

@@ -79,6 +79,17 @@ local function project(value)
     return { absolute(path or value), write = mode ~= "ro" }
 end
 
+local function filter(value)
+    if value == "default" or value == "off" then
+        return value
+    end
+    local allow = {}
+    for name in value:gmatch("[^,]+") do
+        allow[#allow + 1] = name
+    end
+    return #allow > 0 and { allow = allow } or value
+end
+
 local function limit(state, value)
     local name, amount = value:match("^([^=]+)=(.+)$")
     if not name then
@@ -136,7 +147,8 @@ options.groups = {
         { "--hostname", nil, "NAME", "the host name inside", field("hostname") },
         { "--tty", nil, nil, "keep the terminal", function(state) state.fields.tty = true end },
         { "--nested", nil, nil, "allow user namespaces inside", function(state) state.fields.nested = true end },
-        { "--seccomp", nil, "default|off", "system call filter", field("seccomp") },
+        { "--seccomp", nil, "default|off|NAMES", "system call filter, or what it lets through: debug,perf",
+            field("seccomp", filter) },
     },
     { "limits",
         { "--timeout", nil, "TIME", "30s, 5m, ...", put("limits", "timeout") },

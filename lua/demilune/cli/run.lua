@@ -135,6 +135,9 @@ local function launch(state, policy, backend, write_status)
     if not result then
         return refuse(write_status, text, code, problems, state.unexecuted)
     end
+    if #result.skipped > 0 and not state.quiet then
+        common.complain("warning: this bwrap cannot do all: left out: " .. table.concat(result.skipped, ", "))
+    end
     for _, failure in ipairs(result.hook_errors or {}) do
         common.complain("warning: " .. failure)
     end

@@ -293,6 +293,35 @@ describe("never:", function()
             assert(alone.err:find("would let the command rewrite its own policy", 1, true), alone.err)
         end)
 
+        it("is not writable through another mount or a hard link of it", function()
+            local lua = 'return { rw_binds = { %q } }'
+            local function attempt(writable, before)
+                os.execute(("mkdir -p %s %s %s"):format(scratch "d", scratch "alias", scratch "tree/below"))
+                sandbox.write(scratch "d/p.lua", lua:format(writable))
+                return sandbox.sh(("unshare -Urm sh -c %s"):format(sandbox.quote(("%s; exec env HOME=/nonexistent %s check %s")
+                    :format(before, sandbox.command, scratch "d/p.lua"))))
+            end
+            local bound = ("mount --bind %s %s"):format(scratch "d", scratch "alias")
+            local below = ("mount --bind %s %s"):format(scratch "d", scratch "tree/below")
+            for _, case in ipairs {
+                { scratch "alias", bound, "alias" }, { scratch "tree", below, "tree/below" },
+                { scratch "alias/p.lua", bound, "alias" },
+            } do
+                assert.equal(0, attempt(case[1]:gsub("/p.lua", ""), "true").code)
+                local result = attempt(case[1], case[2])
+                assert.equal(125, result.code)
+                local words = ('rewrite its own policy; protect it: ro_binds = { { "%s", "%s/p.lua" } }'):format(
+                    scratch "d/p.lua", scratch(case[3]))
+                assert(result.err:find(words, 1, true), result.err)
+            end
+            os.execute(("ln %s %s"):format(scratch "d/p.lua", scratch "tree/link"))
+            local linked = attempt(scratch "tree", "true")
+            assert.equal(125, linked.code)
+            assert.matches("may hold another hard link", linked.err)
+            os.remove(scratch "tree/link")
+            assert.equal(0, attempt(scratch "tree", "true").code)
+        end)
+
         it("may be seen, and may lie in a writable tree where it is protected", function()
             for _, fields in ipairs {
                 "ro_binds = { policy_dir }", 'rw_binds = { policy_dir }, ro_binds = { policy_dir .. "/p.lua" }',

@@ -78,6 +78,12 @@ static struct place find_place(struct context *c, enum dml_danger danger, const 
     return (struct place){danger, exists ? object.path : dml_arena_string(&c->arena, path), exists};
 }
 
+static bool is_own_bind(const struct dml_entry *entry)
+{
+    bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
+    return bind && entry->source.path && entry->rank != DML_RANK_BASE;
+}
+
 /* Where a bind shows the host path `host_path`, which lies in its source. */
 static void path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path)
 {
@@ -324,13 +330,38 @@ static void check_executed_files(struct context *c, const struct dml_entry *bind
         report_bind(c, DML_DANGER_PATH_RW, bind, "hooks");
 }
 
-static void check_own_file(struct context *c, const struct dml_entry *bind, const struct place *own)
+/* What is left of `file` below the one of its directories that is this object, wherever else that is mounted;
+ * NULL when none is. */
+static const char *tail_below(const char *file, dev_t device, ino_t inode)
 {
-    const char *file = own->path;
-    if (!own->exists || !dml_path_within(file, bind->source.path) || covered(c, bind, file, true))
+    char path[DML_PATH_MAX];
+    size_t length = strlen(file);
+    struct stat status;
+    while (length > 0 && length < sizeof path) {
+        snprintf(path, sizeof path, "%.*s", (int)length, file);
+        if (stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode)
+            return file + length + (file[length] == '/');
+        if (length == 1)
+            return NULL;
+        while (length > 1 && file[length - 1] != '/')
+            length--;
+        length -= length > 1; /* the slash, but for the root's */
+    }
+    return NULL;
+}
+
+/* Checks the tree of the host at `where`, which `bind` shows: its source, or a mount below that. */
+static void check_own_file(struct context *c, const struct dml_entry *bind, const char *where,
+                           const struct stat *status, const char *file)
+{
+    const char *tail = tail_below(file, status->st_dev, status->st_ino);
+    char shown[2 * DML_PATH_MAX], inside[2 * DML_PATH_MAX];
+    if (!tail)
         return;
-    char inside[2 * DML_PATH_MAX];
-    path_inside(inside, bind, file);
+    snprintf(shown, sizeof shown, "%s%s%s", strcmp(where, "/") == 0 ? "" : where, *tail ? "/" : "", tail);
+    if (covered(c, bind, shown, true))
+        return;
+    path_inside(inside, bind, shown);
     dml_problem_add(
         c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
         "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
@@ -339,8 +370,35 @@ static void check_own_file(struct context *c, const struct dml_entry *bind, cons
 
 static void check_own_files(struct context *c, const struct dml_entry *bind)
 {
-    for (size_t i = 0; c->own_files && i < c->policy->file_count; i++)
-        check_own_file(c, bind, &c->own_files[i]);
+    const struct stat source = {.st_dev = bind->source.device, .st_ino = bind->source.inode};
+    for (size_t i = 0; c->own_files && i < c->policy->file_count; i++) {
+        const struct place *own = &c->own_files[i];
+        struct stat status;
+        if (!own->exists)
+            continue;
+        check_own_file(c, bind, bind->source.path, &source, own->path);
+        if (stat(own->path, &status) == 0 && status.st_nlink > 1 && status.st_dev == source.st_dev)
+            dml_problem_add(
+                c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+                "may hold another hard link of \"%s\", through which the command would rewrite its "
+                "own policy; make that file a copy of its own",
+                own->path);
+    }
+}
+
+/* A mount below a writable bind may show a policy's directory at a second place. */
+static void check_mount_for_own_files(struct context *c, const char *where)
+{
+    struct stat status;
+    for (size_t i = 0; c->own_files && i < c->policy->entry_count; i++) {
+        const struct dml_entry *bind = &c->policy->entries[i];
+        bool below = bind->kind == DML_BIND_RW && is_own_bind(bind) &&
+                     dml_path_within(where, bind->source.path) && strcmp(where, bind->source.path) != 0;
+        for (size_t k = 0; below && k < c->policy->file_count && stat(where, &status) == 0; k++) {
+            if (c->own_files[k].exists && !dml_path_within(c->own_files[k].path, where))
+                check_own_file(c, bind, where, &status, c->own_files[k].path);
+        }
+    }
 }
 
 static void check_bind(struct context *c, const struct dml_entry *bind)
@@ -414,17 +472,10 @@ static void check_abstract_sockets(struct context *c)
     }
 }
 
-static bool is_own_bind(const struct dml_entry *entry)
-{
-    bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
-    return bind && entry->source.path && entry->rank != DML_RANK_BASE;
-}
-
 /* Through another mount of /proc or /sys the command would see, and started by root set, what its own hides.
  */
-static void check_kernel_mount(void *context, const char *where, const char *type)
+static void check_kernel_mount(struct context *c, const char *where, const char *type)
 {
-    struct context *c = context;
     bool usual =
         dml_path_within(where, "/proc") || dml_path_within(where, "/sys") || dml_path_within(where, "/dev");
     for (size_t i = 0; i < c->policy->entry_count; i++) {
@@ -444,6 +495,13 @@ static void check_kernel_mount(void *context, const char *where, const char *typ
     }
 }
 
+static void check_mount(void *context, const char *where, const char *type, bool of_kernel)
+{
+    if (of_kernel)
+        check_kernel_mount(context, where, type);
+    check_mount_for_own_files(context, where);
+}
+
 static void check_binds(struct context *c, const struct dml_host *host)
 {
     bool any = false, writable = false;
@@ -455,12 +513,13 @@ static void check_binds(struct context *c, const struct dml_host *host)
     if (any) { /* each place costs system calls, so only what will be asked about is looked up */
         find_sockets(c, host);
         find_homes(c, host);
-        dml_host_kernel_mounts(check_kernel_mount, c);
     }
     if (writable) {
         find_search_path(c, host);
         find_own_files(c);
     }
+    if (any)
+        dml_host_visit_mounts(check_mount, c);
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         if (is_own_bind(&c->policy->entries[i]))
             check_bind(c, &c->policy->entries[i]);

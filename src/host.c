@@ -273,7 +273,8 @@ static void unescape_octal(char *text)
     *out = '\0';
 }
 
-void dml_host_kernel_mounts(void (*visit)(void *context, const char *where, const char *type), void *context)
+void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
+                           void *context)
 {
     static const char *const types[] = {"proc",     "sysfs",  "cgroup",     "cgroup2", "debugfs", "tracefs",
                                         "configfs", "pstore", "securityfs", "bpf",     "efivarfs"};
@@ -286,8 +287,7 @@ void dml_host_kernel_mounts(void (*visit)(void *context, const char *where, cons
         if (!rest || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 || sscanf(rest, " - %63s", type) != 1)
             continue;
         unescape_octal(where);
-        if (dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0)
-            visit(context, where, type);
+        visit(context, where, type, dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0);
     }
     free(line);
     if (mounts)

@@ -45,9 +45,10 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
 /* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. */
 bool dml_host_abstract_socket(const char *prefix);
 
-/* Calls `visit` for each mount, as this process sees them, of a file system through which the kernel is read
- * or set: proc, sysfs, cgroup, debugfs and their like. `where` is its mount point. */
-void dml_host_kernel_mounts(void (*visit)(void *context, const char *where, const char *type), void *context);
+/* Calls `visit` for each mount that this process sees. `where` is its mount point; `of_kernel` says that the
+ * kernel is read or set through it: proc, sysfs, cgroup, debugfs and their like. */
+void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
+                           void *context);
 
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);

@@ -43,7 +43,8 @@ static bool append_tail(struct dml_capture *capture, const char *bytes, size_t l
     return true;
 }
 
-static bool append(struct dml_capture *capture, const char *bytes, size_t length)
+/* What there is no memory for is dropped, and counted like the rest. */
+static void append(struct dml_capture *capture, const char *bytes, size_t length)
 {
     size_t room = length;
     if (capture->limit) {
@@ -52,18 +53,18 @@ static bool append(struct dml_capture *capture, const char *bytes, size_t length
         room = room < length ? room : length;
     }
     if (room && !append_head(capture, bytes, room))
-        return false;
-    return room == length || append_tail(capture, bytes + room, length - room);
+        capture->dropped += room;
+    if (room < length && !append_tail(capture, bytes + room, length - room))
+        capture->dropped += length - room;
 }
 
-bool dml_capture_read(struct dml_capture *capture)
+void dml_capture_read(struct dml_capture *capture)
 {
     char buffer[64 * 1024];
     for (;;) {
         ssize_t length = read(capture->fd, buffer, sizeof buffer);
         if (length > 0) {
-            if (!append(capture, buffer, (size_t)length))
-                return false;
+            append(capture, buffer, (size_t)length);
         } else if (length < 0 && errno == EINTR) {
             continue;
         } else {
@@ -71,10 +72,10 @@ bool dml_capture_read(struct dml_capture *capture)
                 close(capture->fd);
                 capture->fd = -1;
             }
-            return true;
+            return;
         }
         if ((size_t)length < sizeof buffer) /* most likely all; what is left wakes the next poll */
-            return true;
+            return;
     }
 }
 

@@ -17,8 +17,8 @@ struct dml_capture {
     uint64_t dropped;
 };
 
-/* Reads what is there. False when memory is out; the end of the stream closes and clears `fd`. */
-bool dml_capture_read(struct dml_capture *capture);
+/* Reads what is there. The end of the stream closes and clears `fd`. */
+void dml_capture_read(struct dml_capture *capture);
 
 /* Closes the descriptor and frees the bytes. */
 void dml_capture_clear(struct dml_capture *capture);

@@ -130,12 +130,17 @@ static int core_kill(lua_State *L)
 static void push_capture(lua_State *L, const struct dml_capture *capture, const char *name)
 {
     char field[32];
-    luaL_Buffer buffer;
-    luaL_buffinit(L, &buffer);
-    luaL_addlstring(&buffer, capture->head ? capture->head : "", capture->head_length);
-    for (size_t i = 0; i < capture->tail_length; i++)
-        luaL_addchar(&buffer, capture->tail[(capture->tail_start + i) % capture->tail_capacity]);
-    luaL_pushresult(&buffer);
+    const char *head = capture->head ? capture->head : "";
+    if (capture->tail_length == 0) { /* most often: without the buffer's second copy */
+        lua_pushlstring(L, head, capture->head_length);
+    } else {
+        luaL_Buffer buffer;
+        luaL_buffinit(L, &buffer);
+        luaL_addlstring(&buffer, head, capture->head_length);
+        for (size_t i = 0; i < capture->tail_length; i++)
+            luaL_addchar(&buffer, capture->tail[(capture->tail_start + i) % capture->tail_capacity]);
+        luaL_pushresult(&buffer);
+    }
     lua_setfield(L, -2, name);
     lua_pushinteger(L, (lua_Integer)capture->dropped);
     snprintf(field, sizeof field, "%s_dropped", name);

@@ -14,6 +14,7 @@ LIBFLAG ?= -shared
 INST_BINDIR ?= $(PREFIX)/bin
 INST_LUADIR ?= $(PREFIX)/share/lua/5.4
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+INST_MANDIR ?= $(PREFIX)/share/man
 
 # Deferred: the headers may only be there once `deps` has run.
 LUA_INCDIR ?= $(patsubst -I%,%,$(firstword $(shell $(PKG_CONFIG) --cflags-only-I lua5.4 2>/dev/null) -I/usr/include/lua5.4))
@@ -37,6 +38,7 @@ ENGINE = $(filter-out src/lua_%.c src/main.c src/stage.c,$(wildcard src/*.c))
 HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
+MANPAGES = src/demilune.1 src/demilune-policy.5
 
 STAGE = $(BUILD)/gen/stage
 # The inner stage: static, without libc, a few KiB.
@@ -108,7 +110,7 @@ $(BUILD)/bench/driver: spec/bench/driver.c
 	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
-                  bubblewrap clang clang-format cppcheck lua-check python3 nodejs
+                  bubblewrap clang clang-format cppcheck lua-check luarocks man-db python3 nodejs
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 
@@ -126,6 +128,10 @@ lint: $(STAGE) $(BUILD)/gen/modules
 	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
 	@echo "lint: luacheck";      luacheck --quiet lua spec
+	@echo "lint: rockspecs";     for f in rockspec/*.rockspec; do luarocks --lua-version 5.4 lint $$f || exit 1; done
+	@echo "lint: man pages";     for f in $(MANPAGES); do \
+	    said=$$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z $$f 2>&1 >/dev/null); \
+	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
 
 # --- installing --------------------------------------------------------------------------------------------------------
 
@@ -134,10 +140,18 @@ install: all
 	install -m 755 $(COMMAND) "$(DESTDIR)$(INST_BINDIR)/demilune"
 	install -m 755 $(CORE) "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
 	for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f "$(DESTDIR)$(INST_LUADIR)/$$f" || exit 1; done
+	for f in $(MANPAGES); do \
+	    install -D -m 644 $$f "$(DESTDIR)$(INST_MANDIR)/man$${f##*.}/$${f##*/}" || exit 1; done
 
+# What install put there, and of the directories those that are ours alone; what others left in these stays.
+remove_empty = if [ -d $(1) ]; then rmdir --ignore-fail-on-non-empty $(1); fi
 uninstall:
-	rm -f "$(DESTDIR)$(INST_BINDIR)/demilune" "$(DESTDIR)$(INST_LUADIR)/demilune.lua"
-	rm -rf "$(DESTDIR)$(INST_LIBDIR)/demilune" "$(DESTDIR)$(INST_LUADIR)/demilune"
+	rm -f "$(DESTDIR)$(INST_BINDIR)/demilune" "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
+	for f in $(LUAFILES:lua/%=%); do rm -f "$(DESTDIR)$(INST_LUADIR)/$$f" || exit 1; done
+	for f in $(MANPAGES); do rm -f "$(DESTDIR)$(INST_MANDIR)/man$${f##*.}/$${f##*/}" || exit 1; done
+	for d in $$(dirname $(LUAFILES:lua/%=%) | sed '/^\.$$/d' | sort -ru); do \
+	    $(call remove_empty,"$(DESTDIR)$(INST_LUADIR)/$$d"); done
+	$(call remove_empty,"$(DESTDIR)$(INST_LIBDIR)/demilune")
 
 clean:
 	rm -rf $(BUILD)

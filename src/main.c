@@ -17,8 +17,19 @@ int luaopen_demilune_core(lua_State *L);
 
 enum { EXIT_REFUSED = 125 };
 
-/* The Lua files of the module and of the presets lie beside us: PREFIX/bin/demilune and PREFIX/share/lua/5.4,
- * whatever PREFIX is. What the command itself needs of them it carries along. */
+/* What we are installed under: PREFIX of PREFIX/bin/demilune. luarocks keeps a binary of its own in
+ * TREE/lib/luarocks/rocks-5.4/demilune/VERSION/bin. Changes `path`. */
+static const char *prefix_of(char *path)
+{
+    char *rock = strstr(path, "/lib/luarocks/rocks-5.4/demilune/");
+    if (!rock)
+        return dirname(dirname(path));
+    *rock = '\0';
+    return path;
+}
+
+/* The Lua files of the module and of the presets lie beside us, in PREFIX/share/lua/5.4, whatever PREFIX is.
+ * What the command itself needs of them it carries along. */
 static void set_search_path(lua_State *L)
 {
     char path[PATH_MAX];
@@ -26,14 +37,15 @@ static void set_search_path(lua_State *L)
     if (length < 0)
         luaL_error(L, "/proc/self/exe cannot be read; is /proc mounted?");
     path[length] = '\0';
-    const char *prefix = dirname(dirname(path));
+    const char *prefix = prefix_of(path);
     lua_getglobal(L, "package");
     lua_pushfstring(L, "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua", prefix, prefix);
     lua_setfield(L, -2, "path");
     lua_getfield(L, -1, "cpath");
-    lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", prefix, lua_tostring(L, -1));
-    lua_setfield(L, -3, "cpath");
-    lua_pop(L, 2);
+    const char *others = luaL_gsub(L, lua_tostring(L, -1), ";./?.so", ""); /* never the current directory */
+    lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", prefix, others);
+    lua_setfield(L, -4, "cpath");
+    lua_pop(L, 3);
 }
 
 static void preload(lua_State *L)

@@ -1,7 +1,6 @@
--- The command line: every option has an effect, messages are as promised, and it works where it is installed.
+-- The command line: every option has an effect, and messages are as promised.
 local cjson = require("cjson").new()
 local leaks = require "support.leaks"
-local lfs = require "lfs"
 local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
@@ -277,21 +276,6 @@ describe("demilune", function()
             assert.equal(125, sandbox.demilune({ "script", scratch("none.lua") }).code)
             assert.equal(3, script("os.exit(3)").code)
         end)
-    end)
-
-    it("installed elsewhere, it runs with nothing around it", function()
-        local line = ("make -s install DESTDIR=%s PREFIX=/usr >/dev/null"):format(scratch("root"))
-        local made = sandbox.sh(line)
-        assert.equal(0, made.code, made.err)
-        local installed = scratch("root/usr/bin/demilune")
-        assert.equal("file", lfs.attributes(installed, "mode"))
-        local result = sandbox.sh(("cd / && env -i %s run -- echo fine"):format(installed))
-        assert.equal("fine\n", result.out, result.err)
-        result = sandbox.sh(("cd / && env -i %s run -e 'policy:set_env(\"A\", host.kernel)' -- sh -c 'echo $A'"):format(installed))
-        assert.equal(sandbox.sh("uname -r").out, result.out, result.err)
-        sandbox.write(scratch("s.lua"), "print(require('demilune')._NAME)")
-        assert.equal("demilune\n", sandbox.sh(("cd / && env -i %s script %s"):format(installed,
-            scratch("s.lua"))).out)
     end)
 
     it("check --json prints problems as data", function()

@@ -23,7 +23,8 @@ add_counts "$scratch/counts"
 
 if [ "$(id -u)" -eq 0 ]; then
     mkdir "$scratch/home"
-    cp -a build lua spec src .busted Makefile "$scratch/home" && chown -R 1000:1000 "$scratch" && chmod 755 "$scratch"
+    cp -a build lua rockspec spec src .busted Makefile README.md LICENSE CHANGELOG.md "$scratch/home" &&
+        chown -R 1000:1000 "$scratch" && chmod 755 "$scratch"
     echo "specs as an ordinary user"
     (
         cd "$scratch/home" || exit 1

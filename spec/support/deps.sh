@@ -13,7 +13,7 @@ if ! command -v apt-get >/dev/null 2>&1; then
         command -v $tool >/dev/null 2>&1 && continue
         echo "demilune: $tool is missing. This is no Debian, so please install by hand:" >&2
         echo "  a C compiler, make, pkg-config, Lua 5.4 with headers (as lua5.4), libmd with headers, lua-cjson," >&2
-        echo "  busted and luafilesystem for Lua 5.4, bubblewrap; for lint clang, clang-format, cppcheck, luacheck" >&2
+        echo "  busted and luafilesystem for Lua 5.4, bubblewrap; for lint clang, clang-format, cppcheck, luacheck, luarocks, man" >&2
         exit 1
     done
     exit 0

@@ -1,0 +1,237 @@
+-- The manual pages say what there is, all of it, and nothing else.
+local core = require "demilune.core"
+local demilune = require "demilune"
+local options = require "demilune.cli.options"
+local policies = require "support.policies"
+local sandbox = require "support.sandbox"
+
+-- The lines of each section of a page.
+local function sections_of(path)
+    local sections, lines = {}, nil
+    for line in assert(sandbox.read(path), path):gmatch("[^\n]+") do
+        local title = line:match("^%.Sh (.*)$")
+        if title then
+            lines = {}
+            sections[title] = lines
+        elseif lines then
+            lines[#lines + 1] = line
+        end
+    end
+    return sections
+end
+
+-- The arguments of a macro on a line: ".It Va uid , gid Ns Pa x" has the Va "uid" and "gid".
+local function arguments(line, macro)
+    local found, inside = {}, false
+    for word in line:gmatch("%S+") do
+        local name = word:match("^%.?(%u%l)$")
+        if name then
+            inside = name == macro
+        elseif inside and word:find("%w") then
+            found[#found + 1] = word
+        end
+    end
+    return found
+end
+
+-- The arguments of a macro on the lines that begin with `start`, as a set of names.
+local function documented(lines, start, macro)
+    local names = {}
+    for _, line in ipairs(assert(lines, "no such section")) do
+        for _, word in ipairs(line:sub(1, #start) == start and arguments(line, macro) or {}) do
+            names[word] = true
+        end
+    end
+    return names
+end
+
+-- Every word of a section.
+local function words_of(lines)
+    local names = {}
+    for _, line in ipairs(assert(lines, "no such section")) do
+        for word in line:gmatch("[%w_]+") do
+            names[word] = true
+        end
+    end
+    return names
+end
+
+local function set(list)
+    local names = {}
+    for _, name in ipairs(list) do
+        names[name] = true
+    end
+    return names
+end
+
+local function has_all(names, wanted)
+    assert.truthy(next(wanted))
+    for name in pairs(wanted) do
+        assert.truthy(names[name], ("%s is not in the manual"):format(name))
+    end
+end
+
+-- The strings in a table of the engine's source: what stands between `name[...] = {` and `};`.
+local function strings_in(path, name)
+    local text = assert(sandbox.read(path), path)
+    local body = assert(text:match("%f[%w_]" .. name .. "%[[%w_]*%] = {(.-)};"), name .. " is not in " .. path)
+    local names = {}
+    for word in body:gmatch('"([^"]*)"') do
+        names[word] = true
+    end
+    return names
+end
+
+local command = sections_of "src/demilune.1"
+local policy = sections_of "src/demilune-policy.5"
+
+describe("demilune(1)", function()
+    it("has the options that there are", function()
+        local known = {}
+        for _, group in ipairs(options.groups) do
+            for i = 2, #group do
+                known[group[i][1]] = true
+                if group[i][2] then
+                    known[group[i][2]] = true
+                end
+            end
+        end
+        local written = {}
+        for name in pairs(documented(command.OPTIONS, ".It", "Fl")) do
+            written["-" .. name] = true
+        end
+        assert.same(known, written)
+    end)
+
+    it("has every subcommand", function()
+        local help, known = sandbox.demilune({ "--help" }).out, {}
+        for name in help:gmatch("\n  demilune (%l+)  ") do
+            known[name] = true
+        end
+        has_all(known, set { "run", "check", "explain", "script" })
+        has_all(documented(command.COMMANDS, ".It", "Cm"), known)
+        has_all(documented(command.SYNOPSIS, ".Cm", "Cm"), known)
+    end)
+
+    it("has the exit codes of the help text", function()
+        local text = sandbox.demilune({ "run", "--help" }).out:match("exit codes:\n(.*)$")
+        local known = {}
+        for codes in text:gmatch("\n?  (%d[%d, n+-]*)  ") do
+            known[codes:gsub(" +$", "")] = true
+        end
+        has_all(known, set { "0-255", "124", "125", "126, 127", "128+n" })
+        local said = table.concat(command["EXIT STATUS"], "\n")
+        for codes in pairs(known) do
+            for code in codes:gmatch("[^, ]+") do
+                assert.truthy(said:find("\n.It " .. code .. "\n", 1, true), code)
+            end
+        end
+    end)
+
+    it("has every variable that is asked for", function()
+        local known = {}
+        local files = sandbox.sh("find src lua -name '*.c' -o -name '*.lua'").out
+        for path in files:gmatch("[^\n]+") do
+            local text = sandbox.read(path)
+            for name in text:gmatch('getenv%([^()"]*"([%u_]+)"') do
+                known[name] = true
+            end
+        end
+        has_all(known, set { "HOME", "PATH", "XDG_CONFIG_HOME", "DEMILUNE_BACKEND" })
+        has_all(documented(command.ENVIRONMENT, ".It", "Ev"), known)
+    end)
+end)
+
+describe("demilune-policy(5)", function()
+    it("has the fields that there are", function()
+        local known = strings_in("src/lua_fields.c", "policy_fields")
+        assert.same(known, documented(policy.FIELDS, ".It", "Va"))
+    end)
+
+    it("has the limits and the dangers that there are", function()
+        assert.same(strings_in("src/policy.c", "dml_limit_names"), documented(policy.LIMITS, ".It", "Va"))
+        assert.same(strings_in("src/policy.c", "dml_danger_names"), documented(policy.DANGERS, ".It", "Li"))
+    end)
+
+    it("has the bases and the effects that there are", function()
+        local bases = {}
+        for _, line in ipairs(policy.BASES) do
+            bases[line:match('^%.It "?(%l+)"?$') or line:match('^%.It Qq (%l+)$') or 0] = true
+        end
+        bases[0] = nil
+        assert.same(strings_in("src/lua_fields.c", "bases"), bases)
+        has_all(words_of(policy.EFFECTS), strings_in("src/lua_fields.c", "effects"))
+    end)
+
+    it("has the options of the system call filter that there are", function()
+        local problem = policies.refused({ seccomp = { allow = { "nonsense" } } }, "seccomp.option")
+        local known = {}
+        for name in assert(problem.message:match("options are (.*)$"), problem.message):gmatch("[%l_]+") do
+            known[name] = true
+        end
+        assert.same(known, documented(policy["SYSTEM CALL FILTER"], ".It", "Li"))
+    end)
+
+    it("has what hooks get", function()
+        local words = words_of(policy.HOOKS)
+        local methods = {}
+        for name in pairs(require("demilune.hook").policy.__index) do
+            methods[name] = true
+        end
+        has_all(words, methods)
+        has_all(documented(policy.HOOKS, ".Fn", "Fn"), methods)
+        local context
+        assert(assert(demilune.policy { prepare = function(_, given) context = given end }):plan { "true" })
+        context.home, context.user, context.policy_file = "", "", "" -- not there everywhere
+        local known = {}
+        for name in pairs(context) do
+            known[name] = true
+        end
+        has_all(words, known)
+    end)
+
+    it("has the names of policy files that there are", function()
+        local lines = policy["POLICY FILES"]
+        local libraries, at = {}, nil
+        for _, line in ipairs(lines) do
+            at = line:match("^%.It Va (%l+%d?)$") or line:match("^%.It (basic)$") or not line:find("^%.It") and at
+            for _, name in ipairs(at and line:find("^%.Li") and arguments(line, "Li") or {}) do
+                libraries[at] = libraries[at] or {}
+                libraries[at][name] = true
+            end
+        end
+        has_all(libraries, set { "basic", "string", "table", "math", "utf8" })
+        local include = documented(lines, ".It Fn", "Fn")
+        local private = assert(core.private { globals = { cwd = "", home = "", policy_dir = "", host = {} } })
+        for name, names in pairs(libraries) do
+            local there = {}
+            for _, table_name in ipairs(name == "basic" and { "base_names", "base_own" }
+                or { name .. "_names", name == "string" and "string_own" or nil }) do
+                for known in pairs(strings_in("src/lua_library.c", table_name)) do
+                    there[known] = not include[known] and true or nil
+                end
+            end
+            assert.same(there, names)
+            for known in pairs(names) do
+                local text = ("return { v = type(%s) }"):format(name == "basic" and known or name .. "." .. known)
+                assert.are_not.equal("nil", assert(private:load(text, "p.lua")).v)
+            end
+        end
+        local facts = { distribution = true, bwrap_version = true }
+        for name in pairs(core.facts()) do
+            facts[name] = true
+        end
+        has_all(words_of(lines), facts)
+        has_all(words_of(lines), set { "include", "cwd", "home", "policy_dir", "host" })
+        private:close()
+    end)
+end)
+
+it("The pages and the rockspecs have the version of the module", function()
+    local version = demilune._VERSION
+    for _, path in ipairs { "src/demilune.1", "src/demilune-policy.5" } do
+        assert.equal(version, sandbox.read(path):match('\n%.Os "([^"]*)"\n'))
+    end
+    local name = ("demilune-%s-1"):format(version:match("%S+$"))
+    assert.truthy(sandbox.read("rockspec/" .. name .. ".rockspec"), name)
+end)

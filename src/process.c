@@ -389,9 +389,10 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     } else {
         result->exit_code = WEXITSTATUS(status);
     }
+    /* The limit counts ticks, the usage is measured: under load they differ. */
     bool cpu_spent =
         limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || result->signal == SIGKILL) &&
-        (result->user + result->system) * 1000 >= 0.95 * (double)limits->value[DML_LIMIT_CPU_TIME];
+        (result->user + result->system) * 1000 >= 0.75 * (double)limits->value[DML_LIMIT_CPU_TIME];
     result->kind = process->cancelled   ? DML_RESULT_CANCELLED
                    : process->timed_out ? DML_RESULT_TIMEOUT
                    : cpu_spent          ? DML_RESULT_CPU_TIME

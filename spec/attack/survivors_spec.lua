@@ -82,7 +82,7 @@ describe("what a command leaves running", function()
             local mark = new_mark()
             local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) ..
                 "\nsleep 60" },
-                { stdin = "null", capture = true, timeout = 0.15 }))
+                { stdin = "null", capture = true, timeout = 0.6 }))
             assert.equal("timeout", result.kind)
             assert.is_true(gone(mark))
         end)

@@ -1,14 +1,38 @@
---- The ancestor's from_effects: a policy for a set of effects (noether-isolation 0.8.2).
+--- The ancestor's effects (noether-isolation 0.8.2): their order, and the policy that a set of them needs.
 local effects = {}
 
-local ranks = {}
-for rank, name in ipairs {
+--- Every effect there is, in the ancestor's order.
+effects.names = {
     "Cost", "Fallible", "FsRead", "FsWrite", "Llm", "Network", "NonDeterministic", "Process", "Pure", "Unknown",
-} do
+}
+
+local ranks = {}
+for rank, name in ipairs(effects.names) do
     ranks[name] = rank
 end
 
--- Paths compare by component, as Rust's Path does: the root, then ".", "..", then names bytewise; a prefix first.
+--- Whether there is an effect of that name.
+---@param name string
+---@return boolean
+function effects.is_name(name)
+    return ranks[name] ~= nil
+end
+
+-- Order by bytes: that of `<` depends on the host program's locale.
+local function compare_bytes(a, b)
+    if a == b then
+        return 0
+    end
+    for i = 1, math.min(#a, #b) do
+        local x, y = a:byte(i), b:byte(i)
+        if x ~= y then
+            return x < y and -1 or 1
+        end
+    end
+    return #a < #b and -1 or 1
+end
+
+-- Paths compare by component, as Rust's Path does: the root, then ".", "..", then names; a prefix first.
 local function components(path)
     local list = { path:sub(1, 1) == "/" and "0" or nil }
     local first = true
@@ -27,8 +51,9 @@ end
 
 local function compare_lists(a, b)
     for i = 1, math.min(#a, #b) do
-        if a[i] ~= b[i] then
-            return a[i] < b[i] and -1 or 1
+        local order = compare_bytes(a[i], b[i])
+        if order ~= 0 then
+            return order
         end
     end
     return #a - #b
@@ -38,63 +63,79 @@ local function name_of(effect)
     return type(effect) == "table" and effect.effect or effect
 end
 
-local function compare(a, b)
-    local rank = (ranks[name_of(a)] or 0) - (ranks[name_of(b)] or 0)
-    if rank ~= 0 or type(a) ~= "table" or type(b) ~= "table" then
-        return rank
+-- What an effect is compared by: its rank, then its parameter.
+local function key_of(effect, position)
+    local name = name_of(effect)
+    local key = { effect = effect, position = position, rank = ranks[name] }
+    if name == "FsRead" or name == "FsWrite" then
+        key.path = components(effect.path)
+    elseif name == "Llm" then
+        key.model = effect.model
+    elseif name == "Cost" then
+        key.cents = math.tointeger(effect.cents)
     end
-    if type(a.path) == "string" and type(b.path) == "string" then
-        return compare_lists(components(a.path), components(b.path))
+    return key
+end
+
+local function compare(a, b)
+    if a.rank ~= b.rank then
+        return a.rank - b.rank
+    elseif a.path then
+        return compare_lists(a.path, b.path)
+    elseif a.model then
+        return compare_bytes(a.model, b.model)
+    elseif a.cents and a.cents ~= b.cents then
+        return math.ult(a.cents, b.cents) and -1 or 1
     end
     return 0
 end
 
---- Effects in the ancestor's order; of equal ones the last spelling stays.
+--- Effects in the ancestor's order, each once: of equal ones the first, or the last where that is wanted.
 ---@param list (string|demilune.Effect)[]
+---@param last? boolean
 ---@return (string|demilune.Effect)[]
-local function sorted(list)
-    local result = {}
-    for _, effect in ipairs(list) do
-        local at = 1
-        while result[at] and compare(result[at], effect) < 0 do
-            at = at + 1
+function effects.sorted(list, last)
+    local keys = {}
+    for i, effect in ipairs(list) do
+        keys[i] = key_of(effect, i)
+    end
+    table.sort(keys, function(a, b)
+        local order = compare(a, b)
+        return order < 0 or order == 0 and a.position < b.position
+    end)
+    local result, before = {}, nil
+    for _, key in ipairs(keys) do
+        if not before or compare(before, key) ~= 0 then
+            result[#result + 1] = key.effect
+        elseif last then
+            result[#result] = key.effect
         end
-        local name = name_of(effect)
-        if result[at] and compare(result[at], effect) == 0 and (name == "FsRead" or name == "FsWrite") then
-            result[at] = effect
-        else
-            table.insert(result, at, effect)
-        end
+        before = key
     end
     return result
 end
 
---- Builds the policy with `new`, which is demilune.policy.
----@param list (string|demilune.Effect)[]
----@param new fun(fields: table): any
-function effects.policy(list, new)
-    local checked, problem, code, problems = new { base = "none", effects = list }
-    if not checked then
-        return nil, problem, code, problems
-    end
+--- The ancestor's from_effects: the fields of the policy for effects in order.
+---@param sorted (string|demilune.Effect)[]
+---@return demilune.Fields
+function effects.fields(sorted)
     local fields = {
-        base = "none",
-        ro_binds = { "/nix/store" },
+        ro_binds = { { host = "/nix/store", sandbox = "/nix/store" } },
         rw_binds = {},
         network = false,
         env_allowlist = require("demilune.base.nix")().env_allowlist,
     }
-    for _, effect in ipairs(sorted(list)) do
+    for _, effect in ipairs(sorted) do
         local name = name_of(effect)
         if name == "FsRead" then
-            table.insert(fields.ro_binds, effect.path)
+            table.insert(fields.ro_binds, { host = effect.path, sandbox = effect.path })
         elseif name == "FsWrite" then
-            table.insert(fields.rw_binds, effect.path)
+            table.insert(fields.rw_binds, { host = effect.path, sandbox = effect.path })
         elseif name == "Network" then
             fields.network = true
         end
     end
-    return new(fields)
+    return fields
 end
 
 return effects

@@ -1,7 +1,70 @@
---- JSON as demilune writes it: one line, keys in order, bytes that are not UTF-8 under a key that ends in "_base64".
-local cjson -- only when a string has to be encoded
-
+--- JSON: read strictly, and written in one line with its keys in order. Bytes that are not UTF-8 are written as base64
+--- under a key that ends in "_base64".
 local json = {}
+
+-- --- reading ---------------------------------------------------------------------------------------------------------
+
+---@class demilune.JsonFailure
+---@field code string stable: "json.syntax", "json.utf8", "json.depth", "field.duplicate", "field.missing", ...
+---@field message string "trailing comma at line 3 column 14"
+---@field line integer
+---@field column integer in bytes
+---@field field string "ro_binds[1].host"; "" for the whole
+
+-- The line and the column of a place that so many bytes of the text lead up to.
+local function place(text, offset)
+    local line, start = 1, 0
+    for at in text:gmatch("()\n") do
+        if at > offset then
+            break
+        end
+        line, start = line + 1, at
+    end
+    return line, offset - start
+end
+
+-- Adds to each note, which are in the order of the text, the line on which it stands.
+local function add_lines(text, notes)
+    local line, at = 1, 1
+    for _, note in ipairs(notes) do
+        local _, breaks = text:sub(at, note.at - 1):gsub("\n", "")
+        line, at = line + breaks, note.at
+        note.line = line
+    end
+    return notes
+end
+
+local function read(text, type)
+    local reader = require("demilune.json_reader").new(text)
+    local _, invalid = utf8.len(text)
+    if invalid then
+        reader:fail("json.utf8", "invalid UTF-8", invalid)
+    end
+    local value = reader:read(type)
+    reader:finish()
+    return { value = value, unknown = add_lines(text, reader.unknown) }
+end
+
+--- Reads a text that is one value of a type.
+---@param text string
+---@param type demilune.JsonType
+---@return { value: any, unknown: { field: string, line: integer }[] }|nil
+---@return demilune.JsonFailure|nil
+function json.decode(text, type)
+    local ok, result = pcall(read, text, type)
+    if ok then
+        return result
+    elseif _G.type(result) ~= "table" then
+        error(result, 0) -- no failure of the text, but of ours
+    end
+    local line, column = place(text, result.offset)
+    return nil, {
+        code = result.code, field = result.field, line = line, column = column,
+        message = ("%s at line %d column %d"):format(result.message, line, column),
+    }
+end
+
+-- --- writing ---------------------------------------------------------------------------------------------------------
 
 local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -24,10 +87,25 @@ local function base64(bytes)
     return table.concat(out)
 end
 
+local escapes = {
+    ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t",
+}
+for code = 0, 31 do
+    local character = string.char(code)
+    escapes[character] = escapes[character] or ("\\u%04x"):format(code)
+end
+
 local function encode_string(text)
-    cjson = cjson or require("cjson").new()
-    -- lua-cjson escapes "/" and DEL, which need it not.
-    return (cjson.encode(text):gsub("\\/", "/"):gsub("\\u007f", "\127"))
+    return '"' .. text:gsub('["\\\0-\31]', escapes) .. '"'
+end
+
+-- The shortest of two forms that is the same number again, with a point whatever the locale has.
+local function encode_float(value)
+    local text = ("%.14g"):format(value)
+    if tonumber(text) ~= value then
+        text = ("%.17g"):format(value)
+    end
+    return (text:gsub(",", "."))
 end
 
 local encode
@@ -69,7 +147,7 @@ function encode(value)
     elseif kind == "string" then
         return encode_string(value)
     elseif math.type(value) == "float" then
-        return ("%.6f"):format(value)
+        return encode_float(value)
     elseif kind == "nil" then
         return "null"
     end

@@ -152,14 +152,21 @@ function policy.load(name)
 end
 
 --- The ancestor's policy for a list of effects: base `none`, /nix/store, and what the effects need.
----@param effects (string|demilune.Effect)[]
+---@param list (string|demilune.Effect)[]
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function policy.from_effects(effects)
-    check_argument(effects, "table", 1, "from_effects")
-    return require("demilune.effects").policy(effects, policy.new)
+function policy.from_effects(list)
+    check_argument(list, "table", 1, "from_effects")
+    local checked, problem, code, problems = policy.new { base = "none", effects = list }
+    if not checked then
+        return fail(problem, code, problems)
+    end
+    local effects = require "demilune.effects"
+    local fields = effects.fields(effects.sorted(list, true))
+    fields.base = "none"
+    return policy.new(fields)
 end
 
 --- This policy with more on top: lists append, maps merge, scalars replace, hooks run after this one's.

@@ -1,6 +1,6 @@
 --- The grammar of JSON, strictly as RFC 8259 has it, read in one pass: the first error in the order of the text is the
---- one that is reported, in the words of serde_json, which the ancestor used. What a value should be is decided by a type
---- (demilune.json_type); what no type asks for is passed over, without recursion.
+--- one that is reported, in the words of serde_json, which the ancestor used. What a value should be is decided by a
+--- type (demilune.json_type); what no type asks for is passed over, without recursion.
 local find, match, sub, byte = string.find, string.match, string.sub, string.byte
 
 ---@class demilune.JsonReader
@@ -291,14 +291,14 @@ local function skip_scalar(self, kind, strict)
     end
 end
 
---- Passes over a value. Its syntax has to be right and nothing else: a lone surrogate or a number beyond all bounds is no
---- matter, and neither is depth. With a `depth`, what is not kept is read as strictly as what is, and nests no deeper.
+--- Passes over a value. Its syntax has to be right and nothing else: a lone surrogate or a number beyond all bounds is
+--- no matter, and neither is depth. With a `depth` it is read as strictly as what is kept, and nests no deeper.
 ---@param depth? integer
 function reader:skip(depth)
-    local strict, open, count, first = depth ~= nil, {}, 0, nil
+    local strict, open, count = depth ~= nil, {}, 0
     repeat
         local kind = self:kind()
-        first = kind == "object" or kind == "array"
+        local first = kind == "object" or kind == "array"
         if first then
             count = count + 1
             if strict and count > depth then

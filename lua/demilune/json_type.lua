@@ -1,5 +1,5 @@
---- What JSON values should be. A type says for each kind of value how it is read; another kind is an error, for nothing is
---- coerced. `null` is taken only where a type says so, and means that there is nothing.
+--- What JSON values should be. A type says for each kind of value how it is read; another kind is an error, for nothing
+--- is coerced. `null` is taken only where a type says so, and means that there is nothing.
 local reader = require "demilune.json_reader"
 
 ---@class demilune.JsonType
@@ -100,8 +100,8 @@ end
 ---@field type demilune.JsonType
 ---@field required? boolean
 
---- An object of named fields, or an array of exactly their values in order. Other keys are noted and passed over. `more`
---- are fields that an object can have and an array cannot.
+--- An object of named fields, or an array of exactly their values in order. Other keys are noted and passed over.
+--- `more` are fields that an object can have and an array cannot.
 ---@param name string for messages
 ---@param fields demilune.JsonField[]
 ---@param more? demilune.JsonField[]

@@ -1,4 +1,4 @@
---- The data of noether-isolation 0.8.2, as its clients write and read it: the policy's five fields, and sets of effects.
+--- The data of noether-isolation 0.8.2, as its clients write and read it: a policy's five fields, and sets of effects.
 --- Texts are accepted and refused as serde_json does it there, and policies are written byte for byte.
 local effects = require "demilune.effects"
 local json = require "demilune.json"
@@ -30,26 +30,27 @@ function wire.policy_type(more, more_of_bind)
 end
 
 -- White_Space of Unicode.
-local spaces = { [0x20] = true, [0x85] = true, [0xa0] = true, [0x1680] = true, [0x2028] = true, [0x2029] = true,
-    [0x202f] = true, [0x205f] = true, [0x3000] = true }
-for code = 0x09, 0x0d do
-    spaces[code] = true
-end
-for code = 0x2000, 0x200a do
-    spaces[code] = true
+local spaces = {}
+for _, range in ipairs {
+    { 0x09, 0x0d }, { 0x20, 0x20 }, { 0x85, 0x85 }, { 0xa0, 0xa0 }, { 0x1680, 0x1680 }, { 0x2000, 0x200a },
+    { 0x2028, 0x2029 }, { 0x202f, 0x202f }, { 0x205f, 0x205f }, { 0x3000, 0x3000 },
+} do
+    for code = range[1], range[2] do
+        spaces[utf8.char(code)] = true
+    end
 end
 
 --- Whether there is nothing but white space in a text, which stands for the default policy.
 ---@param given string
 ---@return boolean
 function wire.is_blank(given)
-    if not utf8.len(given) then
-        return false
-    end
-    for _, code in utf8.codes(given) do
-        if not spaces[code] then
+    local at = 1
+    while at <= #given do
+        local character, after = given:match("^([\0-\x7f\xc2-\xf4][\x80-\xbf]*)()", at)
+        if not spaces[character] then
             return false
         end
+        at = after
     end
     return true
 end

@@ -24,7 +24,7 @@ LIBS = $(firstword $(wildcard /usr/lib/*/libmd.a) -lmd)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
            -Wold-style-definition -Wundef -Wwrite-strings -Wpointer-arith -Wvla
-DML_CPPFLAGS = -D_GNU_SOURCE -DDML_VERSION='"$(VERSION)"' -I$(LUA_INCDIR) -Isrc -I$(BUILD)/gen
+DML_CPPFLAGS = -D_GNU_SOURCE -DDML_VERSION='"$(VERSION)"' -I$(LUA_INCDIR) -iquote src -I$(BUILD)/gen
 DML_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
 HARDEN_LDFLAGS = -Wl,-z,relro,-z,now
 
@@ -48,8 +48,10 @@ STAGE_CFLAGS = -std=gnu11 -Os $(WARNINGS) -ffreestanding -fno-stack-protector -f
 
 CORE = $(LIBDIR)/demilune/core.so
 COMMAND = $(BUILD)/bin/demilune
+# The ancestor's name for `demilune sandbox`.
+ANCESTOR = noether-sandbox
 
-all: $(CORE) $(COMMAND) $(BUILD)/share/lua/5.4
+all: $(CORE) $(COMMAND) $(BUILD)/bin/$(ANCESTOR) $(BUILD)/share/lua/5.4
 
 $(STAGE): src/stage.c src/stage_message.h Makefile
 	@mkdir -p $(@D)
@@ -80,6 +82,9 @@ $(COMMAND): $(OBJECTS) $(patsubst src/%.c,$(BUILD)/obj/%.o,$(COMMAND_ONLY))
 	@mkdir -p $(@D)
 	@echo LD $@
 	@$(CC) -Wl,-E $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS)
+
+$(BUILD)/bin/$(ANCESTOR): $(COMMAND)
+	@ln -sfn $(<F) $@
 
 # The build tree is laid out like an installation, so that the command finds its Lua files by one rule.
 $(BUILD)/share/lua/5.4:
@@ -138,6 +143,7 @@ lint: $(STAGE) $(BUILD)/gen/modules
 install: all
 	install -d "$(DESTDIR)$(INST_BINDIR)" "$(DESTDIR)$(INST_LIBDIR)/demilune"
 	install -m 755 $(COMMAND) "$(DESTDIR)$(INST_BINDIR)/demilune"
+	ln -sfn demilune "$(DESTDIR)$(INST_BINDIR)/$(ANCESTOR)"
 	install -m 755 $(CORE) "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
 	for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f "$(DESTDIR)$(INST_LUADIR)/$$f" || exit 1; done
 	for f in $(MANPAGES); do \
@@ -146,7 +152,8 @@ install: all
 # What install put there, and of the directories those that are ours alone; what others left in these stays.
 remove_empty = if [ -d $(1) ]; then rmdir --ignore-fail-on-non-empty $(1); fi
 uninstall:
-	rm -f "$(DESTDIR)$(INST_BINDIR)/demilune" "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
+	rm -f "$(DESTDIR)$(INST_BINDIR)/demilune" "$(DESTDIR)$(INST_BINDIR)/$(ANCESTOR)"
+	rm -f "$(DESTDIR)$(INST_LIBDIR)/demilune/core.so"
 	for f in $(LUAFILES:lua/%=%); do rm -f "$(DESTDIR)$(INST_LUADIR)/$$f" || exit 1; done
 	for f in $(MANPAGES); do rm -f "$(DESTDIR)$(INST_MANDIR)/man$${f##*.}/$${f##*/}" || exit 1; done
 	for d in $$(dirname $(LUAFILES:lua/%=%) | sed '/^\.$$/d' | sort -ru); do \

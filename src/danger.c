@@ -20,7 +20,7 @@ enum { MOST_SOCKETS = 24, MOST_HOMES = 4, MOST_DIRECTORIES = 512 };
 
 struct context {
     const struct dml_policy *policy;
-    struct dml_problems *problems;
+    struct dml_problems *problems, *warnings;
     struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
     struct place sockets[MOST_SOCKETS], homes[MOST_HOMES], search_path[MOST_DIRECTORIES], *own_files;
     size_t socket_count, home_count, search_path_count;
@@ -48,12 +48,18 @@ static const char *const explanations[DML_DANGER_COUNT] = {
 static void report(struct context *c, enum dml_danger danger, const char *code, const char *field,
                    const char *value, const char *because)
 {
-    const char *name = dml_danger_names[danger];
+    const char *name = dml_danger_names[danger], *colon = because ? ": " : "";
+    size_t length = value ? strlen(value) : 0;
+    because = because ? because : "";
     if (c->policy->acknowledged[danger])
         return;
-    dml_problem_add(c->problems, code, field, value, value ? strlen(value) : 0,
-                    "%s%s%s; leave it out, or accept it: acknowledge = { \"%s\" }", explanations[danger],
-                    because ? ": " : "", because ? because : "", name);
+    if (c->policy->wire)
+        dml_problem_add(c->warnings, code, field, value, length, "%s%s%s (%s)", explanations[danger], colon,
+                        because, name);
+    else
+        dml_problem_add(c->problems, code, field, value, length,
+                        "%s%s%s; leave it out, or accept it: acknowledge = { \"%s\" }", explanations[danger],
+                        colon, because, name);
 }
 
 static void report_bind(struct context *c, enum dml_danger danger, const struct dml_entry *bind,
@@ -363,7 +369,8 @@ static void check_own_file(struct context *c, const struct dml_entry *bind, cons
         return;
     path_inside(inside, bind, shown);
     dml_problem_add(
-        c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+        c->policy->wire ? c->warnings : c->problems, "bind.never", bind->field, bind->source.path,
+        strlen(bind->source.path),
         "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
         inside);
 }
@@ -527,9 +534,9 @@ static void check_binds(struct context *c, const struct dml_host *host)
 }
 
 void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host,
-                      struct dml_problems *problems)
+                      struct dml_problems *problems, struct dml_problems *warnings)
 {
-    struct context c = {.policy = policy, .problems = problems};
+    struct context c = {.policy = policy, .problems = problems, .warnings = warnings};
     check_binds(&c, host);
     check_environment(&c);
     if (policy->network)

@@ -6,6 +6,12 @@
 #include "problem.h"
 #include "process.h"
 
+#include <signal.h>
+
+/* The signals that are forwarded. What we were started ignoring (nohup, a job in the background of a script)
+ * is not among them: a signal that is blocked would come all the same. */
+void dml_forward_set(sigset_t *set);
+
 /* Blocks the signals that are forwarded and returns a descriptor that is readable when one has come; -1 with
  * an error. */
 int dml_forward_open(struct dml_error *error);

@@ -48,8 +48,8 @@ static void take_files(lua_State *L, int index, struct dml_policy *policy)
     policy->file_count = policy->failed ? 0 : count;
 }
 
-/* freeze(policy, base|nil, { home=, files= }) -> frozen, problems. With problems only `validate` may be asked
- * more. */
+/* freeze(policy, base|nil, { home=, files=, wire= }) -> frozen, problems. With problems only
+ * `validate` may be asked more. */
 static int core_freeze(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -69,6 +69,9 @@ static int core_freeze(lua_State *L)
         return luaL_error(L, "not enough memory");
     struct dml_reader r = {.L = L, .policy = frozen->policy, .problems = &frozen->problems, .home = home};
     take_files(L, 5, frozen->policy);
+    lua_getfield(L, 3, "wire");
+    frozen->policy->wire = lua_toboolean(L, -1);
+    lua_pop(L, 1);
 
     if (lua_istable(L, 2)) {
         bool own_allowlist = false;

@@ -1,12 +1,15 @@
 /* Processes for Lua: start, wait, result. */
 #include "lua_glue.h"
+#include "bare.h"
 #include "forward.h"
 #include "lua_plan.h"
 #include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DML_LUA_PROCESS "demilune.core.process"
@@ -217,24 +220,61 @@ static int core_wait(lua_State *L)
     return 1;
 }
 
+/* The list of strings at `index` as an argument vector, which lives as long as what is pushed. */
+static char **push_argv(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, index);
+    char **argv = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *argv, 0);
+    luaL_checkstack(L, (int)count + 4, "command");
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, i);
+        argv[i - 1] = (char *)luaL_checkstring(L, -1);
+    }
+    argv[count] = NULL;
+    return argv;
+}
+
 /* execute(command) -> message, missing: takes our place, without any isolation, and only returns when it
  * cannot */
 static int core_execute(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
-    char **argv = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *argv, 0);
-    luaL_checkstack(L, (int)count + 4, "command");
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, 1, i);
-        argv[i - 1] = (char *)luaL_checkstring(L, -1);
-    }
-    argv[count] = NULL;
+    char **argv = push_argv(L, 1);
     execvp(argv[0], argv);
     int reason = errno;
     lua_pushstring(L, strerror(reason));
     lua_pushboolean(L, reason == ENOENT);
     return 2;
+}
+
+/* run_bare(command) -> { kind=, exit_code= | signal= } | nil, message: runs it as a child without any
+ * isolation. For a program that owns its process alone. */
+static int core_run_bare(lua_State *L)
+{
+    int status;
+    struct dml_error error;
+    char **argv = push_argv(L, 1);
+    if (!dml_bare_run(argv, &status, &error)) {
+        luaL_pushfail(L);
+        lua_pushstring(L, error.message);
+        return 2;
+    }
+    bool signalled = WIFSIGNALED(status);
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, dml_result_names[signalled ? DML_RESULT_SIGNAL : DML_RESULT_EXIT]);
+    lua_setfield(L, -2, "kind");
+    lua_pushinteger(L, signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+    lua_setfield(L, -2, signalled ? "signal" : "exit_code");
+    return 1;
+}
+
+/* ignore_broken_pipes(): writing where nobody reads becomes an error; of the commands that we run it stays
+ * the end */
+static int core_ignore_broken_pipes(lua_State *L)
+{
+    (void)L;
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
 }
 
 /* forward_signals() -> descriptor for wait. For a program that owns its process alone. */
@@ -283,11 +323,18 @@ static int core_output(lua_State *L)
 void dml_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"start", core_start},     {"is_running", core_is_running},
-        {"pid", core_pid},         {"kill", core_kill},
-        {"wait", core_wait},       {"forward_signals", core_forward_signals},
-        {"execute", core_execute}, {"is_open", core_is_open},
-        {"output", core_output},   {NULL, NULL},
+        {"start", core_start},
+        {"is_running", core_is_running},
+        {"pid", core_pid},
+        {"kill", core_kill},
+        {"wait", core_wait},
+        {"forward_signals", core_forward_signals},
+        {"ignore_broken_pipes", core_ignore_broken_pipes},
+        {"execute", core_execute},
+        {"run_bare", core_run_bare},
+        {"is_open", core_is_open},
+        {"output", core_output},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PROCESS);
     lua_pushcfunction(L, process_gc);

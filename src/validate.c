@@ -148,7 +148,8 @@ static bool check_source(struct context *c, struct dml_entry *entry)
             c->policy->failed = true;
         else if (reason == ENOENT && !entry->optional)
             dml_problem_add(c->problems, "bind.missing", field, entry->host, length,
-                            "does not exist; create it, or mark the bind optional = true");
+                            "does not exist; create it, or %s",
+                            c->policy->wire ? "leave it out" : "mark the bind optional = true");
         else if (reason != ENOENT)
             dml_problem_add(c->problems, "bind.unreadable", field, entry->host, length,
                             "cannot be looked up: %s", strerror(reason));
@@ -371,5 +372,5 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
         dml_validate_path((char *)policy->chdir, "chdir", true, problems);
     check_hostname(&c);
     check_limits(&c);
-    dml_danger_check(policy, host, problems);
+    dml_danger_check(policy, host, problems, warnings);
 }

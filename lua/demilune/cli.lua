@@ -2,12 +2,14 @@
 local core = require "demilune.core"
 
 local EXIT_REFUSED = 125
+local ANCESTOR = "noether-sandbox" -- called by this name, all words are that program's
 
 local summaries = {
     { "run", "run a command in a sandbox" },
     { "check", "validate policies; print problems; run nothing" },
     { "explain", "say what the sandbox will be, and why" },
     { "script", "run a trusted Lua program with the module at hand" },
+    { "sandbox", "the protocol of noether-sandbox, also when called by that name" },
 }
 
 local function help()
@@ -52,7 +54,9 @@ end
 ---@return integer
 return function(arg)
     local word = arg[1]
-    if word == nil then
+    if arg[0] and arg[0]:match("[^/]*$") == ANCESTOR then
+        return require("demilune.cli.sandbox")(table.move(arg, 1, #arg, 1, {}), ANCESTOR)
+    elseif word == nil then
         io.stderr:write(help())
         return EXIT_REFUSED
     elseif word == "--help" or word == "-h" or word == "help" then

@@ -13,6 +13,7 @@ local HOOK = "demilune.hook" -- a function of a policy file, in the private stat
 ---@field package layers { file: string?, source: string?, fields: table }[] what was said where, outermost first
 ---@field package file string? the innermost policy file, as it was named
 ---@field package paths string[] every file that the policy was read from, with every link resolved
+---@field package wire boolean it came in the ancestor's format alone: see policy.of_wire
 local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
@@ -73,7 +74,9 @@ local function base_of(fields)
 end
 
 local function freeze(self, fields, base)
-    local frozen, problems = core.freeze(fields, base, { home = os.getenv("HOME"), files = self.paths })
+    local frozen, problems = core.freeze(fields, base, {
+        home = not self.wire and os.getenv("HOME") or nil, files = self.paths, wire = self.wire,
+    })
     if #problems == 0 then
         return frozen
     end
@@ -92,10 +95,11 @@ local function take_hooks(fields, hooks, file)
     end
 end
 
-local function build(fields, layers, paths)
+local function build(fields, layers, paths, wire)
     local file = layers[#layers].file
     local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file }
     self.paths = paths or {}
+    self.wire = wire == true
     local frozen, problems = freeze(self, fields, nil) -- for its shape: the base comes with the plan
     if not frozen then
         return refuse(problems)
@@ -133,6 +137,18 @@ function policy.new(fields)
         return refuse { copy_problem(problem) }
     end
     return build(copy, { { fields = copy } })
+end
+
+--- A policy for a client of the ancestor, whose format has neither "~" for a home nor a word to accept a danger with:
+--- a danger is a warning of the plan. What is never allowed still is not.
+---@param fields demilune.Fields
+---@param path? string the file that it was read from, with every link resolved
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.of_wire(fields, path)
+    return build(fields, { { fields = fields } }, { path }, true)
 end
 
 --- A policy from a file, or one found by its name.

@@ -3,12 +3,27 @@ local demilune = require "demilune"
 
 local common = { EXIT_REFUSED = 125, EXIT_LIMIT = 124, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }
 
+--- The name in front of messages.
+common.program = "demilune"
+
 --- Prints a text, each line with our name in front.
 ---@param text string
 function common.complain(text)
     for line in (text .. "\n"):gmatch("(.-)\n") do
-        io.stderr:write("demilune: ", line, "\n")
+        io.stderr:write(common.program, ": ", line, "\n")
     end
+end
+
+--- The exit code for how an executed command ended.
+---@param result demilune.Result
+---@return integer
+function common.exit_code(result)
+    if result.kind == "exit" then
+        return result.exit_code
+    elseif result.kind == "signal" or result.kind == "cancelled" then
+        return 128 + (result.signal or 9)
+    end
+    return common.EXIT_LIMIT
 end
 
 --- Prints what is wrong with the usage and gives the exit code.

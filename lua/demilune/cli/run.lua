@@ -41,15 +41,6 @@ local function open_status(place)
     end
 end
 
-local function exit_code(result)
-    if result.kind == "exit" then
-        return result.exit_code
-    elseif result.kind == "signal" or result.kind == "cancelled" then
-        return 128 + (result.signal or 9)
-    end
-    return common.EXIT_LIMIT
-end
-
 local function unexecuted_code(code)
     return code == "command.missing" and common.EXIT_NOT_FOUND
         or code == "limit.timeout" and common.EXIT_LIMIT
@@ -145,7 +136,7 @@ local function launch(state, policy, backend, write_status)
         common.complain(("ended by its limit: %s"):format(result.kind))
     end
     write_status(result)
-    return exit_code(result)
+    return common.exit_code(result)
 end
 
 ---@param words string[]

@@ -1,0 +1,170 @@
+--- demilune sandbox: the protocol of noether-sandbox 0.8.2, for its clients.
+local arguments = require "demilune.cli.sandbox.arguments"
+local common = require "demilune.cli.common"
+local core = require "demilune.core"
+local demilune = require "demilune"
+local fields_of = require "demilune.cli.sandbox.fields"
+local message = require "demilune.message"
+local source = require "demilune.cli.sandbox.source"
+
+local EXIT_SETUP_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
+local MOST_KEYS = 20 -- unknown keys that are named
+
+local function help()
+    io.stdout:write("usage: demilune sandbox ", arguments.usage, "\n", [[
+
+Runs a command under a policy of noether-isolation: JSON with ro_binds, rw_binds, work_host, network and
+env_allowlist, on standard input, or in a file, which leaves standard input to the command. Blank text is the default
+policy: /nix/store read-only and no network. Called as noether-sandbox, demilune does the same.
+
+options:
+  --isolate auto|bwrap|none   auto (the default) takes bwrap, and without one warns and runs the command bare
+                              (NOETHER_ISOLATION)
+  --policy-file PATH          read the policy there; at most 1 MiB is read from standard input
+  --require-isolation         refuse to run a command bare (NOETHER_REQUIRE_ISOLATION, unless it is empty or 0)
+
+exit codes:
+  0-255     the command's own
+  1         bwrap could not set the sandbox up
+  2         usage, policy or backend problem: nothing was launched
+  126, 127  the command could not be executed, was not found; 127 also when nothing at all could be started, and
+            for both with --isolate none
+  128+n     a signal ended it
+]])
+    return 0
+end
+
+local function refuse(text)
+    common.complain(text)
+    return EXIT_REFUSED
+end
+
+local function report_unknown(names)
+    local known = { "ro_binds", "rw_binds", "work_host", "network", "env_allowlist", "host", "sandbox" }
+    for i, name in ipairs(names) do
+        if i > MOST_KEYS then
+            common.complain(("warning: and %d more keys are ignored"):format(#names - MOST_KEYS))
+            break
+        end
+        local nearest = core.nearest(name:match("[^.]*$"), known)
+        common.complain(("warning: the key %s is ignored%s"):format(core.quote(name),
+            nearest and ("; did you mean %s?"):format(nearest) or ""))
+    end
+end
+
+-- The policy of a command line; or nil and what is wrong with it.
+local function read_policy(settings, environment)
+    local text, place = source.read(settings.policy_file)
+    if not text then
+        return nil, place
+    end
+    local wire, unknown = require("demilune.wire").policy(text)
+    if not wire then
+        return nil, ("%s: %s"):format(place, unknown)
+    end
+    report_unknown(unknown)
+    local path = settings.policy_file and core.realpath(settings.policy_file)
+    return require("demilune.policy").of_wire(fields_of(wire, environment), path)
+end
+
+-- The backend and a warning; or nil and why there is none.
+local function choose_backend(settings)
+    local backend, text = demilune.backend(settings.isolation)
+    local falls_back = not backend and settings.isolation == "auto"
+    if not backend and not falls_back then
+        return nil, text
+    elseif backend and backend.kind ~= "none" then
+        return backend, text
+    elseif settings.require_isolation then
+        return nil, "isolation is required: " .. (falls_back and text or "the backend none gives none")
+    end
+    return { kind = "none" }, falls_back and text .. "; no isolation: the command can do whatever you can do" or nil
+end
+
+-- Bare, nothing is bound, so that a source that is not there is no matter; and a command that cannot be executed is
+-- told by the kernel.
+local function matters_bare(problem)
+    return problem.code ~= "bind.missing" and not problem.code:find("^command%.")
+end
+
+local function run_bare(policy, command)
+    local problems = {}
+    for _, problem in ipairs((policy:problems(command))) do
+        problems[#problems + 1] = matters_bare(problem) and problem or nil
+    end
+    if #problems > 0 then
+        return refuse(message.problems(problems))
+    end
+    local result, text = core.run_bare(command)
+    if not result then
+        common.complain(("%s %s"):format(core.quote(command[1]), text))
+        return common.EXIT_NOT_FOUND
+    end
+    return common.exit_code(result)
+end
+
+local codes = {
+    ["command.missing"] = common.EXIT_NOT_FOUND,
+    ["command.not_executable"] = common.EXIT_NOT_EXECUTABLE,
+    ["cancelled"] = EXIT_INTERRUPTED,
+    ["source.changed"] = EXIT_SETUP_FAILED,
+}
+
+-- `unexecuted`: what is known of a launch that got as far as bwrap.
+local function unexecuted_code(code, unexecuted)
+    return codes[code] or unexecuted and EXIT_SETUP_FAILED or common.EXIT_NOT_FOUND
+end
+
+local function is_of_command(problems)
+    for _, problem in ipairs(problems) do
+        if not problem.code:find("^command%.") then
+            return false
+        end
+    end
+    return true
+end
+
+local function run_isolated(policy, command)
+    local plan, text, code, problems = policy:plan(command)
+    if not plan then
+        common.complain(text)
+        return is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED
+    end
+    common.warn(plan.warnings)
+    local result, unexecuted
+    result, text, code, problems, unexecuted = plan:run { backend = "bwrap", signals = core.forward_signals() }
+    if not result then
+        common.complain(text)
+        return unexecuted_code(code, unexecuted)
+    end
+    return common.exit_code(result)
+end
+
+---@param words string[]
+---@param program? string the name that we were called by, when that name is not demilune
+---@return integer exit code
+return function(words, program)
+    common.program = program or common.program
+    core.ignore_broken_pipes() -- what we cannot say must not keep the command from running
+    if not program and (words[1] == "--help" or words[1] == "-h") then
+        return help()
+    end
+    local environment = core.environ()
+    local settings, problem = arguments.parse(words, environment)
+    if not settings then
+        return refuse(("%s\nusage: %s %s"):format(problem, program or "demilune sandbox", arguments.usage))
+    end
+    local policy, text = read_policy(settings, environment)
+    if not policy then
+        return refuse(text)
+    end
+    local backend
+    backend, text = choose_backend(settings)
+    if not backend then
+        return refuse(text)
+    elseif text then
+        common.complain("warning: " .. text)
+    end
+    local run = backend.kind == "none" and run_bare or run_isolated
+    return run(policy, settings.command)
+end

@@ -356,6 +356,13 @@ static const char *tail_below(const char *file, dev_t device, ino_t inode)
     return NULL;
 }
 
+/* Where it is told that the runner's own policy could be rewritten: a client of the ancestor hands one over
+ * for each launch, and may keep it wherever it likes. */
+static struct dml_problems *own_file_list(struct context *c)
+{
+    return c->policy->wire ? c->warnings : c->problems;
+}
+
 /* Checks the tree of the host at `where`, which `bind` shows: its source, or a mount below that. */
 static void check_own_file(struct context *c, const struct dml_entry *bind, const char *where,
                            const struct stat *status, const char *file)
@@ -369,8 +376,7 @@ static void check_own_file(struct context *c, const struct dml_entry *bind, cons
         return;
     path_inside(inside, bind, shown);
     dml_problem_add(
-        c->policy->wire ? c->warnings : c->problems, "bind.never", bind->field, bind->source.path,
-        strlen(bind->source.path),
+        own_file_list(c), "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
         "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
         inside);
 }
@@ -386,7 +392,7 @@ static void check_own_files(struct context *c, const struct dml_entry *bind)
         check_own_file(c, bind, bind->source.path, &source, own->path);
         if (stat(own->path, &status) == 0 && status.st_nlink > 1 && status.st_dev == source.st_dev)
             dml_problem_add(
-                c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+                own_file_list(c), "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
                 "may hold another hard link of \"%s\", through which the command would rewrite its "
                 "own policy; make that file a copy of its own",
                 own->path);

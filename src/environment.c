@@ -63,7 +63,7 @@ static void apply_rule(struct environment *env, const struct dml_host *host, con
     case DML_ENV_SET: set_variable(env, rule->name, rule->value, false); break;
     case DML_ENV_OMIT: set_variable(env, rule->name, NULL, false); break;
     case DML_ENV_PASS:
-        if (length && rule->name[length - 1] == '*')
+        if (length && rule->name[length - 1] == '*' && strcmp(rule->field, "base") == 0)
             pass_pattern(env, host, rule->name, length - 1);
         else if (!own)
             set_variable(env, rule->name, dml_host_getenv(host, rule->name), true);

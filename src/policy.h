@@ -136,8 +136,7 @@ struct dml_policy {
     unsigned seccomp_options; /* bits of enum dml_seccomp_option, of DML_SECCOMP_ALLOW */
     struct dml_limits limits;
     bool acknowledged[DML_DANGER_COUNT];
-    bool wire; /* from a client of the ancestor, whose format has no word for any of that: dangers are
-                  warnings */
+    bool wire; /* from a client of the ancestor, who cannot acknowledge: dangers are warnings */
 };
 
 extern const char *const dml_danger_names[DML_DANGER_COUNT];

@@ -293,7 +293,10 @@ static void check_env_rule(struct context *c, const struct dml_env_rule *rule)
     size_t length = strlen(rule->name);
     bool pattern = strcmp(rule->field, "base") == 0 && length && rule->name[length - 1] == '*';
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
-    if (!pattern && !valid_name(rule->name))
+    if (c->policy->wire && strchr(rule->name, '='))
+        dml_problem_add(c->problems, "env.name", rule->field, rule->name, length,
+                        "has a =, and no name of a variable can have one");
+    else if (!c->policy->wire && !pattern && !valid_name(rule->name))
         dml_problem_add(c->problems, "env.name", rule->field, rule->name, length,
                         "is no name of a variable; letters, digits and _ make one, and no digit comes first");
     if (own && rule->action == DML_ENV_PASS && strncmp(rule->field, "env.", 4) == 0)

@@ -25,7 +25,7 @@ describe("demilune", function()
         it("--help and --version, everywhere", function()
             for _, words in ipairs { { "--help" }, { "help" }, { "-h" }, { "run", "--help" }, { "explain",
                 "-h" },
-                { "check", "--help" }, { "script", "--help" } } do
+                { "check", "--help" }, { "script", "--help" }, { "sandbox", "--help" } } do
                 local result = sandbox.demilune(words)
                 assert.equal(0, result.code)
                 assert.equal("", result.err)

@@ -82,6 +82,13 @@ describe("signals:", function()
             "trap '' INT; echo ready; sleep 1; echo still here; exit 3").out)
     end)
 
+    it("what the caller ignores (nohup, jobs in the background of a script) is not handed on", function()
+        local script = "trap 'echo told; exit 5' USR1; trap 'echo hung up; exit 6' HUP; " .. WAIT
+        local result = probe.host(SENDER, { "HUP,INT,USR1", "sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh",
+            sandbox.command, "run", "-q", "--", "sh", "-c", script })
+        assert.equal("told\n5\n", result.out, result.err)
+    end)
+
     it("the whole process group hears it", function()
         local script = "trap 'wait; exit 4' TERM; sh -c 'trap \"echo child; exit\" TERM; " .. WAIT ..
             "' & wait"

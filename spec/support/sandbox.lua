@@ -63,8 +63,8 @@ function sandbox.sh(line, input)
     return result
 end
 
---- Runs demilune with arguments. `options.env`: NAME=value words for it, `options.input`, `options.prefix`: shell text
---- in front.
+--- Runs demilune with arguments. `options.env`: NAME=value words for it, `options.input`, `options.prefix` and
+--- `options.suffix`: shell text around it, `options.command`: another program.
 function sandbox.demilune(arguments, options)
     options = options or {}
     local words = {}
@@ -75,8 +75,8 @@ function sandbox.demilune(arguments, options)
     for _, assignment in ipairs(options.env or {}) do
         env[#env + 1] = sandbox.quote(assignment)
     end
-    local line = ("%s env %s %s %s"):format(options.prefix or "", table.concat(env, " "),
-        sandbox.quote(sandbox.command), table.concat(words, " "))
+    local line = ("%s env %s %s %s %s"):format(options.prefix or "", table.concat(env, " "),
+        sandbox.quote(options.command or sandbox.command), table.concat(words, " "), options.suffix or "")
     return sandbox.sh(line, options.input)
 end
 

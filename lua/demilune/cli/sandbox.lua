@@ -60,7 +60,7 @@ local function read_policy(settings, environment)
     end
     local wire, unknown = require("demilune.wire").policy(text)
     if not wire then
-        return nil, ("%s: %s"):format(place, unknown)
+        return nil, ("%s: %s"):format(place, message.plain(unknown))
     end
     report_unknown(unknown)
     local path = settings.policy_file and core.realpath(settings.policy_file)
@@ -78,7 +78,8 @@ local function choose_backend(settings)
     elseif settings.require_isolation then
         return nil, "isolation is required: " .. (falls_back and text or "the backend none gives none")
     end
-    return { kind = "none" }, falls_back and text .. "; no isolation: the command can do whatever you can do" or nil
+    return { kind = "none" }, falls_back and text
+        .. "; without it the command can do whatever you can do (--require-isolation refuses that)" or nil
 end
 
 -- Bare, nothing is bound, so that a source that is not there is no matter; and a command that cannot be executed is
@@ -124,20 +125,23 @@ local function is_of_command(problems)
     return true
 end
 
-local function run_isolated(policy, command)
-    local plan, text, code, problems = policy:plan(command)
-    if not plan then
-        common.complain(text)
-        return is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED
-    end
+local function launch(plan)
     common.warn(plan.warnings)
-    local result, unexecuted
-    result, text, code, problems, unexecuted = plan:run { backend = "bwrap", signals = core.forward_signals() }
+    local result, text, code, _, unexecuted = plan:run { backend = "bwrap", signals = core.forward_signals() }
     if not result then
         common.complain(text)
         return unexecuted_code(code, unexecuted)
     end
     return common.exit_code(result)
+end
+
+local function run_isolated(policy, command)
+    local plan, text, _, problems = policy:plan(command)
+    if not plan then
+        common.complain(text)
+        return is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED
+    end
+    return launch(plan)
 end
 
 ---@param words string[]

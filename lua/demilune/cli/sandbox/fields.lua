@@ -32,12 +32,12 @@ local function read_only(policy)
     return binds
 end
 
--- A name that is given twice is given once; a value that is not UTF-8 does not go through.
+-- A name that is given twice is given once, an empty one not at all; a value that is not UTF-8 does not go through.
 local function passed(names, environment)
     local list, seen = {}, {}
     for _, name in ipairs(names) do
         local value = environment[name]
-        if not seen[name] and (not value or utf8.len(value)) then
+        if name ~= "" and not seen[name] and (not value or utf8.len(value)) then
             seen[name] = true
             list[#list + 1] = name
         end

@@ -296,6 +296,55 @@ finally:
             end)
         end
 
+        it("TSTP stops both, and CONT resumes both, bare", function()
+            local code = [[
+import signal, subprocess, sys, time
+def states():
+    return [open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0] for pid in (process.pid, child)]
+def wait_for(state):
+    for _ in range(200):
+        if states() == [state, state]:
+            break
+        time.sleep(0.05)
+    print(*states())
+process = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+process.stdin.write(sys.argv[1].encode())
+process.stdin.close()
+process.stdout.readline()
+child = int(open("/proc/%d/task/%d/children" % (process.pid, process.pid)).read())
+for name, state in (("TSTP", "T"), ("CONT", "S")):
+    process.send_signal(getattr(signal, "SIG" + name))
+    wait_for(state)
+process.terminate()
+print(process.wait())
+]]
+            local result = probe.host(code, { noether.policy(), noether.command, "--isolate=none", "--", "sh", "-c",
+                "echo ready; exec sleep 300" })
+            assert.equal("T T\nS S\n143\n", result.out, result.err)
+        end)
+
+        it("Ctrl-C is heard once, isolated and bare", function()
+            local code = [[
+import os, pty, sys
+pid, master = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+text = b""
+while not text.endswith(b"end\r\n"):
+    text += os.read(master, 4096)
+    if text.endswith(b"ready\r\n"):
+        os.write(master, b"\3")
+print(text.count(b"heard"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+]]
+            sandbox.write(scratch("p.json"), noether.policy())
+            local script = "trap 'echo heard' INT; echo ready; for i in 1 2 3 4 5 6 7 8; do sleep 0.05; done; echo end; exit 9"
+            for _, isolate in ipairs { "bwrap", "none" } do
+                local result = probe.host(code, { noether.command, "--policy-file", scratch("p.json"),
+                    "--isolate=" .. isolate, "--", "/bin/sh", "-c", script })
+                assert.equal("1 9\n", result.out, result.err)
+            end
+        end)
+
         it("the second INT ends what ignores it, isolated", function()
             assert.equal("137\n", send("INT,INT", "trap '' INT; " .. WAIT, {}).out)
         end)

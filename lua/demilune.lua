@@ -22,6 +22,7 @@ local demilune = {
 
     policy = policy.new,
     load = policy.load,
+    decode = policy.decode,
     from_effects = policy.from_effects,
     build_bwrap_command = policy.build_bwrap_command,
     host = host.facts,

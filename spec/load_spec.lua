@@ -172,7 +172,7 @@ describe("a policy file", function()
 
     it("has a name that is one", function()
         for name, words in pairs {
-            [".."] = '".." is neither a file (with a / or ending in .lua) nor a name',
+            [".."] = '".." is neither a file (with a / or ending in .lua or .json) nor a name',
                 [""] = '"" is neither a file',
             ["a b"] = '"a b" is neither', ["-x"] = '"-x" is neither', ["a.b"] = '"a.b" is neither',
                 ["é"] = "is neither",
@@ -180,8 +180,8 @@ describe("a policy file", function()
         } do
             refused(name, "policy.name", words)
         end
-        for _, name in ipairs { "-", "x.json", "/tmp/x.json" } do
-            refused(name, "policy.json", "JSON policies are not supported yet; write a Lua file")
+        for _, name in ipairs { "x.json", scratch "x.json" } do
+            refused(name, "policy.missing", "No such file or directory")
         end
     end)
 

@@ -376,7 +376,7 @@ describe("problems", function()
             "bad argument #1 to 'load' %(string expected, got table%)")
         assert.error_matches(function() demilune.policy({}):plan("x") end, "bad argument #1 to 'plan'")
         assert.error_matches(function() demilune.policy({}):with(1) end, "bad argument #1 to 'with'")
-        assert.error_matches(function() demilune.from_effects("Pure") end, "bad argument #1 to 'from_effects'")
+        assert.error_matches(function() demilune.from_effects(true) end, "bad argument #1 to 'from_effects'")
     end)
 end)
 

@@ -1,7 +1,6 @@
 #include "bwrap.h"
 #include "seccomp.h"
 #include "stage_message.h"
-#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,88 +197,4 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
             "holds them",
             plan->mount_count, arguments.count + OWN, DML_BWRAP_MAX_ARGUMENTS);
     dml_bwrap_arguments_clear(&arguments);
-}
-
-/* --- the ancestor's command line --- */
-
-/* Whether `value` is valid UTF-8 as Rust's String has it; the ancestor drops other values. */
-static bool is_utf8(const char *value)
-{
-    uint32_t code;
-    size_t left = strlen(value), length = 1;
-    for (; left > 0 && length > 0; value += length, left -= length)
-        length = dml_utf8_decode(value, left, &code);
-    return left == 0;
-}
-
-/* The binds of one of the ancestor's own lists; project and effects, which it did not have as fields, are
- * not. */
-static void put_reference_binds(struct renderer *r, const struct dml_policy *policy, const char *list,
-                                const char *flag)
-{
-    for (size_t i = 0; i < policy->entry_count; i++) {
-        const struct dml_entry *entry = &policy->entries[i];
-        if (strncmp(entry->field, list, strlen(list)) == 0)
-            put_all(r, (const char *[]){flag, entry->host, entry->sandbox, NULL});
-    }
-}
-
-static void put_reference_env(struct renderer *r, const struct dml_policy *policy,
-                              const struct dml_host *host)
-{
-    for (size_t i = 0; i < policy->env_count; i++) {
-        const struct dml_env_rule *rule = &policy->env[i];
-        bool listed = strncmp(rule->field, "env_allowlist", 13) == 0;
-        if (!listed || !*rule->name || strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0)
-            continue;
-        const char *value = dml_host_getenv(host, rule->name);
-        if (value && is_utf8(value))
-            put_all(r, (const char *[]){"--setenv", rule->name, value, NULL});
-    }
-}
-
-bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host *host, const char *bwrap_path,
-                         size_t argc, const char *const *argv, struct dml_bwrap_arguments *arguments)
-{
-    static const char *const head[] = {"--unshare-all",
-                                       "--die-with-parent",
-                                       "--new-session",
-                                       "--uid",
-                                       "65534",
-                                       "--gid",
-                                       "65534",
-                                       "--proc",
-                                       "/proc",
-                                       "--dev",
-                                       "/dev",
-                                       "--tmpfs",
-                                       "/tmp",
-                                       "--clearenv",
-                                       "--cap-drop",
-                                       "ALL",
-                                       NULL};
-    static const char *const network[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-                                          "/etc/ssl/certs"};
-    *arguments = (struct dml_bwrap_arguments){0};
-    struct renderer r = {.out = arguments};
-    put(&r, bwrap_path);
-    put_all(&r, head);
-    if (policy->network) {
-        put(&r, "--share-net");
-        for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
-            put_all(&r, (const char *[]){"--ro-bind-try", network[i], network[i], NULL});
-    }
-    put_reference_binds(&r, policy, "rw_binds[", "--bind");
-    put_reference_binds(&r, policy, "ro_binds[", "--ro-bind");
-    if (policy->work_host)
-        put_all(&r, (const char *[]){"--bind", policy->work_host, "/work", NULL});
-    else
-        put_all(&r, (const char *[]){"--dir", "/work", NULL});
-    put_all(&r, (const char *[]){"--chdir", "/work", "--setenv", "HOME", "/work", "--setenv", "USER",
-                                 "nobody", NULL});
-    put_reference_env(&r, policy, host);
-    put(&r, "--");
-    for (size_t i = 0; i < argc; i++)
-        put(&r, argv[i]);
-    return !r.failed;
 }

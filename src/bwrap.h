@@ -1,4 +1,4 @@
-/* bubblewrap: a plan as its arguments, the ancestor's command line, and what a given binary can do. */
+/* bubblewrap: a plan as its arguments, and what a given binary can do. */
 #ifndef DML_BWRAP_H
 #define DML_BWRAP_H
 
@@ -46,11 +46,5 @@ void dml_bwrap_arguments_clear(struct dml_bwrap_arguments *arguments);
 
 /* Adds a problem when the plan has more mounts than bwrap takes arguments for. */
 void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems);
-
-/* What the ancestor, noether-isolation 0.8.2, would execute for the fields that it knows: byte for byte. A
- * pure function of its arguments and the caller's environment. `items` of `arguments` is the whole command
- * line. */
-bool dml_bwrap_reference(const struct dml_policy *policy, const struct dml_host *host, const char *bwrap_path,
-                         size_t argc, const char *const *argv, struct dml_bwrap_arguments *arguments);
 
 #endif

@@ -274,27 +274,14 @@ static int core_arguments(lua_State *L)
     return 1;
 }
 
-/* reference(frozen, command, bwrap_path) -> the ancestor's command line | nil, nil, problems */
-static int core_reference(lua_State *L)
+/* check_command(command) -> problems: what keeps a table from being a command */
+static int core_check_command(lua_State *L)
 {
-    struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    const char *bwrap_path = luaL_checkstring(L, 3);
+    luaL_checktype(L, 1, LUA_TTABLE);
     struct dml_lua_plan *held = new_plan(L);
-    struct dml_bwrap_arguments *arguments = new_arguments(L);
-    struct dml_host host;
     size_t count;
-    const char **command = check_command(L, 2, &held->problems, &count);
-    dml_host_gather(&host, environ);
-    if (held->problems.count) {
-        luaL_pushfail(L);
-        luaL_pushfail(L);
-        dml_push_problems(L, &held->problems);
-        return 3;
-    }
-    if (!dml_bwrap_reference(frozen->policy, &host, bwrap_path, count, command, arguments))
-        return luaL_error(L, "not enough memory");
-    push_strings(L, arguments->items, arguments->count);
+    check_command(L, 1, &held->problems, &count);
+    dml_push_problems(L, &held->problems);
     return 1;
 }
 
@@ -306,7 +293,7 @@ void dml_open_plan(lua_State *L)
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},
-        {"reference", core_reference},
+        {"check_command", core_check_command},
         {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PLAN);

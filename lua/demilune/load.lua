@@ -1,10 +1,11 @@
---- Policy files: where they are found, and how they are read into the private Lua state.
+--- Policy files: where they are found, and how those in Lua are read into the private Lua state.
 local core = require "demilune.core"
 local host = require "demilune.host"
 
 local load_policy = {}
 
-local LARGEST = 256 * 1024 -- bytes of a policy file
+local LARGEST = 256 * 1024 -- bytes of a policy file in Lua
+local LARGEST_JSON = 1024 * 1024
 
 local function directory_of(path)
     return path:match("^(.*)/[^/]*$") or "."
@@ -29,15 +30,12 @@ local function places(name)
 end
 
 local function find(name)
-    if name == "-" or name:find("%.json$") then
-        return nil, ("%s: JSON policies are not supported yet; write a Lua file"):format(core.quote(name)),
-            "policy.json"
-    elseif name:find("\0", 1, true) then
+    if name:find("\0", 1, true) then
         return nil, ("%s has a NUL byte; take it out"):format(core.quote(name)), "policy.name"
-    elseif name:find("/", 1, true) or name:find("%.lua$") then
+    elseif name:find("/", 1, true) or name:find("%.lua$") or name:find("%.json$") then
         return name
     elseif not name:find("^[%w_][%w_%-]*$") then
-        return nil, ("%s is neither a file (with a / or ending in .lua) nor a name"):format(core.quote(name)),
+        return nil, ("%s is neither a file (with a / or ending in .lua or .json) nor a name"):format(core.quote(name)),
             "policy.name"
     end
     local list = places(name)
@@ -108,22 +106,47 @@ function load_policy.source(source, name, directory, path, resolved)
     return { fields = fields, path = path, files = files, source = source }
 end
 
---- Reads a policy file, by path or by name.
+-- Why a text could not be read.
+local function unreadable(name, problem, largest, code)
+    return nil, ("%s: %s"):format(core.quote(name), problem == "is too large" and
+        ("is too large; a policy has at most %d bytes"):format(largest) or problem), code
+end
+
+-- JSON from standard input, to its end: the command finds nothing more there.
+local function read_input()
+    local source, problem = io.stdin:read(LARGEST_JSON + 1)
+    if source and #source > LARGEST_JSON then
+        problem = "is too large"
+    end
+    if problem then
+        return unreadable("standard input", problem, LARGEST_JSON, "policy.unreadable")
+    end
+    return { is_json = true, source = source or "", path = "stdin", files = {} }
+end
+
+--- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
+--- tell.
 ---@param name string
 function load_policy.file(name)
+    if name == "-" then
+        return read_input()
+    end
     local path, problem, code = find(name)
     if not path then
         return nil, problem, code
     end
+    local is_json = path:find("%.json$") ~= nil
+    local largest = is_json and LARGEST_JSON or LARGEST
     local source
-    source, problem = core.read_file(path, LARGEST)
+    source, problem = core.read_file(path, largest)
     if not source then
-        local missing = not core.file_type(path)
-        return nil, ("%s: %s"):format(core.quote(path), problem == "is too large" and
-            ("is too large; a policy has at most %d bytes"):format(LARGEST) or problem),
-            missing and "policy.missing" or "policy.unreadable"
+        return unreadable(path, problem, largest,
+            core.file_type(path) and "policy.unreadable" or "policy.missing")
     end
     local resolved = core.realpath(path) or absolute(path)
+    if is_json then
+        return { is_json = true, source = source, path = path, files = { resolved } }
+    end
     return load_policy.source(source, path, directory_of(resolved), path, resolved)
 end
 

@@ -118,8 +118,11 @@ local function find_item(tokens, at, key)
     end
 end
 
--- rw_binds[2].host -> { "rw_binds", 2, "host" };  secrets["/a.b"] -> { "secrets", "/a.b" }
-local function keys_of(field)
+--- The keys that a field is made of: rw_binds[2].host -> { "rw_binds", 2, "host" }, secrets["/a.b"] -> { "secrets",
+--- "/a.b" }.
+---@param field string
+---@return (string|integer)[]
+function locate.keys(field)
     local keys, at = {}, 1
     while at <= #field do
         local name, after = field:match("^%.?([^%.%[]+)()", at)
@@ -171,7 +174,7 @@ end
 function locate.line(source, field)
     local tokens = tokens_once(source)
     local at, line = policy_brace(tokens), nil
-    for _, key in ipairs(at and keys_of(field) or {}) do
+    for _, key in ipairs(at and locate.keys(field) or {}) do
         if not is_symbol(tokens[at], "{") then
             break
         end

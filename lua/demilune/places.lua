@@ -1,5 +1,4 @@
 --- Where in which policy file a problem was written, also when the policy has several layers.
-local locate = require "demilune.locate"
 local merge = require "demilune.merge"
 
 local places = {}
@@ -41,9 +40,13 @@ local function find(layers, field)
     return layer_of_field(layers, name, rest:match("^%.([^%.%[]+)") or rest:match('^%["(.-)"%]')), field
 end
 
+local function line_of(layer, field)
+    return require(layer.is_json and "demilune.locate_json" or "demilune.locate").line(layer.source, field)
+end
+
 --- Adds its file to each problem, and the line where that can be found. What no layer says (a hook does) belongs to the
 --- file when there is but one.
----@param layers { file: string?, source: string?, fields: table }[]
+---@param layers demilune.Layer[]
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
 function places.add(layers, problems)
@@ -51,7 +54,7 @@ function places.add(layers, problems)
         local layer, field = find(layers, problem.field)
         layer = layer or #layers == 1 and layers[1] or {}
         problem.file = layer.file
-        problem.line = i <= MOST_LINES and field and layer.source and locate.line(layer.source, field) or nil
+        problem.line = i <= MOST_LINES and field and layer.source and line_of(layer, field) or nil
     end
     return problems
 end

@@ -1,4 +1,4 @@
---- Policies: from a table or a file, with hooks, to a plan and a result.
+--- Policies: from a table, a file or JSON, with hooks, to a plan and a result.
 local core = require "demilune.core"
 local host = require "demilune.host"
 local merge = require "demilune.merge"
@@ -7,13 +7,20 @@ local message = require "demilune.message"
 local hook_names = { "prepare", "launched", "finished" }
 local HOOK = "demilune.hook" -- a function of a policy file, in the private state
 
+---@class demilune.Layer what one file or table said
+---@field file? string
+---@field source? string
+---@field is_json? boolean
+---@field fields table
+
 ---@class demilune.Policy
 ---@field package fields table what the policy says, without hooks; never handed out
 ---@field package hooks table<string, { run: any, file: string? }[]>
----@field package layers { file: string?, source: string?, fields: table }[] what was said where, outermost first
+---@field package layers demilune.Layer[] outermost first
 ---@field package file string? the innermost policy file, as it was named
 ---@field package paths string[] every file that the policy was read from, with every link resolved
 ---@field package wire boolean it came in the ancestor's format alone: see policy.of_wire
+---@field package ignored demilune.Problem[] unknown fields of JSON that were passed over
 local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
@@ -70,7 +77,9 @@ local function base_of(fields)
     for _, effect in ipairs(type(fields.effects) == "table" and fields.effects or {}) do
         network = network or effect == "Network" or type(effect) == "table" and effect.effect == "Network"
     end
-    return require("demilune.base." .. name) { network = network, user = fields.user }
+    return require("demilune.base." .. name) {
+        network = network, user = fields.user, env_allowlist = fields.env_allowlist,
+    }
 end
 
 local function freeze(self, fields, base)
@@ -95,12 +104,17 @@ local function take_hooks(fields, hooks, file)
     end
 end
 
-local function build(fields, layers, paths, wire)
+-- A policy of `fields`. `more`: `paths`, the files that it was read from; `wire`, see policy.of_wire; `unsure`, those of
+-- the fields whose shape the engine has to look at now, where a reader has seen to the others. The base comes with the
+-- plan.
+local function build(fields, layers, more)
     local file = layers[#layers].file
-    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file }
-    self.paths = paths or {}
-    self.wire = wire == true
-    local frozen, problems = freeze(self, fields, nil) -- for its shape: the base comes with the plan
+    local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file, ignored = {} }
+    self.paths, self.wire = more.paths or {}, more.wire == true
+    local frozen, problems = freeze(self, more.unsure or fields, nil)
+    if not frozen and more.unsure then
+        problems = select(2, freeze(self, fields, nil)) -- all of them at once
+    end
     if not frozen then
         return refuse(problems)
     end
@@ -136,7 +150,7 @@ function policy.new(fields)
     if not copy then
         return refuse { copy_problem(problem) }
     end
-    return build(copy, { { fields = copy } })
+    return build(copy, { { fields = copy } }, {})
 end
 
 --- A policy for a client of the ancestor, whose format has neither "~" for a home nor a word to accept a danger with:
@@ -148,11 +162,54 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.of_wire(fields, path)
-    return build(fields, { { fields = fields } }, { path }, true)
+    return build(fields, { { fields = fields } }, { paths = { path }, wire = true })
 end
 
---- A policy from a file, or one found by its name.
----@param name string a path (with a "/", or ending in .lua), or a bare name
+-- A policy from JSON; `file` is what was loaded, if it was.
+local function decode(given, unknown, file)
+    local read, problems = require("demilune.policy_json").decode(given, unknown)
+    for _, problem in ipairs(problems or read.warnings) do
+        problem.file = file and file.path
+    end
+    if not read then
+        return refuse(problems)
+    end
+    local layer = { is_json = true, file = file and file.path, source = file and given, fields = read.fields }
+    local self, text, code
+    self, text, code, problems = build(read.fields, { layer }, { paths = file and file.files, unsure = read.own })
+    if not self then
+        return fail(text, code, problems)
+    end
+    self.ignored = read.warnings
+    return self, read.warnings
+end
+
+local unknown_modes = { ignore = true, refuse = true }
+
+--- A policy from JSON: the ancestor's five fields, and the others of demilune.Fields but secrets and hooks. Blank text
+--- is the ancestor's default policy. Unknown fields are passed over, as the ancestor does, when the text has none of
+--- demilune's own fields, and problems when it has; `unknown` says "ignore" or "refuse" for both. What was passed over
+--- is returned, and is among the warnings of each plan. Strings may be anything until a plan is made.
+---@param given string
+---@param options? { unknown: "ignore"|"refuse"|nil }
+---@return demilune.Policy|nil policy
+---@return demilune.Problem[]|string warnings, or the message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.decode(given, options)
+    check_argument(given, "string", 1, "decode")
+    local unknown
+    for name, value in next, options or {} do
+        if name ~= "unknown" or not unknown_modes[value] then
+            error(('bad option %s: unknown = "ignore" or "refuse" expected'):format(tostring(name)), 2)
+        end
+        unknown = value
+    end
+    return decode(given, unknown)
+end
+
+--- A policy from a file, or one found by its name. In a JSON file unknown fields are problems.
+---@param name string a path (with a "/", or ending in .lua or .json), a bare name, or "-": JSON from standard input
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
@@ -162,27 +219,63 @@ function policy.load(name)
     local loaded, problem, code = require("demilune.load").file(name)
     if not loaded then
         return refuse { placed_problem("", code, problem) }
+    elseif loaded.is_json then
+        return decode(loaded.source, "refuse", loaded)
     end
     local layer = { file = loaded.path, source = loaded.source, fields = loaded.fields }
-    return build(loaded.fields, { layer }, loaded.files)
+    return build(loaded.fields, { layer }, { paths = loaded.files })
 end
 
---- The ancestor's policy for a list of effects: base `none`, /nix/store, and what the effects need.
----@param list (string|demilune.Effect)[]
+--- The ancestor's policy for effects: base `none`, /nix/store, and what the effects need. Of equal ones the last
+--- spelling stays in a list, the first in JSON.
+---@param list (string|demilune.Effect)[]|string a list, or the JSON of a set: {"effects":[...]}
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.from_effects(list)
-    check_argument(list, "table", 1, "from_effects")
-    local checked, problem, code, problems = policy.new { base = "none", effects = list }
-    if not checked then
-        return fail(problem, code, problems)
-    end
     local effects = require "demilune.effects"
-    local fields = effects.fields(effects.sorted(list, true))
+    local set
+    if type(list) == "string" then
+        local failure
+        set, failure = require("demilune.wire").read_effects(list)
+        if not set then
+            return refuse { { field = failure.field, code = failure.code, message = failure.message } }
+        end
+    else
+        check_argument(list, "table", 1, "from_effects")
+        local checked, text, code, problems = policy.new { base = "none", effects = list }
+        if not checked then
+            return fail(text, code, problems)
+        end
+        set = effects.sorted(checked.fields.effects, true)
+    end
+    local fields = effects.fields(set)
     fields.base = "none"
-    return policy.new(fields)
+    return build(fields, { { fields = fields } }, { unsure = {} })
+end
+
+--- This policy as JSON: the ancestor's five fields as it writes them, then demilune's own. Refuses what would be lost,
+--- hooks and secrets (encode.lossy), unless that is wanted, and strings that are not UTF-8 (encode.utf8).
+---@param options? { lossy: boolean? }
+---@return string|nil text
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy:encode(options)
+    if options ~= nil then
+        check_argument(options, "table", 1, "encode")
+    end
+    for name, value in next, options or {} do
+        if name ~= "lossy" or type(value) ~= "boolean" then
+            error(("bad option %s: lossy = true or false expected"):format(tostring(name)), 2)
+        end
+    end
+    local text, problems = require("demilune.policy_json").encode(self.fields, self.hooks, options and options.lossy)
+    if not text then
+        return refuse(problems)
+    end
+    return text
 end
 
 --- This policy with more on top: lists append, maps merge, scalars replace, hooks run after this one's.
@@ -203,11 +296,16 @@ function policy:with(fields)
     end
     local layers = table.move(self.layers, 1, #self.layers, 1, {})
     table.move(other.layers, 1, #other.layers, #layers + 1, layers)
-    local fields_of_both = merge.layers(core.copy(self.fields), core.copy(other.fields))
-    local layered, problem, code, problems = build(fields_of_both, layers)
+    local copy, text = core.copy { outer = self.fields, inner = other.fields }
+    if not copy then
+        return refuse { copy_problem(text) }
+    end
+    local layered, problem, code, problems = build(merge.layers(copy.outer, copy.inner), layers, {})
     if not layered then
         return fail(problem, code, problems)
     end
+    layered.ignored = table.move(self.ignored, 1, #self.ignored, 1, {})
+    table.move(other.ignored, 1, #other.ignored, #layered.ignored + 1, layered.ignored)
     layered.file = other.file or self.file
     layered.paths = table.move(self.paths, 1, #self.paths, 1, {})
     table.move(other.paths, 1, #other.paths, #layered.paths + 1, layered.paths)
@@ -273,7 +371,10 @@ end
 
 --- Runs the prepare hooks, each on what the one before left, on a copy.
 local function prepare(self, context)
-    local fields = core.copy(self.fields)
+    local fields, text = core.copy(self.fields)
+    if not fields then
+        return refuse { copy_problem(text) }
+    end
     for _, hook in ipairs(self.hooks.prepare) do
         local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
@@ -392,7 +493,7 @@ function policy:plan(command, options)
         core = built,
         policy = self,
         context = context,
-        warnings = with_places(self, warnings),
+        warnings = table.move(self.ignored, 1, #self.ignored, #warnings + 1, with_places(self, warnings)),
     }, plan)
 end
 
@@ -460,12 +561,13 @@ function plan:explain(options)
     return require("demilune.explain").text(core.describe(self.core), options or {})
 end
 
---- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows.
+--- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows. As there, a word
+--- with a NUL is "<string-with-nul>"; then a warning is returned too, for no system executes such a command line.
 ---@param self demilune.Policy
 ---@param command string[]
 ---@param bwrap_path? string
 ---@return string[]|nil arguments
----@return string|nil message
+---@return string|nil warning or message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.build_bwrap_command(self, command, bwrap_path)
@@ -473,12 +575,17 @@ function policy.build_bwrap_command(self, command, bwrap_path)
         error(("bad argument #1 to 'build_bwrap_command' (policy expected, got %s)"):format(type(self)), 2)
     end
     check_argument(command, "table", 2, "build_bwrap_command")
-    local frozen = core.freeze(self.fields, nil, {})
-    local arguments, _, problems = core.reference(frozen, command, bwrap_path or core.find_bwrap() or "bwrap")
-    if not arguments then
+    bwrap_path = bwrap_path or core.find_bwrap() or "bwrap"
+    check_argument(bwrap_path, "string", 3, "build_bwrap_command")
+    local problems = {}
+    for _, problem in ipairs(core.check_command(command)) do
+        problems[#problems + 1] = problem.code ~= "string.nul" and problem or nil
+    end
+    if #problems > 0 then
         return refuse(problems)
     end
-    return arguments
+    local fields = require("demilune.policy_json").five(self.fields)
+    return require("demilune.reference").command_line(fields, command, bwrap_path)
 end
 
 return policy

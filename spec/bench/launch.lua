@@ -75,14 +75,31 @@ local function bench_launch(binds)
         times[3], times[3] / times[1], times[3] / times[2]))
 end
 
-local function bench_plan(binds)
-    local policy = assert(demilune.policy(with_binds(binds)))
+-- What `work` takes, in us.
+local function cost(work)
     local rounds = 200
     local start = os.clock()
     for _ = 1, rounds do
-        assert(policy:plan(payload))
+        work()
     end
-    print(("freeze, validate and plan %d binds: %.0f us"):format(binds, (os.clock() - start) / rounds * 1e6))
+    return (os.clock() - start) / rounds * 1e6
+end
+
+local function bench_plan(binds)
+    local policy = assert(demilune.policy(with_binds(binds)))
+    local text = assert(policy:encode())
+    print(("freeze, validate and plan %d binds: %.0f us"):format(binds, cost(function()
+        assert(policy:plan(payload))
+    end)))
+    print(("decode, validate and plan %d binds of JSON: %.0f us, of which decoding: %.0f us"):format(binds,
+        cost(function()
+            assert(assert(demilune.decode(text)):plan(payload))
+        end), cost(function()
+            assert(demilune.decode(text))
+        end)))
+    print(("the reference's command line of %d binds: %.0f us"):format(binds, cost(function()
+        assert(demilune.build_bwrap_command(policy, payload, "bwrap"))
+    end)))
 end
 
 local function bench_memory()

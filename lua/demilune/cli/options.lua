@@ -117,7 +117,7 @@ end
 -- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error.
 options.groups = {
     { "what the policy is",
-        { "--policy", "-p", "NAME|FILE", "a policy; more than one are layers", collect("policies") },
+        { "--policy", "-p", "NAME|FILE|-", "a policy; .json and - are JSON; more are layers", collect("policies") },
         { "--prepare", "-e", "LUA", "the body of a prepare hook: policy and context are there", collect("hooks") },
         { "--base", nil, "host|nix|none", "what is there at all", field("base") },
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },

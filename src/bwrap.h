@@ -2,7 +2,6 @@
 #ifndef DML_BWRAP_H
 #define DML_BWRAP_H
 
-#include "host.h"
 #include "plan.h"
 
 /* What a bwrap binary can do. Versions lie (distributions patch), so it is found out by trying. */

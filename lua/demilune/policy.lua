@@ -104,9 +104,9 @@ local function take_hooks(fields, hooks, file)
     end
 end
 
--- A policy of `fields`. `more`: `paths`, the files that it was read from; `wire`, see policy.of_wire; `unsure`, those of
--- the fields whose shape the engine has to look at now, where a reader has seen to the others. The base comes with the
--- plan.
+-- A policy of `fields`. `more`: `paths`, the files that it was read from; `wire`, see policy.of_wire; `unsure`, those
+-- of the fields whose shape the engine has to look at now, where a reader has seen to the others. The base comes with
+-- the plan.
 local function build(fields, layers, more)
     local file = layers[#layers].file
     local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file, ignored = {} }

@@ -193,6 +193,18 @@ local function document(fields)
     return result
 end
 
+-- The keys of a table in an order of their own: 1 to n, then names.
+local function ordered_keys(value)
+    local keys, names_of = {}, {}
+    for key in next, value do
+        local list = math.type(key) and keys or names_of
+        list[#list + 1] = key
+    end
+    table.sort(keys)
+    table.sort(names_of)
+    return table.move(names_of, 1, #names_of, #keys + 1, keys)
+end
+
 -- Adds a problem for each string in `value` that is not UTF-8.
 local function find_bytes(value, field, problems)
     if type(value) == "string" and not utf8.len(value) then
@@ -201,10 +213,10 @@ local function find_bytes(value, field, problems)
             message = "is not UTF-8, and JSON is; write the policy in Lua",
         }
     end
-    for key, item in next, type(value) == "table" and value or {} do
+    for _, key in ipairs(type(value) == "table" and ordered_keys(value) or {}) do
         local at = math.type(key) and ("%s[%d]"):format(field, key) or field .. "." .. key
         find_bytes(key, at, problems)
-        find_bytes(item, at, problems)
+        find_bytes(value[key], at, problems)
     end
 end
 

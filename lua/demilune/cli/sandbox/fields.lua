@@ -42,7 +42,7 @@ local function passed(names, environment)
             list[#list + 1] = name
         end
     end
-    return list, seen
+    return list
 end
 
 --- The fields of the policy to launch.
@@ -50,19 +50,14 @@ end
 ---@param environment table<string, string> the caller's
 ---@return demilune.Fields
 return function(policy, environment)
-    local names, allowed = passed(policy.env_allowlist, environment)
-    local env = { PWD = "/work" }
-    if not allowed.PATH then
-        env.PATH = false -- the base has one
-    end
     return {
         base = "none",
         ro_binds = read_only(policy),
         rw_binds = policy.rw_binds,
         work_host = policy.work_host,
         network = policy.network,
-        env_allowlist = names,
-        env = env,
+        env_allowlist = passed(policy.env_allowlist, environment),
+        env = { PWD = "/work" },
         chdir = "/work",
     }
 end

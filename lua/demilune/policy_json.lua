@@ -195,14 +195,14 @@ end
 
 -- The keys of a table in an order of their own: 1 to n, then names.
 local function ordered_keys(value)
-    local keys, names_of = {}, {}
+    local positions, keys = {}, {}
     for key in next, value do
-        local list = math.type(key) and keys or names_of
-        list[#list + 1] = key
+        local same_kind = math.type(key) and positions or keys
+        same_kind[#same_kind + 1] = key
     end
+    table.sort(positions)
     table.sort(keys)
-    table.sort(names_of)
-    return table.move(names_of, 1, #names_of, #keys + 1, keys)
+    return table.move(keys, 1, #keys, #positions + 1, positions)
 end
 
 -- Adds a problem for each string in `value` that is not UTF-8.

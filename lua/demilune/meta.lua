@@ -19,7 +19,7 @@
 ---@field effect "Cost"|"Fallible"|"FsRead"|"FsWrite"|"Llm"|"Network"|"NonDeterministic"|"Process"|"Pure"|"Unknown"
 ---@field path? string of FsRead and FsWrite
 ---@field model? string of Llm
----@field cents? integer of Cost
+---@field cents? integer of Cost; from JSON an unsigned one of 64 bits
 
 ---@class demilune.Limits
 ---@field timeout? number|string seconds, or "30s"
@@ -101,6 +101,13 @@
 ---@field message string what is wrong and what would be right
 ---@field file? string
 ---@field line? integer
+
+---@class demilune.DecodeOptions
+---@field unknown? "ignore"|"refuse" what becomes of unknown fields; by default they are ignored, with a warning, where
+--- a text has the ancestor's five fields alone, and refused where it has others of demilune's
+
+---@class demilune.EncodeOptions
+---@field lossy? boolean leave out hooks and secrets instead of refusing
 
 ---@class demilune.RunOptions
 ---@field stdin? string|{path: string}|{fd: integer} text, "null", or "inherit" (the default)

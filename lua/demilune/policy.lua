@@ -191,7 +191,7 @@ local unknown_modes = { ignore = true, refuse = true }
 --- demilune's own fields, and problems when it has; `unknown` says "ignore" or "refuse" for both. What was passed over
 --- is returned, and is among the warnings of each plan. Strings may be anything until a plan is made.
 ---@param given string
----@param options? { unknown: "ignore"|"refuse"|nil }
+---@param options? demilune.DecodeOptions
 ---@return demilune.Policy|nil policy
 ---@return demilune.Problem[]|string warnings, or the message
 ---@return string|nil code
@@ -257,7 +257,7 @@ end
 
 --- This policy as JSON: the ancestor's five fields as it writes them, then demilune's own. Refuses what would be lost,
 --- hooks and secrets (encode.lossy), unless that is wanted, and strings that are not UTF-8 (encode.utf8).
----@param options? { lossy: boolean? }
+---@param options? demilune.EncodeOptions
 ---@return string|nil text
 ---@return string|nil message
 ---@return string|nil code

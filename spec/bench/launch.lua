@@ -39,9 +39,11 @@ local function policy_file(fields)
     return path
 end
 
+-- Without the system call filter, which takes a descriptor.
 local function hardened_by_hand(policy)
     local line = { core.find_bwrap() }
-    local arguments = core.arguments(assert(policy:plan(payload)).core)
+    local unfiltered = assert(policy:with { seccomp = "off" })
+    local arguments = core.arguments(assert(unfiltered:plan(payload)).core)
     table.move(arguments, 1, #arguments, 2, line)
     for _, word in ipairs { "--clearenv", "--chdir", "/work", "--", table.unpack(payload) } do
         line[#line + 1] = word

@@ -1,6 +1,7 @@
 /* What Lua may ask about the host. */
 #include "lua_glue.h"
 #include "bwrap.h"
+#include "environment.h"
 #include "host.h"
 #include "lua_policy.h"
 #include "probe.h"
@@ -190,6 +191,13 @@ static int core_quote(lua_State *L)
     return 1;
 }
 
+/* is_secret_name(name) -> whether a variable of this name holds a secret */
+static int core_is_secret_name(lua_State *L)
+{
+    lua_pushboolean(L, dml_environment_is_secret(luaL_checkstring(L, 1)));
+    return 1;
+}
+
 /* nearest(word, names) -> the name that was probably meant | nil */
 static int core_nearest(lua_State *L)
 {
@@ -276,6 +284,7 @@ void dml_open_host(lua_State *L)
         {"fileno", core_fileno},
         {"isatty", core_isatty},
         {"quote", core_quote},
+        {"is_secret_name", core_is_secret_name},
         {"nearest", core_nearest},
         {"parse_size", core_parse_size},
         {"parse_duration", core_parse_duration},

@@ -102,7 +102,10 @@ function load_policy.source(source, name, directory, path, resolved)
     known.fields = fields
     if fields and (fields.prepare or fields.launched or fields.finished) then
         local methods = assert(core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST))
-        assert(private:prelude(methods, "demilune.hook"))
+        local ready, why = private:prelude(methods, "demilune.hook")
+        if not ready then
+            fields, problem = nil, name .. ": " .. why
+        end
     end
     if not fields then
         return nil, require("demilune.redact").text(problem), "policy.script"

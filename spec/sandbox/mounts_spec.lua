@@ -2,6 +2,7 @@
 local demilune = require "demilune"
 local leaks = require "support.leaks"
 local lfs = require "lfs"
+local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
 describe("mounts:", function()
@@ -101,6 +102,10 @@ describe("mounts:", function()
         result = run({ rw_binds = { data }, ro_binds = { data .. "/out" } },
             ("cd %s; for d in . in out out/keep; do (: >$d/f) 2>/dev/null && echo wrote $d; done"):format(data))
         assert.equal("wrote .\nwrote in\n", result.stdout)
+        -- in the ancestor's order, read-write before read-only, the tree hides what lies in it
+        local words = { "--bind", data .. "/out", data .. "/out", "--ro-bind", data, data }
+        local by_hand = probe.reference(words, { "sh", "-c", (": >%s/out/f"):format(data) })
+        assert.matches("Read%-only file system", sandbox.sh(by_hand).err)
     end)
 
     it("F6: a mask hides and protects a directory and a file; below it something can be allowed", function()

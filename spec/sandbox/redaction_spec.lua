@@ -298,6 +298,18 @@ return {
             clean(said(nil, nil, plan.warnings))
         end)
 
+        it("is not in what demilune sandbox says about its policy", function()
+            for _, case in ipairs {
+                { '{"ro_binds":[],"network":false,"env_allowlist":"API_TOKEN=%s"}', "expected a sequence" },
+                { '{"ro_binds":[],"network":false,"env_allowlist":["API_TOKEN=%s"]}', "env.name" },
+                { '{"ro_binds":[],"network":false,"env_allowlist":[],"MY_KEY=%s":1}', "is ignored" },
+            } do
+                local result = sandbox.demilune({ "sandbox", "--", "true" }, { input = case[1]:format(value) })
+                assert.matches(case[2], result.err)
+                clean(result.err)
+            end
+        end)
+
         -- Lua quotes the source in its own messages.
         for _, text in ipairs {
             'return { env = { API_TOKEN = "c4nary" "c4nary" } }', "return { env = { API_TOKEN = 'c4nary' 'c4nary' } }",

@@ -294,13 +294,15 @@ import ctypes, os, subprocess, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
 def children():
     return [pid for task in os.listdir("/proc/self/task") for pid in open("/proc/self/task/%s/children" % task).read().split()]
+def is_ours(place, name):
+    return place == sys.argv[1] or "demilune" in name or "bwrap" in name
 def state():
     found = set(open("/proc/self/mountinfo")) | set(open("/proc/1/mounts"))
     for place in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/run/user/%d" % os.getuid(), os.path.expanduser("~"), sys.argv[1]):
         if os.path.isdir(place):
-            found |= {os.path.join(place, name) for name in os.listdir(place) if place == sys.argv[1] or "demilune" in name or "bwrap" in name}
+            found |= {os.path.join(place, name) for name in os.listdir(place) if is_ours(place, name)}
     for directory, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {os.path.join(directory, name) for name in names if "demilune" in name or "bwrap" in name}
+        found |= {os.path.join(directory, name) for name in names if is_ours(directory, name)}
     return found
 before = state()
 for line in sys.argv[2:]:

@@ -3,6 +3,7 @@ local core = require "demilune.core"
 local demilune = require "demilune"
 local leaks = require "support.leaks"
 local policies = require "support.policies"
+local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
 describe("a policy file", function()
@@ -55,6 +56,22 @@ describe("a policy file", function()
         refused(scratch "big.lua", "policy.unreadable", "is too large; a policy has at most 262144 bytes")
         write("fits.lua", text .. ("x"):rep(256 * 1024 - #text))
         assert.truthy(demilune.load(scratch "fits.lua"))
+    end)
+
+    it("may take its time on a processor, not the time that it has to wait for one", function()
+        write("slow.lua", "print('started') for _ = 1, 5e6 do end return {}")
+        local stopped = probe.host([[
+import signal, subprocess, sys, time
+process = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+process.stderr.readline()
+process.send_signal(signal.SIGSTOP)
+time.sleep(0.5)
+process.send_signal(signal.SIGCONT)
+print(process.wait(), process.stderr.read().decode())
+]], { sandbox.command, "check", scratch "slow.lua" })
+        assert.equal("0 \n", stopped.out, stopped.err)
+        write("endless.lua", "while true do end")
+        refused(scratch "endless.lua", "policy.script", "runs longer than 200 ms")
     end)
 
     it("is Lua text that returns a table", function()

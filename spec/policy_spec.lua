@@ -214,7 +214,7 @@ end)
 
 describe("a policy refuses", function()
     for _, case in ipairs(wrong) do
-        it(("%s: %s [%s]"):format(case[3], case[4] or "", case[2]), function()
+        it(("C1: %s: %s [%s]"):format(case[3], case[4] or "", case[2]), function()
             refused(case[1], case[2], case[3], table.unpack(case, 4))
         end)
     end

@@ -51,7 +51,7 @@ local paths = {
     { "/procs", at = "/procs" },
     { "/device", at = "/device" },
     { "/" .. long_name, at = "/" .. long_name },
-    { long_path .. "/" .. ("n"):rep(78), at = long_path .. "/" .. ("n"):rep(78) },
+    { long_path .. "/" .. ("n"):rep(70), at = long_path .. "/" .. ("n"):rep(70) },
 }
 
 -- The sandbox's own places, for every kind of entry.
@@ -214,7 +214,7 @@ local accepts = {
 describe("a path inside", function()
     for _, case in ipairs(paths) do
         local path, code = case[1], case[2]
-        it((code and "refused: %q" or "accepted: %q"):format(path:sub(1, 40)), function()
+        it(("C1: %s: %q"):format(code and "refused" or "accepted", path:sub(1, 40)), function()
             if code then
                 refused({ masks = { path } }, code, "masks[1]", case[3])
                 refused({ ro_binds = { { "/opt", path } } }, code, "ro_binds[1].sandbox", case[3])
@@ -252,7 +252,7 @@ end)
 
 describe("a rule refuses", function()
     for _, case in ipairs(rejects) do
-        it(("%s: %s [%s]"):format(case[3]:sub(1, 40), case[4] or "", case[2]), function()
+        it(("C1: %s: %s [%s]"):format(case[3]:sub(1, 40), case[4] or "", case[2]), function()
             refused(case[1], case[2], case[3], table.unpack(case, 4))
         end)
     end

@@ -1,4 +1,5 @@
 #include "bwrap.h"
+#include "mounts.h"
 #include "seccomp.h"
 #include "stage_message.h"
 
@@ -11,7 +12,8 @@ const struct dml_bwrap_features dml_bwrap_all_features = {
 struct renderer {
     struct dml_bwrap_arguments *out;
     const struct dml_bwrap_features *features;
-    size_t file_count; /* files come first, so sources are numbered after all of them */
+    size_t file_count;  /* files come first, so sources are numbered after all of them */
+    const char *parent; /* the directory that the last mount stands in */
     bool shown, failed;
 };
 
@@ -87,6 +89,24 @@ static void put_tmpfs(struct renderer *r, const struct dml_entry *mount, uint64_
     put_number(r, "%04llo", mount->mode);
     put(r, "--tmpfs");
     put(r, mount->sandbox);
+}
+
+/* Directories on the way that are not there are made here, for everybody to pass: those that bwrap makes for
+ * a mount have permissions that depend on the mount and on bwrap's version. Below a tree of the host none is
+ * missing. */
+static void put_parent(struct renderer *r, const struct dml_plan *plan, const struct dml_entry *mount)
+{
+    size_t length = (size_t)(strrchr(mount->sandbox, '/') - mount->sandbox);
+    if (length == 0 ||
+        (r->parent && strlen(r->parent) == length && memcmp(r->parent, mount->sandbox, length) == 0))
+        return;
+    r->parent = dml_arena_copy(&r->out->arena, mount->sandbox, length);
+    const struct dml_entry *at = r->parent ? dml_plan_mount_at(plan, r->parent, false) : NULL;
+    bool made =
+        at && (strcmp(at->sandbox, r->parent) == 0 || (at->kind != DML_TMPFS && at->kind != DML_MASK));
+    if (!made)
+        put_all(r, (const char *[]){"--dir", r->parent, NULL});
+    r->failed |= !r->parent;
 }
 
 static bool needs_file(const struct dml_entry *mount)
@@ -167,8 +187,10 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     if (!arguments->files || !arguments->sources)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
     put_settings(&r, plan);
-    for (size_t i = 0; i < plan->mount_count; i++)
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        put_parent(&r, plan, &plan->mounts[i]);
         put_mount(&r, &plan->mounts[i]);
+    }
     if (filtered)
         put_filter(&r, plan->seccomp_options);
     if (r.failed)
@@ -183,8 +205,23 @@ void dml_bwrap_arguments_clear(struct dml_bwrap_arguments *arguments)
     *arguments = (struct dml_bwrap_arguments){0};
 }
 
+static void check_length(const struct dml_entry *mount, const char *path, struct dml_problems *problems)
+{
+    enum { LONGEST = 4087 }; /* PATH_MAX less what bwrap puts in front: "/newroot/" */
+    size_t length = strlen(path);
+    if (length > LONGEST)
+        dml_problem_add(problems, "path.long", mount->field, path, length,
+                        "has %zu bytes; bwrap takes at most %d", length, LONGEST);
+}
+
 void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
 {
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct dml_entry *mount = &plan->mounts[i];
+        check_length(mount, mount->sandbox, problems);
+        if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
+            check_length(mount, mount->source.path, problems);
+    }
     struct dml_bwrap_arguments arguments;
     enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */
     if (!dml_bwrap_render(plan, &dml_bwrap_all_features, false, &arguments, NULL))

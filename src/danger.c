@@ -459,7 +459,8 @@ static void check_environment(struct context *c)
 {
     for (size_t i = 0; i < c->policy->env_count; i++) {
         const struct dml_env_rule *rule = &c->policy->env[i];
-        if (rule->action != DML_ENV_OMIT && dml_danger_loader_name(rule->name))
+        bool name = !strchr(rule->name, '='); /* else it is none, and told so */
+        if (name && rule->action != DML_ENV_OMIT && dml_danger_loader_name(rule->name))
             report(c, DML_DANGER_LOADER_ENV, "env.dangerous", rule->field, rule->name, NULL);
     }
 }

@@ -44,8 +44,13 @@ void dml_digest_plan(const struct dml_plan *plan, char digest[DML_DIGEST_LENGTH 
     for (size_t i = 0; i < plan->argc; i++)
         hash_string(&hash, plan->argv[i]);
     hash_number(&hash, plan->env_count);
-    for (size_t i = 0; i < plan->env_count; i++)
-        hash_string(&hash, plan->env[i]);
+    for (size_t i = 0; i < plan->env_count; i++) {
+        const char *variable = plan->env[i];
+        if (plan->env_secret[i]) /* its name alone: a short value could be found again from its digest */
+            hash_bytes(&hash, variable, strcspn(variable, "="));
+        else
+            hash_string(&hash, variable);
+    }
     hash_string(&hash, plan->chdir);
     hash_string(&hash, plan->hostname);
     const uint64_t settings[] = {plan->uid,    plan->gid,     plan->network,        plan->tty,

@@ -3,6 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool dml_environment_is_secret(const char *name)
+{
+    static const char *const marks[] = {"TOKEN", "SECRET", "KEY", "PASSWORD"};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        if (strcasestr(name, marks[i]))
+            return true;
+    }
+    return false;
+}
+
+size_t dml_environment_shown_length(const char *name)
+{
+    const char *equals = dml_environment_is_secret(name) ? strchr(name, '=') : NULL;
+    return equals ? (size_t)(equals + 1 - name) : strlen(name);
+}
+
 struct variable {
     const char *name, *value; /* value NULL: left out */
     bool passed;              /* from the caller */
@@ -76,10 +92,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct variable *)a)->name, ((const struct variable *)b)->name);
 }
 
-static const char *user_name(const struct dml_policy *policy, const struct dml_host *host)
+static void set_user(struct environment *env, const struct dml_policy *policy, const struct dml_host *host)
 {
-    const char *name = policy->caller ? dml_host_getenv(host, "USER") : NULL;
-    return name ? name : "nobody";
+    const char *caller = policy->caller ? dml_host_getenv(host, "USER") : NULL;
+    set_variable(env, "USER", caller ? caller : "nobody", caller != NULL);
 }
 
 bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *policy,
@@ -87,7 +103,7 @@ bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *polic
 {
     struct environment env = {.arena = &plan->arena};
     set_variable(&env, "HOME", "/work", false);
-    set_variable(&env, "USER", user_name(policy, host), false);
+    set_user(&env, policy, host);
     for (size_t i = 0; i < policy->env_count; i++)
         apply_rule(&env, host, &policy->env[i]);
     if (env.failed)
@@ -95,7 +111,8 @@ bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *polic
     qsort(env.items, env.count, sizeof *env.items, by_name);
     plan->env = dml_arena_array(&plan->arena, env.count + 1, sizeof *plan->env);
     plan->env_passed = dml_arena_array(&plan->arena, env.count, sizeof *plan->env_passed);
-    if (!plan->env || !plan->env_passed)
+    plan->env_secret = dml_arena_array(&plan->arena, env.count, sizeof *plan->env_secret);
+    if (!plan->env || !plan->env_passed || !plan->env_secret)
         return false;
     for (size_t i = 0; i < env.count; i++) {
         if (!env.items[i].value)
@@ -104,6 +121,7 @@ bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *polic
         if (!text)
             return false;
         plan->env_passed[plan->env_count] = env.items[i].passed;
+        plan->env_secret[plan->env_count] = dml_environment_is_secret(env.items[i].name);
         plan->env[plan->env_count++] = text;
     }
     return true;

@@ -163,8 +163,8 @@ bool dml_border_ask_slowly(lua_State *L, enum dml_question question, const char 
     struct dml_private *private = dml_private_of(L);
     if (++private->questions > MAX_QUESTIONS)
         luaL_error(L, "the policy asks more than %d questions of the host", MAX_QUESTIONS);
-    int64_t start = dml_bounds_now();
+    struct dml_times start = dml_bounds_now();
     bool answered = dml_border_ask(L, question, data, length);
-    private->bounds.deadline += dml_bounds_now() - start;
+    dml_bounds_excuse(&private->bounds, start);
     return answered;
 }

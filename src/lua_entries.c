@@ -206,7 +206,10 @@ static void read_content(struct dml_reader *r, int index, struct dml_entry *entr
 void dml_read_data(struct dml_reader *r, int index, const char *field)
 {
     lua_State *L = r->L;
-    if (!dml_read_table(r, index, field, "a map: [\"/path/inside\"] = content"))
+    r->hidden = true;
+    bool is_map = dml_read_table(r, index, field, "a map: [\"/path/inside\"] = content");
+    r->hidden = false;
+    if (!is_map)
         return;
     size_t count;
     const char **paths = dml_read_keys(r, index, field, &count);

@@ -1,3 +1,4 @@
+#include "environment.h"
 #include "lua_entries.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
@@ -95,37 +96,57 @@ static void add_env(struct dml_reader *r, enum dml_env_action action, const char
     dml_policy_add_env(r->policy, &rule);
 }
 
+/* Whether "API_TOKEN=value" stands where a name or a list of names should. */
+static bool holds_secret(lua_State *L, int index)
+{
+    const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+    return dml_environment_shown_length(text) < strlen(text);
+}
+
 static void read_allowed_name(struct dml_reader *r, int index, const char *field)
 {
+    r->hidden = holds_secret(r->L, index);
     const char *name = dml_read_string(r, index, field, "the name of a variable");
+    r->hidden = false;
     if (name)
         add_env(r, DML_ENV_PASS, name, NULL, field);
 }
 
 static void read_env_allowlist(struct dml_reader *r, int index, const char *field)
 {
+    r->hidden = holds_secret(r->L, index);
     dml_read_list(r, index, field, "a list of names", read_allowed_name);
+    r->hidden = false;
+}
+
+static void read_variable(struct dml_reader *r, int index, const char *name, const char *field)
+{
+    if (lua_isboolean(r->L, index)) {
+        add_env(r, lua_toboolean(r->L, index) ? DML_ENV_PASS : DML_ENV_OMIT, name, NULL, field);
+        return;
+    }
+    r->hidden = dml_environment_is_secret(name);
+    const char *value =
+        dml_read_string(r, index, field, "a string, true (pass through) or false (leave out)");
+    r->hidden = false;
+    if (value)
+        add_env(r, DML_ENV_SET, name, value, field);
 }
 
 static void read_env(struct dml_reader *r, int index, const char *field)
 {
-    lua_State *L = r->L;
-    if (!dml_read_table(r, index, field, "a map: name = value"))
+    r->hidden = true;
+    bool is_map = dml_read_table(r, index, field, "a map: name = value");
+    r->hidden = false;
+    if (!is_map)
         return;
     size_t count;
     const char **names = dml_read_keys(r, index, field, &count);
     for (size_t i = 0; i < count; i++) {
-        const char *path = r->base ? "base" : DML_FIELD(r, "%s.%s", field, names[i]);
-        int at = dml_read_field(r, index, names[i]);
-        if (lua_isboolean(L, at)) {
-            add_env(r, lua_toboolean(L, at) ? DML_ENV_PASS : DML_ENV_OMIT, names[i], NULL, path);
-        } else {
-            const char *value =
-                dml_read_string(r, at, path, "a string, true (pass through) or false (leave out)");
-            if (value)
-                add_env(r, DML_ENV_SET, names[i], value, path);
-        }
-        lua_pop(L, 1);
+        int shown = (int)dml_environment_shown_length(names[i]);
+        const char *path = r->base ? "base" : DML_FIELD(r, "%s.%.*s", field, shown, names[i]);
+        read_variable(r, dml_read_field(r, index, names[i]), names[i], path);
+        lua_pop(r->L, 1);
     }
 }
 

@@ -1,6 +1,7 @@
 /* What Lua may ask about the host. */
 #include "lua_glue.h"
 #include "bwrap.h"
+#include "environment.h"
 #include "host.h"
 #include "lua_policy.h"
 #include "probe.h"
@@ -190,6 +191,26 @@ static int core_quote(lua_State *L)
     return 1;
 }
 
+/* is_secret_name(name) -> whether a variable of this name holds a secret */
+static int core_is_secret_name(lua_State *L)
+{
+    lua_pushboolean(L, dml_environment_is_secret(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+/* shown_name(name) -> what may be shown of what should be a name: of "API_TOKEN=value" not the value */
+static int core_shown_name(lua_State *L)
+{
+    size_t length;
+    const char *name = luaL_checklstring(L, 1, &length);
+    size_t shown = dml_environment_shown_length(name);
+    if (shown < strlen(name))
+        lua_pushlstring(L, name, shown);
+    else
+        lua_pushvalue(L, 1);
+    return 1;
+}
+
 /* nearest(word, names) -> the name that was probably meant | nil */
 static int core_nearest(lua_State *L)
 {
@@ -276,6 +297,8 @@ void dml_open_host(lua_State *L)
         {"fileno", core_fileno},
         {"isatty", core_isatty},
         {"quote", core_quote},
+        {"is_secret_name", core_is_secret_name},
+        {"shown_name", core_shown_name},
         {"nearest", core_nearest},
         {"parse_size", core_parse_size},
         {"parse_duration", core_parse_duration},

@@ -157,7 +157,7 @@ static void push_mount(lua_State *L, const struct dml_entry *mount)
         lua_pushinteger(L, (lua_Integer)mount->size);
         lua_setfield(L, -2, "size");
     }
-    if (mount->kind == DML_DATA) {
+    if (mount->kind == DML_DATA && !mount->secret) {
         lua_pushinteger(L, (lua_Integer)mount->length);
         lua_setfield(L, -2, "length");
     }
@@ -172,6 +172,15 @@ static void push_strings(lua_State *L, const char *const *items, size_t count)
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_pushstring(L, items[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static void push_booleans(lua_State *L, const bool *items, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushboolean(L, items[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -216,12 +225,10 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "argv");
     push_strings(L, (const char *const *)plan->env, plan->env_count);
     lua_setfield(L, -2, "env");
-    lua_createtable(L, (int)plan->env_count, 0);
-    for (size_t i = 0; i < plan->env_count; i++) {
-        lua_pushboolean(L, plan->env_passed[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    push_booleans(L, plan->env_passed, plan->env_count);
     lua_setfield(L, -2, "env_passed");
+    push_booleans(L, plan->env_secret, plan->env_count);
+    lua_setfield(L, -2, "env_secret");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
     push_options(L, plan->seccomp_options);

@@ -28,6 +28,11 @@ void dml_read_wrong_type(struct dml_reader *r, int index, const char *field, con
 {
     lua_State *L = r->L;
     char shown[64] = "";
+    if (r->hidden) {
+        dml_problem_add(r->problems, "type", field, NULL, 0, "%s where %s is needed", dml_read_type(L, index),
+                        expected);
+        return;
+    }
     if (lua_isboolean(L, index))
         snprintf(shown, sizeof shown, "%s", lua_toboolean(L, index) ? "true" : "false");
     else if (lua_isinteger(L, index))
@@ -61,13 +66,13 @@ const char *dml_read_string(struct dml_reader *r, int index, const char *field, 
         return NULL;
     }
     size_t length;
-    const char *value = lua_tolstring(r->L, index, &length);
+    const char *value = lua_tolstring(r->L, index, &length), *shown = r->hidden ? NULL : value;
     if (memchr(value, '\0', length)) {
-        dml_problem_add(r->problems, "string.nul", field, value, length, "has a NUL byte; take it out");
+        dml_problem_add(r->problems, "string.nul", field, shown, length, "has a NUL byte; take it out");
         return NULL;
     }
     if (length > MAX_TEXT) {
-        dml_problem_add(r->problems, "string.long", field, value, length,
+        dml_problem_add(r->problems, "string.long", field, shown, length,
                         "has %zu bytes; at most %d are allowed", length, MAX_TEXT);
         return NULL;
     }

@@ -17,6 +17,7 @@ struct dml_reader {
     struct dml_problems *problems;
     const char *home; /* the caller's, for a leading "~/"; may be NULL */
     bool base;        /* reading a base, not the policy */
+    bool hidden;      /* the value may be a secret: no problem shows it */
 };
 
 /* Reads the value at `index`, which stands at the path `field`. */

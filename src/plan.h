@@ -17,6 +17,7 @@ struct dml_plan {
     size_t argc;
     char **env;       /* "NAME=value", sorted by name, NULL-terminated */
     bool *env_passed; /* whether each came from the caller */
+    bool *env_secret; /* whether the name of each says that it holds a secret */
     size_t env_count;
 
     const char *chdir;

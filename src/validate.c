@@ -1,5 +1,6 @@
 #include "validate.h"
 #include "danger.h"
+#include "environment.h"
 #include "path.h"
 
 #include <ctype.h>
@@ -290,14 +291,14 @@ static int by_list_and_name(const void *a, const void *b)
 
 static void check_env_rule(struct context *c, const struct dml_env_rule *rule)
 {
-    size_t length = strlen(rule->name);
+    size_t length = strlen(rule->name), shown = dml_environment_shown_length(rule->name);
     bool pattern = strcmp(rule->field, "base") == 0 && length && rule->name[length - 1] == '*';
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
     if (c->policy->wire && strchr(rule->name, '='))
-        dml_problem_add(c->problems, "env.name", rule->field, rule->name, length,
+        dml_problem_add(c->problems, "env.name", rule->field, rule->name, shown,
                         "has a =, and no name of a variable can have one");
     else if (!c->policy->wire && !pattern && !valid_name(rule->name))
-        dml_problem_add(c->problems, "env.name", rule->field, rule->name, length,
+        dml_problem_add(c->problems, "env.name", rule->field, rule->name, shown,
                         "is no name of a variable; letters, digits and _ make one, and no digit comes first");
     if (own && rule->action == DML_ENV_PASS && strncmp(rule->field, "env.", 4) == 0)
         dml_problem_add(c->problems, "env.own", rule->field, rule->name, length,
@@ -326,7 +327,8 @@ static void check_env(struct context *c)
                      strncmp(order[i - 1]->field, "env_allowlist", 13) == 0;
         if (lists && strcmp(order[i]->name, order[i - 1]->name) == 0)
             dml_problem_add(c->problems, "env.duplicate", order[i]->field, order[i]->name,
-                            strlen(order[i]->name), "is already in %s; name it once", order[i - 1]->field);
+                            dml_environment_shown_length(order[i]->name), "is already in %s; name it once",
+                            order[i - 1]->field);
     }
 }
 

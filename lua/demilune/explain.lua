@@ -41,23 +41,12 @@ local function add_mounts(lines, mounts)
     end
 end
 
-local marks = { "TOKEN", "SECRET", "KEY", "PASSWORD" }
-
-local function is_secret_name(name)
-    for _, mark in ipairs(marks) do
-        if name:upper():find(mark, 1, true) then
-            return true
-        end
-    end
-    return false
-end
-
---- The environment as { name, value } pairs; what was passed through or looks secret is hidden.
+--- The environment as { name, value } pairs; what was passed through or has the name of a secret is hidden.
 local function shown_env(description, show_values)
     local list = {}
     for i, text in ipairs(description.env) do
         local name, value = text:match("^([^=]*)=(.*)$")
-        local hidden = not show_values and (description.env_passed[i] or is_secret_name(name))
+        local hidden = not show_values and (description.env_passed[i] or description.env_secret[i])
         list[i] = { name = name, value = not hidden and value or nil, passed = description.env_passed[i] }
     end
     return list
@@ -137,7 +126,8 @@ function explain.data(description, options)
     for key, value in pairs(description) do
         data[key] = value
     end
-    data.env, data.env_passed = shown_env(description, options.show_values), nil
+    data.env = shown_env(description, options.show_values)
+    data.env_passed, data.env_secret = nil, nil
     return data
 end
 

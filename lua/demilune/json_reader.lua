@@ -331,7 +331,8 @@ local function describe(self, kind)
     elseif kind == "object" then
         return "map"
     elseif kind == "string" then
-        return "string " .. require("demilune.core").quote(self:string())
+        local core = require "demilune.core"
+        return "string " .. core.quote(core.shown_name(self:string()))
     elseif kind == "number" then
         local value, digits = self:number()
         return ("%s `%s`"):format(math.type(value) == "integer" and "integer" or "floating point", digits)

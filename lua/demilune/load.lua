@@ -74,13 +74,14 @@ local function includer(directory, files)
     end
 end
 
-local function new_private(directory, files)
+-- `known.fields` is what the policy said, once it was read.
+local function new_private(directory, files, known)
     return core.private {
         globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
         include = includer(directory, files),
         print = function(text)
-            io.stderr:write("demilune: policy: ", text, "\n")
+            io.stderr:write("demilune: policy: ", require("demilune.redact").text(text, known.fields), "\n")
         end,
     }
 end
@@ -93,15 +94,19 @@ end
 ---@param path? string
 ---@param resolved? string the same with every link resolved
 function load_policy.source(source, name, directory, path, resolved)
-    local files = { resolved }
-    local private = new_private(directory, files)
+    local files, known = { resolved }, {}
+    local private = new_private(directory, files, known)
     local fields, problem = private:load(source, name)
+    known.fields = fields
     if fields and (fields.prepare or fields.launched or fields.finished) then
         local methods = assert(core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST))
-        assert(private:prelude(methods, "demilune.hook"))
+        local ready, why = private:prelude(methods, "demilune.hook")
+        if not ready then
+            fields, problem = nil, name .. ": " .. why
+        end
     end
     if not fields then
-        return nil, problem, "policy.script"
+        return nil, require("demilune.redact").text(problem), "policy.script"
     end
     return { fields = fields, path = path, files = files, source = source }
 end

@@ -346,9 +346,14 @@ local function hook_place(hook)
     return file, math.tointeger(line)
 end
 
-local function hook_failed(name, hook, text, code)
+-- What a hook wrote, without values; `fields` are what it was called with.
+local function without_values(text, fields)
+    return require("demilune.redact").text(text, fields)
+end
+
+local function hook_failed(name, hook, fields, text)
     local file, line = hook_place(hook)
-    local problem = placed_problem(name, code, text, file)
+    local problem = placed_problem(name, "hook.failed", without_values(text, fields), file)
     problem.line = problem.line or line
     return refuse { problem }
 end
@@ -364,9 +369,10 @@ local function hook_context(hook, context)
 end
 
 -- The hook's own reason: no place is looked for in it.
-local function hook_refused(name, hook, reason)
+local function hook_refused(name, hook, fields, reason)
     local file, line = hook_place(hook)
-    return refuse { { field = name, code = "hook.refused", message = message.plain(reason), file = file, line = line } }
+    local text = without_values(message.plain(reason), fields)
+    return refuse { { field = name, code = "hook.refused", message = text, file = file, line = line } }
 end
 
 --- Runs the prepare hooks, each on what the one before left, on a copy.
@@ -378,16 +384,15 @@ local function prepare(self, context)
     for _, hook in ipairs(self.hooks.prepare) do
         local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
-            return hook_failed("prepare", hook, left, "hook.failed")
+            return hook_failed("prepare", hook, fields, left)
         elseif (answer == nil or answer == false) and type(reason) == "string" then
-            return hook_refused("prepare", hook, reason)
+            return hook_refused("prepare", hook, fields, reason)
         elseif answer == nil and reason ~= nil then
-            return hook_failed("prepare", hook, ("returned nil and a %s; a reason is text"):format(type(reason)),
-                "hook.failed")
+            return hook_failed("prepare", hook, fields,
+                ("returned nil and a %s; a reason is text"):format(type(reason)))
         elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
-            return hook_failed("prepare", hook,
-                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)),
-                "hook.failed")
+            return hook_failed("prepare", hook, fields,
+                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
         end
         fields = type(answer) == "table" and answer or left
     end
@@ -528,7 +533,7 @@ local function notify(self, name, kind, subject, failures)
     for _, hook in ipairs(self.policy.hooks[name]) do
         local ok, text = call_hook(hook, { kind, "context" }, core.copy(subject), hook_context(hook, self.context))
         if not ok then
-            failures[#failures + 1] = ("%s: %s"):format(name, message.plain(text))
+            failures[#failures + 1] = ("%s: %s"):format(name, without_values(message.plain(text), self.policy.fields))
         end
     end
 end

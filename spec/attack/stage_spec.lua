@@ -104,7 +104,7 @@ os._exit(7)
         assert.same({ "exit", 5 }, { record.kind, record.exit_code })
     end)
 
-    it("reaps a thousand orphans", function()
+    it("P1: reaps a thousand orphans", function()
         local inside = probe.python({}, [[
 import os, time
 for _ in range(1000):

@@ -52,7 +52,7 @@ describe("what a command leaves running", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
-    it("by hand lives on when bwrap is not told otherwise", function()
+    it("P6: by hand lives on when bwrap is not told otherwise", function()
         local mark = new_mark()
         assert(os.execute("bwrap --ro-bind / / --dev /dev sh -c 'setsid sleep " .. mark ..
             " >/dev/null 2>&1 &'"))
@@ -69,7 +69,7 @@ describe("what a command leaves running", function()
     end)
 
     for name, script in pairs(ways) do
-        it("is gone when the run returns: " .. name, function()
+        it(("P6: is gone when the run returns: %s"):format(name), function()
             local mark = new_mark()
             local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) ..
                 "\nsleep 0.05; exit 3" },
@@ -78,7 +78,7 @@ describe("what a command leaves running", function()
             assert.same({}, alive(mark))
         end)
 
-        it("is gone after a deadline: " .. name, function()
+        it(("P4: is gone after a deadline: %s"):format(name), function()
             local mark = new_mark()
             local result = assert(demilune.policy {}:run({ "sh", "-c", script:gsub("MARK", mark) ..
                 "\nsleep 60" },
@@ -88,7 +88,7 @@ describe("what a command leaves running", function()
         end)
     end
 
-    it("is gone when the command was killed", function()
+    it("P6: is gone when the command was killed", function()
         local mark = new_mark()
         assert(demilune.policy {}:run({ "sh", "-c", "setsid sleep " .. mark .. " & kill -KILL $$" },
             { capture = true }))
@@ -108,7 +108,7 @@ describe("what a command leaves running", function()
         end
     end)
 
-    it("is gone after the runner was killed, at whatever moment", function()
+    it("P2: is gone after the runner was killed, at whatever moment", function()
         local code = [[
 import signal, subprocess, sys, time
 for delay in range(16):

@@ -10,7 +10,7 @@ describe("ways out:", function()
 
     local ESCAPE = 'cat /proc/self/fd/0/secret'
 
-    it("a directory as standard input shows what is in it, so it is refused", function()
+    it("F9: a directory as standard input shows what is in it, so it is refused", function()
         sandbox.write(scratch("secret"), "outside\n")
         local bare = sandbox.sh(("bwrap --ro-bind / / --proc /proc --tmpfs /tmp sh -c '%s' <%s"):format(ESCAPE, scratch()))
         assert.equal("outside\n", bare.out, bare.err) -- without the protection it works

@@ -63,7 +63,7 @@ describe("demilune", function()
                 'demilune: "bwarp" is no backend; write auto, bwrap, native or none (did you mean bwrap?)\n')
         end)
 
-        it("options end at the first word that is none, or at --", function()
+        it("E3: options end at the first word that is none, or at --", function()
             assert.equal("--net\n", sandbox.demilune({ "run", "echo", "--net" }).out)
             assert.equal("-- x\n", sandbox.demilune({ "run", "--", "echo", "--", "x" }).out)
         end)

@@ -10,7 +10,7 @@ describe("escape:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
-    it("the network is off", function()
+    it("N1: the network is off", function()
         local probe = [[
 import socket
 names = [line.split(":")[0].strip() for line in list(open("/proc/net/dev"))[2:] ]
@@ -26,7 +26,7 @@ except OSError as error:
         assert.equal("only lo\nNetwork is unreachable\n", inside.out)
     end)
 
-    it("a listener of the host is out of reach, and in reach with the network shared", function()
+    it("N2: a listener of the host is out of reach, and in reach with the network shared", function()
         local server = [[
 import socket, subprocess, sys
 listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()

@@ -14,7 +14,7 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
     print(name, *resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
 ]]
 
-    it("are set as declared, hard too", function()
+    it("R1: are set as declared, hard too", function()
         local result = probe.python({ "--cpu-time", "5s", "--limit", "file_size=3M", "--limit",
             "open_files=33", "--memory",
             "2G" }, SHOW)
@@ -116,7 +116,7 @@ print("stopped" if n < 20 else "never stopped")
         assert.equal("never stopped\n", probe.python({}, code).out)
     end)
 
-    it("filling a tmpfs stops at its size, each of them", function()
+    it("F7: filling a tmpfs stops at its size, each of them", function()
         for _, place in ipairs { "/tmp", "/work", "/dev/shm" } do
             local script = ("head -c 9000000 /dev/zero >%s/f; wc -c <%s/f"):format(place, place)
             local result = sandbox.script({ "--limit", "tmp=2M" }, script)
@@ -125,7 +125,7 @@ print("stopped" if n < 20 else "never stopped")
         end
     end)
 
-    it("a tmpfs of the policy has its own size", function()
+    it("F7: a tmpfs of the policy has its own size", function()
         local policy = assert(demilune.policy { tmpfs = { { sandbox = "/scratch", size = "1M",
             mode = "0700" } } })
         local result = assert(policy:run({ "sh", "-c",

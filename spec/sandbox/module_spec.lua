@@ -87,7 +87,7 @@ describe("policy:run", function()
             return assert(sh(script, { stdin = "null", capture = true }, { limits = { output = limit } }))
         end
 
-        it("drops nothing up to the limit, and counts exactly above it", function()
+        it("O1: drops nothing up to the limit, and counts exactly above it", function()
             for _, case in ipairs { { 9999, 0 }, { 10000, 0 }, { 10001, 1 }, { 10005, 5 }, { 70000,
                 60000 } } do
                 local result = captured(case[1], 10000)
@@ -98,7 +98,7 @@ describe("policy:run", function()
             end
         end)
 
-        it("keeps the head and the tail", function()
+        it("O1: keeps the head and the tail", function()
             local result = assert(sh("seq 1 100000", { stdin = "null", capture = true },
                 { limits = { output = 1000 } }))
             assert.equal("1\n2\n3\n", result.stdout:sub(1, 6))

@@ -59,13 +59,13 @@ describe("signals:", function()
     end
 
     for _, name in ipairs { "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "CONT" } do
-        it(name .. " reaches the command's trap, and its exit code is kept", function()
+        it(("P3: %s reaches the command's trap, and its exit code is kept"):format(name), function()
             local result = send(name, ("trap 'echo got %s; exit 7' %s; %s"):format(name, name, WAIT))
             assert.equal("got " .. name .. "\n7\n", result.out, result.err)
         end)
     end
 
-    it("a command without a trap ends by the signal", function()
+    it("P3: a command without a trap ends by the signal", function()
         assert.equal("143\n", send("TERM", WAIT).out)
         assert.equal("130\n", send("INT", WAIT).out)
         assert.equal("129\n", send("HUP", WAIT).out)
@@ -154,7 +154,7 @@ print(process.wait())
             return probe.host(TERMINAL, table.move({ "--", "sh", "-c", script }, 1, 4, #words + 1, words))
         end
 
-        it("is no controlling terminal without --tty, and one with it", function()
+        it("P7: is no controlling terminal without --tty, and one with it", function()
             local script = "if sh -c ': </dev/tty' 2>/dev/null; then echo controls; else echo none; fi"
             assert.matches("^none\n", terminal("", {}, script).out)
             assert.matches("^controls\n", terminal("", { "--tty" }, script).out)

@@ -20,7 +20,7 @@ describe("exit status:", function()
         return status { "--ro", scratch() .. ":/s", "--", "/s/" .. name, ... }
     end
 
-    it("exit codes are the command's own", function()
+    it("P5: exit codes are the command's own", function()
         for _, code in ipairs { 0, 1, 2, 3, 7, 63, 64, 100, 124, 125, 126, 127, 128, 129, 137, 200, 254,
             255 } do
             local record, result = status { "--", "sh", "-c", "exit " .. code }
@@ -36,7 +36,7 @@ describe("exit status:", function()
             "import os; os._exit(257)" }).code)
     end)
 
-    it("a signal gives 128 and its number, and its name in the status", function()
+    it("P5: a signal gives 128 and its number, and its name in the status", function()
         local names = { [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [6] = "ABRT", [8] = "FPE",
             [9] = "KILL",
             [10] = "USR1", [11] = "SEGV", [13] = "PIPE", [14] = "ALRM", [15] = "TERM", [24] = "XCPU",
@@ -86,7 +86,7 @@ describe("exit status:", function()
         assert.is_false(sandbox.exists(scratch("marker")))
     end)
 
-    it("a directory to start in that cannot be entered is 125 with its name", function()
+    it("E4: a directory to start in that cannot be entered is 125 with its name", function()
         assert(os.execute("ln -s /nowhere " .. scratch("link")))
         local record, result = status { "--ro", scratch() .. ":/s", "-C", "/s/link", "--", "true" }
         assert.equal(125, result.code)
@@ -146,7 +146,7 @@ describe("exit status:", function()
         assert.equal(127, outside.code)
     end)
 
-    it("odd program names are programs", function()
+    it("E3: odd program names are programs", function()
         for _, name in ipairs { "--bind", "-c", "a b", "new\nline", "quo'te\"", "\xff\xfe", "=", "--",
             "*" } do
             program(name, "#!/bin/sh\necho \"ran $#\"\n")
@@ -158,11 +158,11 @@ describe("exit status:", function()
         end
     end)
 
-    it("argument zero is the name as it was written", function()
+    it("E3: argument zero is the name as it was written", function()
         assert.equal("sh\n", sandbox.demilune({ "run", "--", "sh", "-c", "echo $0" }).out)
     end)
 
-    it("arguments arrive byte for byte", function()
+    it("E3: arguments arrive byte for byte", function()
         local words = { "", " ", "a\nb", "it's", '"', "\\", "$HOME", "`id`", "--", "--bind", "-",
             "\xff\xfe\x80", "\xc3\xa9",
             "\27[2J", ("x"):rep(100000), "\1\2\3\127" }

@@ -101,7 +101,7 @@ end
 local function secret(state, value)
     local path, at = split_place(value)
     if not at then
-        return ("--secret %s: write FILE:/path/inside"):format(core.quote(value))
+        return "--secret: write FILE:/path/inside" -- the word may be the secret itself
     end
     local content, problem = core.read_file(path, 16 * 1024 * 1024)
     if not content then

@@ -47,7 +47,7 @@ local function report_unknown(names)
             break
         end
         local nearest = core.nearest(name:match("[^.]*$"), known)
-        common.complain(("warning: the key %s is ignored%s"):format(core.quote(name),
+        common.complain(("warning: the key %s is ignored%s"):format(core.quote(core.shown_name(name)),
             nearest and ("; did you mean %s?"):format(nearest) or ""))
     end
 end

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const struct dml_bwrap_features dml_bwrap_all_features = {
     .bind_fd = true, .disable_userns = true, .seccomp = true, .size = true};

@@ -336,7 +336,7 @@ print(sorted(state() - before), sorted(before - state()))
             lines[i] = run .. " " .. words
         end
         for _, seconds in ipairs { 0.001, 0.003, 0.006, 0.02, 0.3 } do
-            for _, signal in ipairs { "KILL", "TERM", "INT" } do
+            for _, signal in ipairs { "KILL", "TERM", "HUP" } do
                 lines[#lines + 1] = ("%s -- sleep 300 & sleep %g; kill -%s $!; wait"):format(run, seconds, signal)
             end
         end

@@ -1,23 +1,8 @@
 #include "environment.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-bool dml_environment_is_secret(const char *name)
-{
-    static const char *const marks[] = {"TOKEN", "SECRET", "KEY", "PASSWORD"};
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        if (strcasestr(name, marks[i]))
-            return true;
-    }
-    return false;
-}
-
-size_t dml_environment_shown_length(const char *name)
-{
-    const char *equals = dml_environment_is_secret(name) ? strchr(name, '=') : NULL;
-    return equals ? (size_t)(equals + 1 - name) : strlen(name);
-}
 
 struct variable {
     const char *name, *value; /* value NULL: left out */
@@ -121,7 +106,7 @@ bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *polic
         if (!text)
             return false;
         plan->env_passed[plan->env_count] = env.items[i].passed;
-        plan->env_secret[plan->env_count] = dml_environment_is_secret(env.items[i].name);
+        plan->env_secret[plan->env_count] = dml_is_secret_name(env.items[i].name);
         plan->env[plan->env_count++] = text;
     }
     return true;

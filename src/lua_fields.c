@@ -1,4 +1,3 @@
-#include "environment.h"
 #include "lua_entries.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
@@ -100,7 +99,7 @@ static void add_env(struct dml_reader *r, enum dml_env_action action, const char
 static bool holds_secret(lua_State *L, int index)
 {
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
-    return dml_environment_shown_length(text) < strlen(text);
+    return dml_shown_length(text) < strlen(text);
 }
 
 static void read_allowed_name(struct dml_reader *r, int index, const char *field)
@@ -125,7 +124,7 @@ static void read_variable(struct dml_reader *r, int index, const char *name, con
         add_env(r, lua_toboolean(r->L, index) ? DML_ENV_PASS : DML_ENV_OMIT, name, NULL, field);
         return;
     }
-    r->hidden = dml_environment_is_secret(name);
+    r->hidden = dml_is_secret_name(name);
     const char *value =
         dml_read_string(r, index, field, "a string, true (pass through) or false (leave out)");
     r->hidden = false;
@@ -143,8 +142,7 @@ static void read_env(struct dml_reader *r, int index, const char *field)
     size_t count;
     const char **names = dml_read_keys(r, index, field, &count);
     for (size_t i = 0; i < count; i++) {
-        int shown = (int)dml_environment_shown_length(names[i]);
-        const char *path = r->base ? "base" : DML_FIELD(r, "%s.%.*s", field, shown, names[i]);
+        const char *path = r->base ? "base" : DML_FIELD(r, "%s.%s", field, names[i]);
         read_variable(r, dml_read_field(r, index, names[i]), names[i], path);
         lua_pop(r->L, 1);
     }

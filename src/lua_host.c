@@ -1,7 +1,6 @@
 /* What Lua may ask about the host. */
 #include "lua_glue.h"
 #include "bwrap.h"
-#include "environment.h"
 #include "host.h"
 #include "lua_policy.h"
 #include "probe.h"
@@ -194,7 +193,7 @@ static int core_quote(lua_State *L)
 /* is_secret_name(name) -> whether a variable of this name holds a secret */
 static int core_is_secret_name(lua_State *L)
 {
-    lua_pushboolean(L, dml_environment_is_secret(luaL_checkstring(L, 1)));
+    lua_pushboolean(L, dml_is_secret_name(luaL_checkstring(L, 1)));
     return 1;
 }
 
@@ -203,7 +202,7 @@ static int core_shown_name(lua_State *L)
 {
     size_t length;
     const char *name = luaL_checklstring(L, 1, &length);
-    size_t shown = dml_environment_shown_length(name);
+    size_t shown = dml_shown_length(name);
     if (shown < strlen(name))
         lua_pushlstring(L, name, shown);
     else

@@ -68,7 +68,7 @@ void dml_problem_add(struct dml_problems *list, const char *code, const char *fi
     if (written < 0)
         problem.message = NULL;
     problem.code = strdup(code);
-    problem.field = strdup(field ? field : "");
+    problem.field = field ? strndup(field, dml_shown_length(field)) : strdup("");
     problem.value = value ? strdup(dml_quote(quoted, sizeof quoted, value, length)) : NULL;
     if (!problem.message || !problem.code || !problem.field || (value && !problem.value) || !grow(list)) {
         problem_clear(&problem);

@@ -47,7 +47,8 @@ struct dml_problems {
     bool failed;
 };
 
-/* Adds a problem; copies every string. `value` is raw bytes of `length` and may be NULL. */
+/* Adds a problem; copies every string, of the field what may be shown (dml_shown_length). `value` is raw
+ * bytes of `length` and may be NULL. */
 void dml_problem_add(struct dml_problems *list, const char *code, const char *field, const char *value,
                      size_t length, const char *format, ...) __attribute__((format(printf, 6, 7)));
 void dml_problems_clear(struct dml_problems *list);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 size_t dml_utf8_decode(const char *bytes, size_t available, uint32_t *code)
 {
@@ -147,6 +148,39 @@ const char *dml_nearest(const char *word, const char *const *names, size_t count
         }
     }
     return nearest;
+}
+
+static bool has_mark(const char *text, size_t length)
+{
+    static const char *const marks[] = {"TOKEN", "SECRET", "KEY", "PASSWORD"};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        size_t width = strlen(marks[i]);
+        for (size_t at = 0; at + width <= length; at++) {
+            if (strncasecmp(text + at, marks[i], width) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool dml_is_secret_name(const char *name)
+{
+    return has_mark(name, strlen(name));
+}
+
+size_t dml_shown_length(const char *name)
+{
+    for (const char *equals = strchr(name, '='); equals; equals = strchr(equals + 1, '=')) {
+        const char *end = equals;
+        while (end > name && isspace((unsigned char)end[-1]))
+            end--;
+        const char *start = end;
+        while (start > name && (isalnum((unsigned char)start[-1]) || strchr("_-", start[-1])))
+            start--;
+        if (has_mark(start, (size_t)(end - start)))
+            return (size_t)(equals + 1 - name);
+    }
+    return strlen(name);
 }
 
 bool dml_parse_size(const char *text, size_t length, uint64_t *bytes)

@@ -27,6 +27,14 @@ char *dml_quote(char *out, size_t size, const char *bytes, size_t length);
  * NULL. */
 const char *dml_nearest(const char *word, const char *const *names, size_t count);
 
+/* Whether a variable of this name holds a secret: TOKEN, SECRET, KEY or PASSWORD stands in it, in any case.
+ */
+bool dml_is_secret_name(const char *name);
+
+/* How many bytes of a name, or of a field that ends in one, may be shown: all of them, but of
+ * "API_TOKEN=value", written for a name by mistake, not the value. */
+size_t dml_shown_length(const char *name);
+
 /* Reads a byte count: digits and an optional K, M, G or T (1024-based). False when it is not one or
  * overflows. */
 bool dml_parse_size(const char *text, size_t length, uint64_t *bytes);

@@ -1,7 +1,7 @@
 #include "validate.h"
 #include "danger.h"
-#include "environment.h"
 #include "path.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -291,7 +291,7 @@ static int by_list_and_name(const void *a, const void *b)
 
 static void check_env_rule(struct context *c, const struct dml_env_rule *rule)
 {
-    size_t length = strlen(rule->name), shown = dml_environment_shown_length(rule->name);
+    size_t length = strlen(rule->name), shown = dml_shown_length(rule->name);
     bool pattern = strcmp(rule->field, "base") == 0 && length && rule->name[length - 1] == '*';
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
     if (c->policy->wire && strchr(rule->name, '='))
@@ -327,7 +327,7 @@ static void check_env(struct context *c)
                      strncmp(order[i - 1]->field, "env_allowlist", 13) == 0;
         if (lists && strcmp(order[i]->name, order[i - 1]->name) == 0)
             dml_problem_add(c->problems, "env.duplicate", order[i]->field, order[i]->name,
-                            dml_environment_shown_length(order[i]->name), "is already in %s; name it once",
+                            dml_shown_length(order[i]->name), "is already in %s; name it once",
                             order[i - 1]->field);
     }
 }

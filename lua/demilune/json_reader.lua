@@ -1,6 +1,7 @@
 --- The grammar of JSON, strictly as RFC 8259 has it, read in one pass: the first error in the order of the text is the
 --- one that is reported, in the words of serde_json, which the ancestor used. What a value should be is decided by a
 --- type (demilune.json_type); what no type asks for is passed over, without recursion.
+local core = require "demilune.core"
 local find, match, sub, byte = string.find, string.match, string.sub, string.byte
 
 ---@class demilune.JsonReader
@@ -28,13 +29,13 @@ function reader.new(text)
     return setmetatable({ text = text, at = 1, path = {}, unknown = {} }, reader)
 end
 
--- "ro_binds[1].host"
+-- "ro_binds[1].host"; without what somebody wrote for a value into a key.
 local function field_of(path)
     local parts = {}
     for i, key in ipairs(path) do
         parts[i] = math.type(key) and ("[%d]"):format(key) or i > 1 and "." .. key or key
     end
-    return table.concat(parts)
+    return core.shown_name(table.concat(parts))
 end
 
 --- Raises a failure. `offset` is the number of bytes that its place counts: those read so far, if nothing else is said.
@@ -324,18 +325,20 @@ function reader:skip(depth)
     until count == 0
 end
 
--- Reads what follows for the message that it is something else.
+-- Reads what follows for the message that it is something else. A value with the name of a secret is not shown.
 local function describe(self, kind)
+    local hidden = core.is_secret_name(field_of(self.path))
     if kind == "array" then
         return "sequence"
     elseif kind == "object" then
         return "map"
     elseif kind == "string" then
-        local core = require "demilune.core"
-        return "string " .. core.quote(core.shown_name(self:string()))
+        local text = self:string()
+        return hidden and "string" or "string " .. core.quote(core.shown_name(text))
     elseif kind == "number" then
         local value, digits = self:number()
-        return ("%s `%s`"):format(math.type(value) == "integer" and "integer" or "floating point", digits)
+        local name = math.type(value) == "integer" and "integer" or "floating point"
+        return hidden and name or ("%s `%s`"):format(name, digits)
     end
     local value = self:word()
     return value == nil and "null" or ("boolean `%s`"):format(value)

@@ -257,6 +257,8 @@ return {
             ["text for env_allowlist"] = { { env_allowlist = "API_TOKEN=" .. value }, "type" },
             ["a value in env_allowlist"] = { { env_allowlist = { "API_TOKEN=" .. value } }, "env.name" },
             ["a NUL in env_allowlist"] = { { env_allowlist = { "API_TOKEN=" .. value .. "\0" } }, "string.nul" },
+            ["a value in a name that is none of a policy's"] = { { ["API_TOKEN=" .. value] = 1 }, "field.unknown" },
+            ["a value in a name among others"] = { { env_allowlist = { "A=1 API_TOKEN =" .. value } }, "env.name" },
             ["a value in env_allowlist, twice"] = { { env_allowlist = { "MY_KEY=" .. value, "MY_KEY=" .. value } },
                 "env.name" },
             ["text for secrets"] = { { secrets = value }, "type" },
@@ -308,6 +310,23 @@ return {
                 assert.matches(case[2], result.err)
                 clean(result.err)
             end
+        end)
+
+        it("is not in the problem of a policy in JSON", function()
+            for _, env in ipairs { '{"API_TOKEN":4207024070420}', '{"API_TOKEN":4207024070420.5}', '{"API_TOKEN":["%s"]}',
+                '{"API_TOKEN":"%s\\u0000"}', '{"API_TOKEN=%s":5}', '{"API_TOKEN=%s":true}', '"API_TOKEN=%s"', '["%s"]',
+                '{"API_TOKEN":"%s","API_TOKEN":"%s"}', '{"API_TOKEN=%s":"","API_TOKEN=%s":""}', '{"API_TOKEN":"%s}',
+                '{"API_TOKEN":"%s\\x"}', '{"API_TOKEN":%s}', '{},"MY_KEY=%s":1', '{},"secrets":{"/s":"%s"}' } do
+                local text = '{"ro_binds":[],"network":false,"env_allowlist":[],"env":' .. env:gsub("%%s", value) .. "}"
+                sandbox.write(scratch("policy.json"), text)
+                local result = sandbox.demilune { "run", "--status", scratch("status"), "-p", scratch("policy.json"), "true" }
+                assert.equal(125, result.code, text)
+                assert.matches("policy.json:1: ", result.err)
+                clean(result.err .. sandbox.read(scratch("status")))
+                local _, message, code, problems = demilune.decode(text)
+                clean(said(message, code, problems))
+            end
+            assert.is_truthy(planted((said(select(2, demilune.decode('{"network":"' .. value .. '"}'))))))
         end)
 
         -- Lua quotes the source in its own messages.

@@ -6,6 +6,8 @@ set -u
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 passed=0 failed=0 skipped=0
+# A job in the background is started with INT and QUIT ignored, and what it starts then cannot be sent them.
+as_from_a_terminal="env --default-signal"
 
 # Adds what the specs counted; a run that counted nothing has failed.
 add_counts() {
@@ -18,7 +20,7 @@ add_counts() {
 }
 
 echo "specs as $(id -un 2>/dev/null || id -u)"
-SPEC_COUNTS=$scratch/counts lua5.4 /usr/bin/busted "$@"
+SPEC_COUNTS=$scratch/counts $as_from_a_terminal lua5.4 /usr/bin/busted "$@"
 add_counts "$scratch/counts"
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -30,7 +32,7 @@ if [ "$(id -u)" -eq 0 ]; then
         cd "$scratch/home" || exit 1
         unset XDG_RUNTIME_DIR XDG_CONFIG_HOME
         HOME=$scratch/home USER=tester SPEC_COUNTS=$scratch/counts setpriv --reuid 1000 --regid 1000 --clear-groups \
-            lua5.4 /usr/bin/busted "$@"
+            $as_from_a_terminal lua5.4 /usr/bin/busted "$@"
     )
     add_counts "$scratch/counts"
 fi

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 16 * 1024 };
+#ifndef DML_ARENA_BLOCK
+#define DML_ARENA_BLOCK (16 * 1024) /* 0: each object has a block of its own */
+#endif
+
+enum { BLOCK_SIZE = DML_ARENA_BLOCK };
 
 struct dml_arena_block {
     struct dml_arena_block *previous;
@@ -28,9 +32,9 @@ void *dml_arena_alloc(struct dml_arena *arena, size_t size)
     const size_t unit = _Alignof(max_align_t);
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = size ? (size + unit - 1) / unit * unit : unit;
-    if (size > BLOCK_SIZE / 4) /* a large object gets a block of its own */
+    if (size >= BLOCK_SIZE / 4) /* a large object gets a block of its own */
         return new_block(arena, size);
+    size = size ? (size + unit - 1) / unit * unit : unit;
     if ((size_t)(arena->end - arena->next) < size) {
         char *start = new_block(arena, BLOCK_SIZE);
         if (!start)

@@ -86,9 +86,9 @@ process.wait()
 ]]
         sandbox.write(scratch("p.lua"), [[return { env = { VALUE = "value-of-env" },
             secrets = { ["/tmp/spec-path-inside"] = "content-of-secret" } }]])
-        local result = probe.host(watch, { sandbox.command, "run", "-p", scratch("p.lua"), "--", "sh", "-c",
-            "echo; exec sleep 300" })
-        assert.equal("environ sleep value-of-env\n", result.out, result.err)
+        local result = probe.host(watch, { sandbox.command, "run", "-p", scratch("p.lua"), "--",
+            "/usr/bin/python3", "-uc", "import time; print(); time.sleep(300)" })
+        assert.equal("environ python3 value-of-env\n", result.out, result.err)
         -- the ancestor's way, for comparison
         local shown = probe.host(watch, { "sh", "-c", probe.reference({ "--setenv", "VALUE", "value-of-env" },
             { "sh", "-c", "echo; exec sleep 300" }):gsub("^env", "exec env") })

@@ -14,7 +14,7 @@ local function temporary_name()
 end
 
 --- The built command.
-sandbox.command = root .. "/build/bin/demilune"
+sandbox.command = ("%s/%s/bin/demilune"):format(root, os.getenv("BUILD") or "build")
 
 --- Whether these specs run as root.
 sandbox.is_root = require("demilune.core").facts().uid == 0

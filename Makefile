@@ -34,7 +34,8 @@ LIBDIR = $(BUILD)/lib/lua/5.4
 
 GLUE = $(filter-out src/lua_modules.c,$(wildcard src/lua_*.c))
 COMMAND_ONLY = src/main.c src/lua_modules.c
-ENGINE = $(filter-out src/lua_%.c src/main.c src/stage.c,$(wildcard src/*.c))
+STAGE_SOURCES = src/stage.c src/stage_parse.c
+ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c))
 HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
@@ -53,10 +54,10 @@ ANCESTOR = noether-sandbox
 
 all: $(CORE) $(COMMAND) $(BUILD)/bin/$(ANCESTOR) $(BUILD)/share/lua/5.4
 
-$(STAGE): src/stage.c src/stage_message.h Makefile
+$(STAGE): $(STAGE_SOURCES) src/stage_message.h src/stage_parse.h Makefile
 	@mkdir -p $(@D)
 	@echo CC $<
-	@$(CC) $(STAGE_CFLAGS) -o $@ $<
+	@$(CC) $(STAGE_CFLAGS) -o $@ $(STAGE_SOURCES)
 
 $(BUILD)/gen/modules: src/pack.lua $(LUAFILES)
 	@mkdir -p $(@D)
@@ -138,15 +139,15 @@ deps:
 
 # --- lint --------------------------------------------------------------------------------------------------------------
 
-C_FILES = $(wildcard src/*.c src/*.h)
+C_FILES = $(wildcard src/*.c src/*.h spec/*/*.c spec/*/*.h)
 LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
 
 lint: $(STAGE) $(BUILD)/gen/modules
 	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
 	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do gcc -O2 $(LINT_FLAGS) $$f || exit 1; done
 	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
-	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c && \
-	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null src/stage.c
+	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES) && \
+	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES)
 	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
 	@echo "lint: luacheck";      luacheck --quiet lua spec

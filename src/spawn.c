@@ -90,7 +90,8 @@ static bool open_source(struct child *child, size_t index)
     return true;
 }
 
-/* AddressSanitizer would mark this frame in the memory that parent and child share, and execve leaves the mark. */
+/* AddressSanitizer would mark this frame in the memory that parent and child share, and execve leaves the
+ * mark. */
 __attribute__((no_sanitize_address)) static int run_child(void *argument)
 {
     struct child *child = argument;

@@ -1,7 +1,7 @@
 /* The inner stage: a static program without libc that is pid 1 of the sandbox. It makes sure that it is one,
  * executes the command, forwards signals to it, reaps orphans and reports exactly what became of the command.
  * Being pid 1, nothing inside can kill or stop it, and when it ends, everything inside does. */
-#include "stage_message.h"
+#include "stage_parse.h"
 
 #include <asm/unistd.h>
 #include <linux/capability.h>
@@ -175,12 +175,6 @@ static void fail(enum dml_stage_report_kind kind, uint32_t step, long value)
 /* --- the message
  * --------------------------------------------------------------------------------------------------- */
 
-struct command {
-    const struct dml_stage_message *message;
-    char **argv, **env;
-    const char *directory;
-};
-
 static void *map(size_t size, int protection, int flags, int fd)
 {
     long address = CALL6(__NR_mmap, 0, size, protection, flags, fd, 0);
@@ -189,41 +183,18 @@ static void *map(size_t size, int protection, int flags, int fd)
     return (void *)address;
 }
 
-/* The next string of the message; the message must not end before it does. */
-static const char *next_string(const char **at, const char *end)
-{
-    const char *string = *at;
-    while (*at < end && **at)
-        (*at)++;
-    if (*at >= end)
-        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
-    (*at)++;
-    return string;
-}
-
-static void read_message(struct command *command)
+static void read_message(struct dml_stage_command *command)
 {
     long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
     if (size < (long)sizeof(struct dml_stage_message))
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
-    const struct dml_stage_message *message =
-        map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
-    if (message->magic != DML_STAGE_MAGIC || message->size != size ||
-        message->rlimit_count > DML_STAGE_RLIMITS || message->argc == 0 || message->argc > (uint32_t)size ||
-        message->envc > (uint32_t)size)
+    const void *bytes = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
+    size_t pointers = dml_stage_pointers(bytes, (size_t)size);
+    if (pointers == 0)
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
-    size_t pointers = (size_t)message->argc + message->envc + 2;
     char **table = map(pointers * sizeof *table, PROTECT_READ | PROTECT_WRITE, MAP_PRIVATE_MEMORY, -1);
-    const char *at = (const char *)(message + 1), *end = (const char *)message + size;
-    command->message = message;
-    command->argv = table;
-    for (uint32_t i = 0; i < message->argc; i++)
-        *table++ = (char *)next_string(&at, end);
-    table++;
-    command->env = table;
-    for (uint32_t i = 0; i < message->envc; i++)
-        *table++ = (char *)next_string(&at, end);
-    command->directory = next_string(&at, end);
+    if (!dml_stage_parse(bytes, table, command))
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
 }
 
 /* --- is this the sandbox that was asked for?
@@ -293,7 +264,7 @@ static void take_descriptors(void)
 
 /* Shared with the child, which runs in our memory until it has executed the command. */
 struct launch {
-    struct command *command;
+    struct dml_stage_command *command;
     int step;    /* that failed, a dml_stage_step; 0 for execve */
     int reason;  /* errno; 0 when the command was executed */
     int present; /* the file is there: its interpreter is missing, or it is no program */
@@ -522,7 +493,7 @@ static void supervise(long pid, int own_group)
 void stage_main(void) __attribute__((noreturn, used));
 void stage_main(void)
 {
-    struct command command;
+    struct dml_stage_command command;
     block_signals();
     CALL3(__NR_close_range, DML_FD_COUNT, ~0u, 0);
     read_message(&command);

@@ -2,8 +2,8 @@
  *
  *     driver ROUNDS < commands
  *
- * The input has one command after another: each word ends in a NUL, each command in an empty word. Interleaving makes
- * ratios comparable on a machine whose speed drifts. */
+ * The input has one command after another: each word ends in a NUL, each command in an empty word.
+ * Interleaving makes ratios comparable on a machine whose speed drifts. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>

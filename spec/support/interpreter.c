@@ -1,5 +1,5 @@
-/* lua5.4 with the sanitizers linked in: a stock interpreter cannot load a sanitized module. Takes -e CHUNK, a script
- * and its arguments, as the stock one does. */
+/* lua5.4 with the sanitizers linked in: a stock interpreter cannot load a sanitized module. Takes -e CHUNK, a
+ * script and its arguments, as the stock one does. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>

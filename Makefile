@@ -132,6 +132,20 @@ $(BUILD)/tools/lua5.4: spec/support/interpreter.c
 	@echo CC $<
 	@$(CC) -I$(LUA_INCDIR) $(WARNINGS) $(CFLAGS) -Wl,-E -o $@ $< $(LUA_LIBS)
 
+# libFuzzer over what reads from outside: make fuzz FUZZ_TARGETS="path text" FUZZ_SECONDS=600
+FUZZ_TARGETS ?= $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
+FUZZ_SECONDS ?= 20
+fuzz:
+	@$(MAKE) -s CC=clang BUILD=build/fuzz CFLAGS="-O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link" \
+		$(FUZZ_TARGETS:%=build/fuzz/bin/%)
+	@BUILD=build/fuzz SECONDS_EACH=$(FUZZ_SECONDS) sh spec/fuzz/run.sh $(FUZZ_TARGETS)
+
+FUZZED = $(OBJECTS) $(BUILD)/obj/stage_parse.o
+$(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
+	@mkdir -p $(@D)
+	@echo CC $<
+	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)
+
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang clang-format cppcheck lua-check luarocks man-db python3 nodejs
 deps:
@@ -181,4 +195,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check test bench asan sanitized deps lint install uninstall clean
+.PHONY: all demo check test bench asan sanitized fuzz deps lint install uninstall clean

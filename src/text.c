@@ -1,9 +1,6 @@
 #include "text.h"
 
 #include <ctype.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -212,28 +209,28 @@ bool dml_parse_size(const char *text, size_t length, uint64_t *bytes)
 
 bool dml_parse_duration(const char *text, size_t length, double *seconds)
 {
-    char copy[32];
-    if (length == 0 || length >= sizeof copy || !isdigit((unsigned char)text[0]) ||
-        memchr(text, '\0', length))
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"ms", 0.001}, {"m", 60}, {"h", 3600}};
+    double value = 0, scale = 1;
+    size_t i = 0;
+    if (length >= 32) /* more digits than mean anything */
         return false;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    if (strspn(copy, "0123456789.") == 0 || strchr(copy, 'x'))
+    /* By hand: for strtod the host program's locale says what a decimal point is. */
+    for (; i < length && isdigit((unsigned char)text[i]); i++)
+        value = value * 10 + (text[i] - '0');
+    if (i == 0)
         return false;
-    char *unit = NULL;
-    double value = strtod(copy, &unit);
-    size_t digits = strspn(copy, "0123456789.");
-    if (unit != copy + digits || !isfinite(value)) /* strtod would take an exponent too */
-        return false;
-    if (strcmp(unit, "") == 0 || strcmp(unit, "s") == 0)
-        *seconds = value;
-    else if (strcmp(unit, "ms") == 0)
-        *seconds = value / 1000;
-    else if (strcmp(unit, "m") == 0)
-        *seconds = value * 60;
-    else if (strcmp(unit, "h") == 0)
-        *seconds = value * 3600;
-    else
-        return false;
-    return true;
+    if (i < length && text[i] == '.') {
+        for (i++; i < length && isdigit((unsigned char)text[i]); i++, scale *= 10)
+            value = value * 10 + (text[i] - '0');
+    }
+    for (size_t unit = 0; unit < sizeof units / sizeof units[0]; unit++) {
+        if (strlen(units[unit].name) == length - i && memcmp(units[unit].name, text + i, length - i) == 0) {
+            *seconds = value / scale * units[unit].seconds;
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,0 +1,35 @@
+-- First inputs for the fuzz targets, from the fixtures: lua5.4 seeds.lua DIRECTORY
+local corpus = ...
+
+local function seed(target, number, text)
+    local directory = corpus .. "/" .. target
+    assert(os.execute(("mkdir -p '%s'"):format(directory)))
+    local file = assert(io.open(("%s/seed-%03d"):format(directory, number), "wb"))
+    file:write(text)
+    file:close()
+end
+
+local paths = { "/", "/usr/bin", "//usr///bin/", "/a/./b", "/a/../b", "a", "", "/usr/bin\n/usr", "/usrx\n/usr",
+    "/" .. ("n"):rep(255), "/" .. ("n"):rep(256), "/" .. ("a/"):rep(2047) }
+for i, path in ipairs(paths) do
+    seed("path", i, path)
+end
+
+local texts = { "64M", "18446744073709551615", "16777216T", "1.5m", "200ms", "0.1h", "1.", "a\"\\b\n\27[2J\255",
+    "\u{202e}\u{feff}\u{10ffff}", "rw_bind", "networks", "env-allowlist" }
+for i, text in ipairs(texts) do
+    seed("text", i, "\0" .. text)
+end
+
+local header = ("I4"):rep(8) .. ("I8"):rep(6) .. ("I4"):rep(2) .. ("I8"):rep(3 * 8)
+local function message(argc, envc, strings)
+    local numbers = { 0x31534d44, 0, argc, envc }
+    for _ = #numbers + 1, 8 + 6 + 2 + 24 do
+        numbers[#numbers + 1] = 0
+    end
+    numbers[2] = string.packsize(header) + #strings
+    return string.pack(header, table.unpack(numbers)) .. strings
+end
+seed("stage", 1, "\0" .. message(1, 0, "true\0/\0"))
+seed("stage", 2, "\0" .. message(3, 2, "sh\0-c\0:\0A=b\0PATH=/bin\0/work\0"))
+seed("stage", 3, "\1" .. message(2, 1, "a\0b\0\0"))

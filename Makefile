@@ -115,6 +115,30 @@ $(BUILD)/bench/driver: spec/bench/driver.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
 
+DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
+                  bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs
+deps:
+	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
+
+# --- lint --------------------------------------------------------------------------------------------------------------
+
+C_FILES = $(wildcard src/*.c src/*.h spec/*/*.c spec/*/*.h)
+LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
+
+lint: $(STAGE) $(BUILD)/gen/modules
+	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
+	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do gcc -O2 $(LINT_FLAGS) $$f || exit 1; done
+	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
+	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES) && \
+	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES)
+	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
+	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
+	@echo "lint: luacheck";      luacheck --quiet lua spec
+	@echo "lint: rockspecs";     for f in rockspec/*.rockspec; do luarocks --lua-version 5.4 lint $$f || exit 1; done
+	@echo "lint: man pages";     for f in $(MANPAGES); do \
+	    said=$$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z $$f 2>&1 >/dev/null); \
+	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
+
 # --- deeper checks, each with a build of its own ------------------------------------------------------------------------
 
 # Specs with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer in command and module. clang's, which writes
@@ -152,30 +176,6 @@ coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) -s CC=gcc BUILD=build/coverage CFLAGS="-O0 -g --coverage -fno-builtin-execve -Wno-format-truncation" test
 	@$(LUA) spec/support/coverage.lua build/coverage/obj*
-
-DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
-                  bubblewrap clang clang-format cppcheck lua-check luarocks man-db python3 nodejs
-deps:
-	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
-
-# --- lint --------------------------------------------------------------------------------------------------------------
-
-C_FILES = $(wildcard src/*.c src/*.h spec/*/*.c spec/*/*.h)
-LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
-
-lint: $(STAGE) $(BUILD)/gen/modules
-	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
-	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do gcc -O2 $(LINT_FLAGS) $$f || exit 1; done
-	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
-	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES) && \
-	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES)
-	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
-	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
-	@echo "lint: luacheck";      luacheck --quiet lua spec
-	@echo "lint: rockspecs";     for f in rockspec/*.rockspec; do luarocks --lua-version 5.4 lint $$f || exit 1; done
-	@echo "lint: man pages";     for f in $(MANPAGES); do \
-	    said=$$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z $$f 2>&1 >/dev/null); \
-	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
 
 # --- installing --------------------------------------------------------------------------------------------------------
 

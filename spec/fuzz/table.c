@@ -161,7 +161,8 @@ static void push_large(lua_State *L, struct input *in)
 
 static void push_long_text(lua_State *L, struct input *in)
 {
-    size_t length = (size_t)take_number(in, 2) * 256;
+    static const size_t lengths[] = {100, 4096, 4097, 131072, 131073, (size_t)3 << 20};
+    size_t length = lengths[take_byte(in) % 6];
     char *text = lua_newuserdatauv(L, length + 1, 0);
     memset(text, take_byte(in), length);
     lua_pushlstring(L, text, length);
@@ -281,13 +282,58 @@ static bool keep_function(lua_State *from, int index, lua_State *to, void *conte
     return true;
 }
 
+/* What a copy may be made of, counted on the way. */
+struct bounds {
+    bool functions; /* may stand in it */
+    size_t entries, text;
+    int depth;
+    const void *above[20]; /* the tables around */
+};
+
+static bool may_be_copied(lua_State *L, int index, struct bounds *bounds, bool key)
+{
+    const void *table = lua_topointer(L, index);
+    switch (lua_type(L, index)) {
+    case LUA_TSTRING: bounds->text += lua_rawlen(L, index); return true;
+    case LUA_TNUMBER:
+    case LUA_TBOOLEAN: return true;
+    case LUA_TNIL: return !key;
+    case LUA_TFUNCTION: return bounds->functions && !key;
+    case LUA_TTABLE: break;
+    default: return false;
+    }
+    bool fine = !key && bounds->depth < 16;
+    for (int i = 0; i < bounds->depth; i++)
+        fine = fine && bounds->above[i] != table;
+    if (!fine || lua_getmetatable(L, index))
+        return false;
+    bounds->above[bounds->depth++] = table;
+    lua_checkstack(L, 4);
+    for (lua_pushnil(L); lua_next(L, index); lua_settop(L, -2)) {
+        int value = lua_gettop(L);
+        if (!may_be_copied(L, value - 1, bounds, true) || !may_be_copied(L, value, bounds, false)) {
+            lua_settop(L, value - 2);
+            return false;
+        }
+        bounds->entries++;
+    }
+    bounds->depth--;
+    return true;
+}
+
 static void check_copy(lua_State *from, int index, lua_State *to, bool functions)
 {
     struct dml_copy copy = {.convert = functions ? keep_function : NULL};
+    struct bounds bounds = {.functions = functions};
     int from_top = lua_gettop(from), to_top = lua_gettop(to);
+    bool fine = may_be_copied(from, index, &bounds, false) && bounds.entries <= 20000 &&
+                (from == to || bounds.text <= (size_t)8 << 20);
+    lua_settop(from, from_top);
     bool copied = dml_copy_value(from, index, to, &copy);
     must(lua_gettop(to) == to_top + copied, "a copy pushes itself alone");
     must(from == to || lua_gettop(from) == from_top, "the state that is read from stays as it was");
+    must(copied == fine || strstr(copy.message, "not enough memory"),
+         "plain data is copied, and nothing else");
     if (copied)
         must(same(from, index, to, lua_gettop(to)), "a copy says the same, and shares nothing");
     else
@@ -367,10 +413,12 @@ static int try_value(lua_State *L)
     lua_setfield(L, -2, "home");
     call_core(L, "freeze", 3, 2); /* 4: frozen, 5: problems */
     size_t problems = check_problems(L);
-    lua_pushvalue(L, 4);
-    call_core(L, "validate", 1, 1);
-    check_problems(L);
-    lua_pop(L, 1);
+    if (take_byte(&job->in) % 4 == 0) { /* not always: it looks at the host, which takes time */
+        lua_pushvalue(L, 4);
+        call_core(L, "validate", 1, 1);
+        check_problems(L);
+        lua_pop(L, 1);
+    }
     if (problems == 0)
         check_plan(L, 4);
     return 0;

@@ -1,6 +1,7 @@
 #include "danger.h"
 #include "path.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct context {
     struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
     struct place sockets[MOST_SOCKETS], homes[MOST_HOMES], search_path[MOST_DIRECTORIES], *own_files;
     size_t socket_count, home_count, search_path_count;
+    bool unknown; /* something of the host could not be looked up */
 };
 
 static const char *const explanations[DML_DANGER_COUNT] = {
@@ -76,12 +78,26 @@ static void report_never(struct context *c, const struct dml_entry *bind, const 
                     "%s", why);
 }
 
+/* What cannot be looked up for want of something may be the danger that we look for. Said once. */
+static void report_unknown(struct context *c, const char *path, int reason)
+{
+    if (c->unknown)
+        return;
+    c->unknown = true;
+    dml_problem_add(c->problems, "host.unknown", "", path, strlen(path),
+                    "cannot be looked up: %s; so it is not known what the policy shows", strerror(reason));
+}
+
 /* A place, with its links resolved, or as it is written when there is nothing. */
 static struct place find_place(struct context *c, enum dml_danger danger, const char *path)
 {
     struct dml_object object;
     bool exists = dml_host_resolve(path, &c->arena, &object);
-    return (struct place){danger, exists ? object.path : dml_arena_string(&c->arena, path), exists};
+    if (!exists && dml_host_is_exhausted(errno))
+        report_unknown(c, path, errno);
+    const char *found = exists ? object.path : dml_arena_string(&c->arena, path);
+    c->problems->failed |= !found;
+    return (struct place){danger, found ? found : "?", exists};
 }
 
 static bool is_own_bind(const struct dml_entry *entry)
@@ -479,9 +495,12 @@ static void check_abstract_sockets(struct context *c)
     };
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
         char because[128];
+        bool exists;
         snprintf(because, sizeof because, "the abstract socket @%s* is in the shared network",
                  sockets[i].prefix);
-        if (dml_host_abstract_socket(sockets[i].prefix))
+        if (!dml_host_abstract_socket(sockets[i].prefix, &exists))
+            report_unknown(c, "/proc/net/unix", errno);
+        else if (exists)
             report(c, sockets[i].danger, "network.dangerous", "network", NULL, because);
     }
 }
@@ -532,8 +551,8 @@ static void check_binds(struct context *c, const struct dml_host *host)
         find_search_path(c, host);
         find_own_files(c);
     }
-    if (any)
-        dml_host_visit_mounts(check_mount, c);
+    if (any && !dml_host_visit_mounts(check_mount, c))
+        report_unknown(c, "/proc/self/mountinfo", errno);
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         if (is_own_bind(&c->policy->entries[i]))
             check_bind(c, &c->policy->entries[i]);

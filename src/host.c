@@ -124,19 +124,26 @@ bool dml_host_inspect(const char *tree, const char *below, mode_t *mode)
     return known;
 }
 
-/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. */
+bool dml_host_is_exhausted(int reason)
+{
+    return reason == ENOMEM || reason == EMFILE || reason == ENFILE;
+}
+
+/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
+ * be looked at may have one. */
 static bool has_writable(int parent, const char *path, int depth, int *budget)
 {
     int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
     if (!directory) {
+        bool gone = errno == ENOENT;
         if (fd >= 0)
             close(fd);
-        return false;
+        return !gone;
     }
     bool found = false;
     struct dirent *item;
-    while (!found && (item = readdir(directory)) && (*budget)-- > 0) {
+    while (!found && (item = readdir(directory))) {
         struct stat status;
         if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
@@ -144,6 +151,7 @@ static bool has_writable(int parent, const char *path, int depth, int *budget)
             found = depth > 0 && has_writable(fd, item->d_name, depth - 1, budget);
         else
             found = S_ISREG(status.st_mode) && (status.st_mode & 0222);
+        found = found || --*budget <= 0;
     }
     closedir(directory);
     return found;
@@ -199,16 +207,17 @@ static bool add_if_writable(int proc, const struct directory_entry *item, const 
 }
 
 /* Looks at what is in /proc besides the processes. Those come last and cost the kernel most, so the listing
- * is read in small pieces and ends at the first of them. */
+ * is read in small pieces and ends at the first of them. False with errno when it cannot be had. */
 static bool add_writable(const char **covers, size_t known, size_t most, struct dml_arena *arena)
 {
     _Alignas(struct directory_entry) char buffer[1024];
     int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     size_t count = known;
-    bool more = proc >= 0, stored = true;
+    bool more = proc >= 0, stored = more;
     while (more && stored) {
         long length = syscall(SYS_getdents64, proc, buffer, sizeof buffer);
         more = length > 0;
+        stored = length >= 0;
         for (long at = 0; at < length && more && stored;) {
             const struct directory_entry *item = (const struct directory_entry *)(buffer + at);
             char path[300];
@@ -219,8 +228,10 @@ static bool add_writable(const char **covers, size_t known, size_t most, struct 
                 stored = add_if_writable(proc, item, covers, &count, arena);
         }
     }
+    int saved = errno;
     if (proc >= 0)
         close(proc);
+    errno = saved;
     return stored;
 }
 
@@ -243,19 +254,23 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
     return host->uid != 0 || add_writable(covers, count, MOST, arena) ? covers : NULL;
 }
 
-bool dml_host_abstract_socket(const char *prefix)
+bool dml_host_abstract_socket(const char *prefix, bool *exists)
 {
     FILE *sockets = fopen("/proc/net/unix", "re");
     char line[512];
-    bool found = false;
-    while (sockets && !found && fgets(line, sizeof line, sockets)) {
+    *exists = false;
+    if (!sockets)
+        return false;
+    while (!*exists && fgets(line, sizeof line, sockets)) {
         int name = 0; /* where the path starts: after seven columns */
         sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %n", &name);
-        found = name > 0 && line[name] == '@' && strncmp(line + name + 1, prefix, strlen(prefix)) == 0;
+        *exists = name > 0 && line[name] == '@' && strncmp(line + name + 1, prefix, strlen(prefix)) == 0;
     }
-    if (sockets)
-        fclose(sockets);
-    return found;
+    bool complete = *exists || feof(sockets);
+    int saved = errno;
+    fclose(sockets);
+    errno = saved;
+    return complete;
 }
 
 /* Octal escapes, as /proc/self/mountinfo has them for spaces and the like, in place. */
@@ -273,7 +288,7 @@ static void unescape_octal(char *text)
     *out = '\0';
 }
 
-void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
+bool dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
                            void *context)
 {
     static const char *const types[] = {"proc",     "sysfs",  "cgroup",     "cgroup2", "debugfs", "tracefs",
@@ -281,7 +296,9 @@ void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
     char *line = NULL;
     size_t size = 0;
-    while (mounts && getline(&line, &size, mounts) > 0) {
+    if (!mounts)
+        return false;
+    while (getline(&line, &size, mounts) > 0) {
         char where[PATH_MAX], type[64];
         const char *rest = strstr(line, " - ");
         if (!rest || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 || sscanf(rest, " - %63s", type) != 1)
@@ -289,9 +306,12 @@ void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const
         unescape_octal(where);
         visit(context, where, type, dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0);
     }
+    bool complete = feof(mounts);
+    int saved = errno;
     free(line);
-    if (mounts)
-        fclose(mounts);
+    fclose(mounts);
+    errno = saved;
+    return complete;
 }
 
 int dml_host_landlock_abi(void)

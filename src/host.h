@@ -38,16 +38,21 @@ int dml_host_open_exact(const char *path);
 /* What is at `below` in the host directory `tree` (no symbolic link on the way, ELOOP). False with errno. */
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
 
+/* Whether an errno says that we ran out of something, so that nothing is known of what was looked at. */
+bool dml_host_is_exhausted(int reason);
+
 /* Directories and files of /proc that something inside a sandbox might write to, as absolute paths,
- * NULL-terminated, in `arena`; NULL when memory is out. */
+ * NULL-terminated, in `arena`; NULL with errno when they cannot be had. */
 const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena);
 
-/* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. */
-bool dml_host_abstract_socket(const char *prefix);
+/* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. False with
+ * errno when that cannot be said. */
+bool dml_host_abstract_socket(const char *prefix, bool *exists);
 
-/* Calls `visit` for each mount that this process sees. `where` is its mount point; `of_kernel` says that the
- * kernel is read or set through it: proc, sysfs, cgroup, debugfs and their like. */
-void dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
+/* Calls `visit` for each mount, as this process sees them; `where` is its mount point. `of_kernel`: a file
+ * system through which the kernel is read or set: proc, sysfs, cgroup, debugfs and their like. False with
+ * errno when they cannot be read to the end. */
+bool dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
                            void *context);
 
 /* The Landlock ABI of this kernel, 0 without Landlock. */

@@ -56,7 +56,8 @@ static int core_freeze(lua_State *L)
     luaL_checkany(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
-    luaL_checkstack(L, 64, "policy"); /* more than the fields nest */
+    if (!lua_checkstack(L, 64)) /* more than the fields nest */
+        return luaL_error(L, "not enough memory");
     lua_getfield(L, 3, "home");
     const char *home = luaL_optstring(L, 4, NULL);
     lua_getfield(L, 3, "files");

@@ -232,6 +232,7 @@ const char **dml_read_keys(struct dml_reader *r, int index, const char *field, s
         keys[*count] = dml_arena_copy(&r->policy->arena, key, length);
         if (!keys[*count]) {
             r->policy->failed = true;
+            *count = 0;
             lua_pop(L, 1);
             return NULL;
         }

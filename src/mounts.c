@@ -116,8 +116,11 @@ static void add_engine_entries(struct builder *b)
     add(b,
         (struct dml_entry){.kind = DML_PROC, .rank = DML_RANK_ENGINE, .sandbox = "/proc", .field = "engine"});
     const char **covers = dml_host_proc_covers(b->host, &b->plan->arena);
-    if (!covers)
+    if (!covers && errno == ENOMEM)
         b->failed = true;
+    else if (!covers)
+        dml_problem_add(b->problems, "host.unknown", "", "/proc", 5, "cannot be looked up: %s",
+                        strerror(errno));
     for (size_t i = 0; covers && covers[i]; i++)
         add(b, (struct dml_entry){.kind = DML_COVER,
                                   .rank = DML_RANK_ENGINE,
@@ -209,7 +212,7 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
     mode_t mode;
     if (!dml_host_inspect(above->source.path, dml_path_below(entry->sandbox, above->sandbox), &mode)) {
         int reason = errno;
-        if (silent)
+        if (silent && !dml_host_is_exhausted(reason))
             return false;
         if (reason == ENOENT || reason == ENOTDIR)
             misplaced(b, entry, "entry.missing",

@@ -21,6 +21,20 @@ for i, text in ipairs(texts) do
     seed("text", i, "\0" .. text)
 end
 
+-- A policy with everything that can stand in one. "*": with memory out at each allocation.
+local policy = [[return { name = "n", description = "d", base = "none", work_host = "/tmp", project = { "/usr/share", write = false },
+    ro_binds = { "/usr", { "/etc/hostname", "/h" }, { host = "~/x", sandbox = "/x", optional = true } },
+    rw_binds = { "/opt", { host = "/tmp", sandbox = "/t" } }, effects = { "Pure", { effect = "FsRead", path = "/etc/hostname" } },
+    network = true, env_allowlist = { "LANG", "PATH" }, env = { A = "x", B = true, LD_PRELOAD = "y" }, tmpfs = { "/a",
+    { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games" },
+    secrets = { ["/s"] = "content" }, chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
+    limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env" } }]]
+seed("table", 1, "*" .. policy)
+seed("table", 2, "*return { ro_binds = { \"relative\", {}, 5 }, env = { [1] = 2, a = 3 }, limits = { tmp = \"x\" }, nmae = 1 }")
+seed("table", 3, "*return { rw_binds = { \"/\" }, masks = { \"/usr/games\" }, acknowledge = { \"root_rw\" }, base = \"none\" }")
+seed("table", 4, "1" .. policy)
+seed("table", 5, "1return { masks = { \"/a\", [4] = \"/b\" }, x = { { { { \"deep\" } } } } }")
+
 local header = ("I4"):rep(8) .. ("I8"):rep(6) .. ("I4"):rep(2) .. ("I8"):rep(3 * 8)
 local function message(argc, envc, strings)
     local numbers = { 0x31534d44, 0, argc, envc }

@@ -1,6 +1,7 @@
 /* What a hostile table can do to core.copy and core.freeze: a Lua value is built from the input, then copied
- * within its state, copied into another, frozen, validated and planned. Memory may run out at any allocation.
- */
+ * within its state, copied into another, frozen, validated and planned. The first byte says what runs out on
+ * the way: nothing, memory at some allocation, or, with ALL, memory at each allocation in turn. The rest is
+ * Lua when it begins so, otherwise bytes that stand for values. */
 #include "fuzz.h"
 #include "lua_copy.h"
 
@@ -12,30 +13,52 @@ int luaopen_demilune_core(lua_State *L);
 
 /* --- memory that runs out --- */
 
-struct memory {
-    size_t used;
+/* Of Lua, by its allocator, and of the engine: the linker leads its calls of the allocator here (--wrap). */
+static struct {
     long left; /* allocations before one is refused; -1: none is */
     bool refused;
-};
+} memory;
 
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+static bool may_allocate(void)
 {
-    struct memory *memory = context;
+    if (memory.left == 0)
+        memory.refused = true;
+    else if (memory.left > 0)
+        memory.left--;
+    return !memory.refused;
+}
+
+static void *allocate(void *used, void *block, size_t old_size, size_t new_size)
+{
     size_t held = block ? old_size : 0;
-    if (new_size == 0) {
-        free(block);
-        memory->used -= held;
+    if (new_size > held && !may_allocate())
         return NULL;
-    }
-    bool grows = new_size > held;
-    if (grows && (memory->left == 0 || memory->used + new_size > (size_t)64 << 20)) {
-        memory->refused = true;
-        return NULL;
-    }
-    if (grows && memory->left > 0)
-        memory->left--;
-    memory->used += new_size - held;
-    return realloc(block, new_size);
+    *(size_t *)used += new_size - held;
+    if (new_size > 0)
+        return realloc(block, new_size);
+    free(block);
+    return NULL;
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+
+void *__real_reallocarray(void *block, size_t count, size_t size);
+void *__wrap_reallocarray(void *block, size_t count, size_t size);
+void *__wrap_reallocarray(void *block, size_t count, size_t size)
+{
+    return may_allocate() ? __real_reallocarray(block, count, size) : NULL;
+}
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    return may_allocate() ? __real_strdup(text) : NULL;
 }
 
 /* --- values from bytes --- */
@@ -56,7 +79,11 @@ static const char *const words[] = {
     "/proc/self", "/etc/../x",   "/dev/null", "/etc/hostname", "~/x",      "LANG",
     "LD_PRELOAD", "A",
 };
-enum { WORD_COUNT = sizeof words / sizeof words[0], MOST_TABLES = 64 };
+enum {
+    WORD_COUNT = sizeof words / sizeof words[0],
+    MOST_TABLES = 64,
+    ROOM = 200 /* on the stacks, for what is checked */
+};
 
 static void push_value(lua_State *L, struct input *in, int depth);
 
@@ -248,8 +275,6 @@ static bool same(lua_State *A, int a, lua_State *B, int b)
     if (lua_topointer(A, a) == lua_topointer(B, b) || lua_getmetatable(B, b))
         return false;
     size_t entries = 0;
-    lua_checkstack(A, 8);
-    lua_checkstack(B, 8);
     for (lua_pushnil(A); lua_next(A, a); lua_pop(A, 1), entries++) {
         int value = lua_gettop(A), key = value - 1;
         switch (lua_type(A, key)) {
@@ -308,7 +333,6 @@ static bool may_be_copied(lua_State *L, int index, struct bounds *bounds, bool k
     if (!fine || lua_getmetatable(L, index))
         return false;
     bounds->above[bounds->depth++] = table;
-    lua_checkstack(L, 4);
     for (lua_pushnil(L); lua_next(L, index); lua_settop(L, -2)) {
         int value = lua_gettop(L);
         if (!may_be_copied(L, value - 1, bounds, true) || !may_be_copied(L, value, bounds, false)) {
@@ -368,7 +392,8 @@ static void call_core(lua_State *L, const char *name, int arguments, int results
     lua_call(L, arguments, results);
 }
 
-static void check_plan(lua_State *L, int frozen)
+/* Asks for a plan, and for what it says; its digest goes to `digest`. */
+static void check_plan(lua_State *L, int frozen, char digest[80])
 {
     static const char *const questions[] = {"digest", "describe", "arguments"};
     lua_pushvalue(L, frozen);
@@ -383,24 +408,54 @@ static void check_plan(lua_State *L, int frozen)
     for (int i = 0; i < 3; i++) {
         lua_pushvalue(L, -3);
         call_core(L, questions[i], 1, 1);
+        if (i == 0)
+            snprintf(digest, 80, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
+}
+
+static int push_lua(lua_State *L, const struct input *in)
+{
+    const char *text = (const char *)in->at;
+    if (luaL_loadbufferx(L, text, (size_t)(in->end - in->at), "=input", "t") != LUA_OK)
+        return lua_error(L);
+    lua_newtable(L); /* no globals, and so no functions: only time could be used up */
+    lua_setupvalue(L, -2, 1);
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+static void stop(lua_State *L, lua_Debug *event)
+{
+    (void)event;
+    luaL_error(L, "too long");
 }
 
 struct job {
     struct input in;
     lua_State *other;
+    bool built;      /* the value is there: from then on nothing is raised but that memory is out */
+    char digest[80]; /* of the plan; "" when there is none */
 };
 
 /* Runs protected: the job. */
 static int try_value(lua_State *L)
 {
+    static const char lua[] = "return";
     struct job *job = lua_touserdata(L, 1);
+    size_t length = (size_t)(job->in.end - job->in.at);
+    luaL_checkstack(L, ROOM, NULL);
     lua_newtable(L);
     lua_replace(L, 1);
     luaL_requiref(L, "demilune.core", luaopen_demilune_core, 0);
-    push_value(L, &job->in, 0);
-    luaL_checkstack(L, 40, NULL);
+    if (length >= sizeof lua && memcmp(job->in.at, lua, sizeof lua - 1) == 0) {
+        lua_sethook(L, stop, LUA_MASKCOUNT, 10000);
+        push_lua(L, &job->in);
+        lua_sethook(L, NULL, 0, 0);
+    } else {
+        push_value(L, &job->in, 0);
+    }
+    job->built = true;
     check_copy(L, 3, L, false);
     check_copy(L, 3, L, true);
     check_copy(L, 3, job->other, false);
@@ -413,37 +468,52 @@ static int try_value(lua_State *L)
     lua_setfield(L, -2, "home");
     call_core(L, "freeze", 3, 2); /* 4: frozen, 5: problems */
     size_t problems = check_problems(L);
-    if (take_byte(&job->in) % 4 == 0) { /* not always: it looks at the host, which takes time */
-        lua_pushvalue(L, 4);
-        call_core(L, "validate", 1, 1);
-        check_problems(L);
-        lua_pop(L, 1);
-    }
+    lua_pushvalue(L, 4);
+    call_core(L, "validate", 1, 1);
+    check_problems(L);
+    lua_pop(L, 1);
     if (problems == 0)
-        check_plan(L, 4);
+        check_plan(L, 4, job->digest);
     return 0;
+}
+
+/* Does a job with so many allocations. Whether memory was out before its end. */
+static bool run(struct job *job, struct input in, long allocations)
+{
+    *job = (struct job){.in = in};
+    size_t used = 0, other_used = 0;
+    memory.left = -1;
+    memory.refused = false;
+    lua_State *L = lua_newstate(allocate, &used);
+    job->other = lua_newstate(allocate, &other_used);
+    lua_checkstack(job->other, ROOM);
+    memory.left = allocations;
+    lua_pushcfunction(L, try_value);
+    lua_pushlightuserdata(L, job);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK && job->built && !memory.refused) {
+        const char *error = lua_tostring(L, -1);
+        fprintf(stderr, "%s\n", error ? error : "(no message)");
+        must(false, "nothing is raised but that memory is out");
+    }
+    lua_close(L);
+    lua_close(job->other);
+    must(used == 0 && other_used == 0, "a closed state has given everything back");
+    return memory.refused;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-    struct job job = {.in = {bytes, bytes + length}};
-    struct memory memory = {.left = -1}, other_memory = {.left = -1};
-    lua_State *L = lua_newstate(allocate, &memory);
-    job.other = lua_newstate(allocate, &other_memory);
-    if (take_byte(&job.in) % 4 == 0) {
-        memory.left = (long)take_number(&job.in, 2);
-        other_memory.left = take_byte(&job.in);
+    enum { ALL = '*' };
+    struct input in = {bytes, bytes + length};
+    uint8_t what = take_byte(&in);
+    struct job whole, job;
+    if (what == ALL) {
+        run(&whole, in, -1);
+        for (long allocations = 0; run(&job, in, allocations); allocations++)
+            must(!*job.digest || strcmp(job.digest, whole.digest) == 0,
+                 "what is planned all the same is the same");
+    } else {
+        run(&job, in, what % 2 ? -1 : (long)take_number(&in, 2) % 4096);
     }
-    lua_pushcfunction(L, try_value);
-    lua_pushlightuserdata(L, &job);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        const char *error = lua_tostring(L, -1);
-        if (!memory.refused)
-            fprintf(stderr, "%s\n", error ? error : "(no message)");
-        must(memory.refused, "nothing is raised but that memory is out");
-    }
-    lua_close(L);
-    lua_close(job.other);
-    must(memory.used == 0, "a closed state has given everything back");
     return 0;
 }

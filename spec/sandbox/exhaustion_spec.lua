@@ -1,0 +1,108 @@
+-- When memory, descriptors or processes run out at any moment of a launch, it fails in words: nothing runs that was not
+-- checked to the end, nothing is left behind, and the next launch works.
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+-- Uses up the memory that RLIMIT_AS leaves, in ever smaller blocks, and gives back one after the other: each try to launch
+-- comes a little further than the one before. The first are so large that they lie outside of malloc's heap, and make room
+-- for a stack again. Prints what came of it.
+local MEMORY = [[
+local lfs = require "lfs"
+local core = require "demilune.core"
+local bwrap, marks = core.find_bwrap(), arg[1]
+local binds, env = { { marks, "/marks" } }, {}
+for i = 1, 40 do
+    binds[i + 1] = { "/usr/share", ("/x/%d/%s"):format(i, ("n"):rep(100)) }
+    env["NAME" .. i] = ("v"):rep(100)
+end
+local fields = { ro_binds = { "/usr", "/bin", "/lib", { host = "/lib64", optional = true }, { host = "~/x", optional = true } },
+    rw_binds = binds, env = env, env_allowlist = { "HOME" }, network = true, effects = { "Pure" }, masks = { "/m", "/marks/m" },
+    symlinks = { { target = "a", sandbox = "/l" } }, secrets = { ["/s"] = ("s"):rep(1000) }, tmpfs = { "/t" }, project = marks }
+local base = { env_allowlist = { "L*" }, files = { ["/etc/f"] = "f" } }
+local command = { "/bin/sh", "-c", "echo >>/marks/ran; head -c 200000 /dev/zero" }
+local start = { bwrap = bwrap, stdin = -1, stdout = -1, stderr = -1, capture_stdout = true, input = "x" }
+local started = 0
+
+local function launch()
+    local frozen, problems = core.freeze(fields, base, { home = "/root", files = { "/etc/passwd" } })
+    if #problems > 0 then error(problems[1].message, 0) end
+    if #core.validate(frozen) > 0 then error(core.validate(frozen)[1].message, 0) end
+    core.reference(frozen, command, bwrap)
+    local plan, _, refused = core.plan(frozen, command)
+    if not plan then error(refused[1].message, 0) end
+    core.describe(plan)
+    core.arguments(plan)
+    local process, why = core.start(plan, start)
+    if not process then error(why, 0) end
+    started = started + 1
+    local result = core.wait(process, start)
+    if result.message then error(result.message, 0) end
+    return result
+end
+
+local function descriptors()
+    local count = 0
+    for _ in lfs.dir("/proc/self/fd") do count = count + 1 end
+    return count
+end
+
+lfs.mkdir(marks .. "/m")
+assert(launch().kind == "exit") -- everything is loaded now, and the stack has grown
+collectgarbage()
+local before = descriptors()
+local size = tonumber(io.open("/proc/self/statm"):read("a"):match("%d+")) * 4096
+assert(os.execute(("prlimit --pid $PPID --as=%d"):format(math.max(size + (1 << 20), 48 << 20))))
+
+local hog, blocks, block, key, seen
+local function grow()
+    while true do
+        hog = { hog, ("x"):rep(block) .. block }
+        blocks = blocks + 1
+    end
+end
+local function fill(first)
+    block = 1 << 20
+    pcall(grow)
+    block = first
+    repeat pcall(grow) block = block // 2 until block < 8
+end
+local function note() seen[key] = (seen[key] or 0) + 1 end
+local failed, ran = 0, 0
+
+local function sweep(first)
+    hog, blocks, seen = {}, 0, {}
+    local enough, ok, result = ran + 3
+    pcall(fill, first)
+    repeat
+        for _ = 0, blocks // 250 do hog = hog and hog[1] end
+        collectgarbage()
+        ok, result = pcall(launch)
+        if ok then ran = ran + 1 key = result.kind else failed = failed + 1 key = result end
+        pcall(note)
+    until not hog or ran == enough
+    hog = nil
+    collectgarbage()
+    for text, count in pairs(seen) do
+        if not (text:find("not enough memory") or text:find("Cannot allocate memory") or text == "exit") then
+            print(count, text)
+        end
+    end
+end
+for _, first in ipairs { 8192, 3000, 1024, 300 } do
+    sweep(first)
+end
+collectgarbage()
+print(failed > 100, ran > 2, descriptors() - before, #io.open(marks .. "/ran"):read("a") - started)
+]]
+
+describe("exhaustion:", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    -- A sanitizer's own memory has no place below such a limit.
+    it("memory that runs out at any moment is an error in words #address-space", function()
+        local result = probe.lua(scratch("host.lua"), MEMORY, { suffix = scratch(), prefix = "MALLOC_MMAP_THRESHOLD_=131072" })
+        assert.equal("true\ttrue\t0\t0\n", result.out, result.err)
+    end)
+end)

@@ -168,7 +168,7 @@ FUZZED = $(OBJECTS) $(BUILD)/obj/stage_parse.o
 $(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
 	@mkdir -p $(@D)
 	@echo CC $<
-	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)
+	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)
 $(BUILD)/bin/table: LDFLAGS += -Wl,--wrap=calloc,--wrap=reallocarray,--wrap=strdup
 
 # Lines of the engine and the glue that the specs run; SHOW=src/host.c (or all) names those that they do not. The build is

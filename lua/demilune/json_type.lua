@@ -1,6 +1,7 @@
 --- What JSON values should be. A type says for each kind of value how it is read; another kind is an error, for nothing
 --- is coerced. `null` is taken only where a type says so, and means that there is nothing.
 local core = require "demilune.core"
+local message = require "demilune.message"
 local reader = require "demilune.json_reader"
 
 ---@class demilune.JsonType
@@ -67,7 +68,7 @@ end
 
 local function refuse_duplicate(r, key)
     r:enter(key)
-    r:fail("field.duplicate", ("duplicate field `%s`"):format(core.shown_name(key)))
+    r:fail("field.duplicate", ("duplicate field `%s`"):format(message.plain(core.shown_name(key))))
 end
 
 --- An object with any keys, each once.

@@ -3,6 +3,7 @@
 local effects = require "demilune.effects"
 local json = require "demilune.json"
 local json_type = require "demilune.json_type"
+local message = require "demilune.message"
 
 local wire = {}
 
@@ -142,7 +143,7 @@ local variant = {
     string = function(r)
         local name = r:string()
         if not effects.is_name(name) then
-            r:fail("effect.unknown", ("unknown variant `%s`, expected one of `%s`"):format(name,
+            r:fail("effect.unknown", ("unknown variant `%s`, expected one of `%s`"):format(message.plain(name),
                 table.concat(effects.names, "`, `")))
         end
         return name

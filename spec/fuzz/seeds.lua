@@ -1,4 +1,6 @@
 -- First inputs for the fuzz targets, from the fixtures: lua5.4 seeds.lua DIRECTORY
+local cjson = require("cjson").new()
+
 local corpus = ...
 
 local function seed(target, number, text)
@@ -7,6 +9,20 @@ local function seed(target, number, text)
     local file = assert(io.open(("%s/seed-%03d"):format(directory, number), "wb"))
     file:write(text)
     file:close()
+end
+
+local number = 0
+for line in io.lines("spec/fixtures/argv.jsonl") do
+    local case = cjson.decode(line)
+    if type(case.input.policy_text) == "string" and #case.input.policy_text < 2000 then
+        number = number + 1
+        seed("json", number, case.input.policy_text)
+    end
+end
+local effects = { '{"effects":[{"effect":"Pure"},{"effect":"Cost","cents":18446744073709551615}]}',
+    '{"effects":[["FsRead","/a"],["Network"],{"path":"/b","effect":"FsWrite"},{"effect":"Llm","model":"m"}]}', '[[["Pure"]]]' }
+for i, text in ipairs(effects) do
+    seed("json", number + i, text)
 end
 
 local paths = { "/", "/usr/bin", "//usr///bin/", "/a/./b", "/a/../b", "a", "", "/usr/bin\n/usr", "/usrx\n/usr",

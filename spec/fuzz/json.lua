@@ -1,0 +1,98 @@
+-- What holds for any text that is given as JSON: see json.c.
+local cjson = require("cjson").new()
+local json = require "demilune.json"
+local wire = require "demilune.wire"
+
+local function same(a, b)
+    if type(a) ~= "table" or type(b) ~= "table" then
+        return math.type(a) == math.type(b) and a == b or (a ~= a and b ~= b)
+    end
+    for key, value in pairs(a) do
+        if not same(value, b[key]) then
+            return false
+        end
+    end
+    for key in pairs(b) do
+        if a[key] == nil then
+            return false
+        end
+    end
+    return true
+end
+
+-- A refusal is one line of text, with a place in the input.
+local function check_refusal(text, message, line)
+    assert(type(message) == "string" and message ~= "", "a refusal says why")
+    assert(not message:find("[\0-\31\127]") and utf8.len(message), "it is one line of UTF-8: " .. message)
+    local row, column = message:match(" at line (%d+) column (%d+)$")
+    assert(row, "it says where: " .. message)
+    assert(line == nil or tostring(line) == row, "both say the same line")
+    local _, breaks = text:gsub("\n", "")
+    assert(tonumber(row) >= 1 and tonumber(row) <= breaks + 1, "the line is one of the text: " .. message)
+    assert(tonumber(column) <= #text + 1, "and the column: " .. message)
+end
+
+-- A second reader, which takes more than ours but means the same by it.
+local function check_against_cjson(text, fields)
+    local ok, other = pcall(cjson.decode, text)
+    if not ok or other[1] ~= nil then -- a struct written as an array has no names
+        return
+    end
+    for _, list in ipairs { "ro_binds", "rw_binds" } do
+        for i, bind in ipairs(fields[list]) do
+            local theirs = other[list][i]
+            assert(theirs[1] == nil and bind.host == theirs.host or bind.host == theirs[1], "hosts are the same")
+        end
+    end
+    assert(fields.network == other.network, "network is the same")
+    assert(same(fields.env_allowlist, other.env_allowlist), "the allowlist is the same")
+end
+
+local function check_policy(text)
+    local fields, unknown, line = wire.policy(text)
+    if not fields then
+        check_refusal(text, unknown, line)
+        return
+    end
+    local written = wire.encode(fields)
+    local again, none = wire.policy(written)
+    assert(again and #none == 0, "what was written is read, and nothing in it is unknown")
+    assert(same(fields, again), "and says the same")
+    assert(wire.encode(again) == written, "and is written the same")
+    assert(pcall(cjson.decode, written), "by another reader too")
+    if not wire.is_blank(text) then
+        check_against_cjson(text, fields)
+    end
+end
+
+-- The digits of an integer taken as unsigned.
+local function unsigned(value)
+    if value >= 0 then
+        return tostring(value)
+    end
+    local tenth = (value >> 1) // 5
+    return ("%d%d"):format(tenth, value - tenth * 10)
+end
+
+local function check_effects(text)
+    local set, message = wire.effects(text)
+    if not set then
+        check_refusal(text, message)
+        return
+    end
+    local parts = {}
+    for i, effect in ipairs(set) do
+        if effect.cents then
+            parts[i] = ('{"effect":"Cost","cents":%s}'):format(unsigned(effect.cents))
+        else
+            parts[i] = json.encode(effect)
+        end
+    end
+    local again = assert(wire.effects('{"effects":[' .. table.concat(parts, ",") .. "]}"))
+    assert(same(set, again), "a set that was written is the same set")
+end
+
+return function(text)
+    check_policy(text)
+    check_effects(text)
+end

@@ -50,14 +50,25 @@ static int raised(int fd)
     return higher;
 }
 
-static bool make_pipe(int ends[2], struct dml_error *error)
+/* Raises both ends of a pipe or socket; on failure neither stays open. */
+static bool raise_both(int ends[2])
 {
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pipe");
     ends[0] = raised(ends[0]);
     ends[1] = raised(ends[1]);
+    bool both = ends[0] >= 0 && ends[1] >= 0;
+    for (int i = 0; i < 2; i++) {
+        if (!both && ends[i] >= 0)
+            close(ends[i]);
+    }
+    return both;
+}
+
+static bool make_pipe(int ends[2], struct dml_error *error)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0 || !raise_both(ends))
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pipe");
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return ends[0] >= 0 && ends[1] >= 0;
+    return true;
 }
 
 /* A directory or an O_PATH descriptor leads out: what is next to it can be reached from inside through
@@ -122,14 +133,14 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
         return false;
     channels->messages = ends[0];
     own(d, 2, ends[1]);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0 || !raise_both(sockets))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
-    channels->control = raised(sockets[0]);
+    channels->control = sockets[0];
+    own(d, DML_FD_CONTROL, sockets[1]);
     size_t image_size = (size_t)dml_stage_image_size;
     if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    if (!own(d, DML_FD_CONTROL, raised(sockets[1])) ||
-        !own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
+    if (!own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
         !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
         !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, error)))
         return false;

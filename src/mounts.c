@@ -191,6 +191,13 @@ static void misplaced(struct builder *b, const struct dml_entry *entry, const ch
     dml_problem_add(b->problems, code, entry->field, entry->sandbox, strlen(entry->sandbox), "%s", message);
 }
 
+static void unreadable(struct builder *b, const struct dml_entry *entry, const struct dml_entry *above,
+                       int reason)
+{
+    dml_problem_add(b->problems, "entry.unreadable", entry->field, entry->sandbox, strlen(entry->sandbox),
+                    "cannot be looked up below %s: %s", above->sandbox, strerror(reason));
+}
+
 /* Whether an entry may stand where it is. An entry below a host tree must find its place there, since making
  * it would change the host. What the policy did not ask for goes silently when it has no place. */
 static bool find_place(struct builder *b, struct dml_entry *entry)
@@ -224,7 +231,7 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
                       "has a symbolic link on its way below %s; write the path that it leads to",
                       above->sandbox);
         else
-            misplaced(b, entry, "entry.unreadable", "cannot be looked up below %s", above->sandbox);
+            unreadable(b, entry, above, reason);
         return false;
     }
     if (S_ISLNK(mode) || entry->kind == DML_SYMLINK) {
@@ -281,7 +288,7 @@ static void add_pin(struct builder *b, const struct dml_entry *tree, const char 
                                         dml_path_below(path, tree->sandbox));
     if (!host || !dml_host_resolve(host, &b->plan->arena, &pin.source)) {
         b->failed |= !host || errno == ENOMEM;
-        misplaced(b, &pin, "entry.unreadable", "cannot be looked up below %s", tree->sandbox);
+        unreadable(b, &pin, tree, errno);
         return;
     }
     pin.host = host;

@@ -25,9 +25,10 @@ local start = { bwrap = bwrap, stdin = -1, stdout = -1, stderr = -1, capture_std
 local started = 0
 
 local function launch()
-    local frozen, problems = core.freeze(fields, base, { home = "/root", files = { "/etc/passwd" } })
+    local frozen, problems = core.freeze(fields, base, { home = marks, files = { "/etc/passwd" } })
     if #problems > 0 then error(problems[1].message, 0) end
-    if #core.validate(frozen) > 0 then error(core.validate(frozen)[1].message, 0) end
+    problems = core.validate(frozen)
+    if #problems > 0 then error(problems[1].message, 0) end
     core.reference(frozen, command, bwrap)
     local plan, _, refused = core.plan(frozen, command)
     if not plan then error(refused[1].message, 0) end
@@ -96,13 +97,69 @@ collectgarbage()
 print(failed > 100, ran > 2, descriptors() - before, #io.open(marks .. "/ran"):read("a") - started)
 ]]
 
+-- Opens all descriptors that RLIMIT_NOFILE leaves, and closes one after the other between tries to launch. Prints the
+-- reasons in the order in which they appear.
+local DESCRIPTORS = [[
+local demilune = require "demilune"
+local marks = arg[1]
+local dangers = { "x11", "dbus", "engine_socket" } -- whatever of them there is on this host
+
+local function launch()
+    local policy, why = demilune.policy { rw_binds = { marks }, secrets = { ["/s"] = "x" }, masks = { marks .. "/m" },
+        network = true, acknowledge = dangers }
+    local plan, result
+    if policy then plan, why = policy:plan { "sh", "-c", "echo >>" .. marks .. "/ran" } end
+    if plan then result, why = plan:run { capture = true, stdin = "x" } end
+    return result and result.kind or why
+end
+
+assert(launch() == "exit")
+local hog, ran = {}, 1
+for file in function() return (io.open("/dev/null")) end do hog[#hog + 1] = file end
+local last
+while #hog > 0 do
+    local outcome = launch()
+    if outcome == "exit" then ran = ran + 1 end
+    for line in (outcome ~= last and outcome or ""):gmatch("[^\n]+") do print(line) end
+    last = outcome
+    table.remove(hog):close()
+end
+print(ran > 1, #io.open(marks .. "/ran"):read("a") - ran)
+]]
+
 describe("exhaustion:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
-    -- A sanitizer's own memory has no place below such a limit.
-    it("memory that runs out at any moment is an error in words #address-space", function()
+    it("memory that runs out at any moment is an error in words #unsanitized", function()
         local result = probe.lua(scratch("host.lua"), MEMORY, { suffix = scratch(), prefix = "MALLOC_MMAP_THRESHOLD_=131072" })
         assert.equal("true\ttrue\t0\t0\n", result.out, result.err)
     end)
+
+    for name, suffix in pairs { ["with all of the standard three"] = "", ["with standard input closed"] = " <&-" } do
+        it("descriptors that run out at any moment are an error in words, " .. name, function()
+            os.execute("mkdir " .. sandbox.quote(scratch("m")))
+            local result = probe.lua(scratch("host.lua"), DESCRIPTORS, { suffix = scratch() .. suffix, prefix = "ulimit -n 60;" })
+            local place = 1
+            for _, reason in ipairs { '"/usr" cannot be looked up', '"/proc/net/unix" cannot be looked up', "no pipe",
+                "no socket", "no pidfd", "no memory file", "/proc/self/ns cannot be read", "no process can be started",
+                "descriptors cannot be handed over", "\nexit\n" } do
+                place = select(2, result.out:find(reason, place, true))
+                assert.is_number(place, reason .. " is not in its place:\n" .. result.out .. result.err)
+            end
+            for line in result.out:gmatch("[^\n]+") do
+                assert.is_truthy(line:find("Too many open files", 1, true) or line == "exit" or line == "true\t0", line)
+            end
+            assert.matches("true\t0\n$", result.out)
+        end)
+    end
+
+    if not sandbox.is_root then -- whose processes the kernel does not count
+        it("processes that may not be started are an error in words #unsanitized", function()
+            local result = probe.lua(scratch("host.lua"), [[
+                local policy = require "demilune".policy {}
+                print((select(2, policy:run { "true" })))]], { prefix = "prlimit --nproc=0 --" })
+            assert.equal("no process can be started: Resource temporarily unavailable\n", result.out, result.err)
+        end)
+    end
 end)

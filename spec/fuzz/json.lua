@@ -1,6 +1,8 @@
 -- What holds for any text that is given as JSON: see json.c.
 local cjson = require("cjson").new()
 local json = require "demilune.json"
+local message = require "demilune.message"
+local policy_json = require "demilune.policy_json"
 local wire = require "demilune.wire"
 
 local function same(a, b)
@@ -21,15 +23,15 @@ local function same(a, b)
 end
 
 -- A refusal is one line of text, with a place in the input.
-local function check_refusal(text, message, line)
-    assert(type(message) == "string" and message ~= "", "a refusal says why")
-    assert(not message:find("[\0-\31\127]") and utf8.len(message), "it is one line of UTF-8: " .. message)
-    local row, column = message:match(" at line (%d+) column (%d+)$")
-    assert(row, "it says where: " .. message)
+local function check_refusal(text, why, line)
+    assert(type(why) == "string" and why ~= "", "a refusal says why")
+    assert(not why:find("[\0-\31\127]") and utf8.len(why), "it is one line of UTF-8: " .. why)
+    local row, column = why:match(" at line (%d+) column (%d+)$")
+    assert(row, "it says where: " .. why)
     assert(line == nil or tostring(line) == row, "both say the same line")
     local _, breaks = text:gsub("\n", "")
-    assert(tonumber(row) >= 1 and tonumber(row) <= breaks + 1, "the line is one of the text: " .. message)
-    assert(tonumber(column) <= #text + 1, "and the column: " .. message)
+    assert(tonumber(row) >= 1 and tonumber(row) <= breaks + 1, "the line is one of the text: " .. why)
+    assert(tonumber(column) <= #text + 1, "and the column: " .. why)
 end
 
 -- A second reader, which takes more than ours but means the same by it.
@@ -75,9 +77,9 @@ local function unsigned(value)
 end
 
 local function check_effects(text)
-    local set, message = wire.effects(text)
+    local set, why = wire.effects(text)
     if not set then
-        check_refusal(text, message)
+        check_refusal(text, why)
         return
     end
     local parts = {}
@@ -92,7 +94,34 @@ local function check_effects(text)
     assert(same(set, again), "a set that was written is the same set")
 end
 
+local no_hooks = { prepare = {}, launched = {}, finished = {} }
+
+local function check_problems(text, problems)
+    assert(#problems > 0, "a refusal has reasons")
+    for _, problem in ipairs(problems) do
+        local line = message.problem(problem)
+        assert(not line:find("[\0-\31\127]") and utf8.len(line), "a problem is one line of UTF-8: " .. line)
+        local _, breaks = text:gsub("\n", "")
+        assert(not problem.line or problem.line <= breaks + 1, "its line is one of the text")
+    end
+end
+
+-- demilune's own fields beside the ancestor's five.
+local function check_own_policy(text)
+    local read, problems = policy_json.decode(text, "refuse")
+    if not read then
+        check_problems(text, problems)
+        assert(wire.policy(text) == nil or problems[1].code == "field.unknown" or policy_json.decode(text, "ignore") == nil,
+            "the ancestor's policies are read, but for what is unknown")
+        return
+    end
+    local written = assert(policy_json.encode(read.fields, no_hooks), "what was read can be written")
+    local again = assert(policy_json.decode(written, "refuse"), "and read again")
+    assert(policy_json.encode(again.fields, no_hooks) == written, "and is written the same")
+end
+
 return function(text)
     check_policy(text)
+    check_own_policy(text)
     check_effects(text)
 end

@@ -20,7 +20,10 @@ for line in io.lines("spec/fixtures/argv.jsonl") do
     end
 end
 local effects = { '{"effects":[{"effect":"Pure"},{"effect":"Cost","cents":18446744073709551615}]}',
-    '{"effects":[["FsRead","/a"],["Network"],{"path":"/b","effect":"FsWrite"},{"effect":"Llm","model":"m"}]}', '[[["Pure"]]]' }
+    '{"effects":[["FsRead","/a"],["Network"],{"path":"/b","effect":"FsWrite"},{"effect":"Llm","model":"m"}]}', '[[["Pure"]]]',
+    '{"ro_binds":[{"host":"/a","sandbox":"/a","optional":true}],"network":false,"env_allowlist":[],"name":"n","project":{"path":"/p",' ..
+    '"write":false},"env":{"A":"x","B":true},"tmpfs":["/t",{"sandbox":"/u","size":4096}],"symlinks":[{"target":"a","sandbox":"/l"}],' ..
+    '"limits":{"timeout":1.5,"memory":"1G"},"seccomp":{"allow":["debug"]},"masks":["/m"],"effects":["Pure",{"effect":"Cost","cents":3}]}' }
 for i, text in ipairs(effects) do
     seed("json", number + i, text)
 end

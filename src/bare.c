@@ -34,7 +34,8 @@ static void hand_on(const siginfo_t *info, pid_t pid)
     if (info->si_signo == SIGCHLD)
         return;
     if (info->si_code != SI_KERNEL)
-        kill(pid, info->si_signo);
+        /* the kernel drops TSTP for a process group whose parents are all in other sessions */
+        kill(pid, info->si_signo == SIGTSTP ? SIGSTOP : (int)info->si_signo);
     if (info->si_signo == SIGTSTP)
         raise(SIGSTOP);
 }

@@ -180,3 +180,8 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
     dml_bwrap_arguments_clear(&arguments);
     return channels->pidfd >= 0;
 }
+
+const char *dml_launch_code(const struct dml_error *error)
+{
+    return error->kind == DML_ERROR_CHANGED ? "source.changed" : "setup.failed";
+}

@@ -9,7 +9,8 @@
 
 struct dml_process;
 
-/* How a process is started. Descriptors are borrowed and only used during `dml_process_start`. */
+/* How a process is started: borrowed for the call of `dml_process_start`, but for the plan, which must stay
+ * until the process is freed. */
 struct dml_start {
     const struct dml_plan *plan;
     const char *bwrap_path;
@@ -36,5 +37,8 @@ struct dml_channels {
  */
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
                 struct dml_channels *channels, struct dml_error *error);
+
+/* "source.changed" or "setup.failed": what a failed launch is called. */
+const char *dml_launch_code(const struct dml_error *error);
 
 #endif

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #define DML_LUA_PROCESS "demilune.core.process"
-#define DML_LUA_PROBE "demilune.probe" /* registry key: what is known of the bwrap binary */
+/* registry keys: what is known of the bwrap binary, and what is still to be reaped */
+#define DML_LUA_PROBE "demilune.probe"
+#define DML_LUA_ABANDONED "demilune.abandoned"
 
 struct held_process {
     struct dml_process *process;
@@ -21,12 +23,51 @@ struct held_process {
     struct dml_forward forward;
 };
 
+/* What the collector ended and nobody could wait for then: reaped when there is an occasion. */
+struct abandoned {
+    int pidfds[64];
+    size_t count;
+};
+
+static void reap_abandoned(struct abandoned *abandoned)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < abandoned->count; i++) {
+        siginfo_t ended = {0};
+        int fd = abandoned->pidfds[i];
+        bool alive = waitid((idtype_t)P_PIDFD, (id_t)fd, &ended, WEXITED | WNOHANG) == 0 && ended.si_pid == 0;
+        if (alive)
+            abandoned->pidfds[kept++] = fd;
+        else
+            close(fd);
+    }
+    abandoned->count = kept;
+}
+
+static struct abandoned *abandoned_of(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_ABANDONED);
+    struct abandoned *abandoned = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return abandoned;
+}
+
 static int process_gc(lua_State *L)
 {
     struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
-    if (held->process && held->owner == getpid())
-        dml_process_free(held->process);
+    struct abandoned *abandoned = abandoned_of(L);
+    struct dml_process *process = held->process;
     held->process = NULL;
+    if (!process || held->owner != getpid())
+        return 0;
+    reap_abandoned(abandoned);
+    if (abandoned->count == sizeof abandoned->pidfds / sizeof abandoned->pidfds[0]) {
+        dml_process_free(process); /* many at once: now it waits */
+        return 0;
+    }
+    int pidfd = dml_process_abandon(process);
+    if (pidfd >= 0)
+        abandoned->pidfds[abandoned->count++] = pidfd;
     return 0;
 }
 
@@ -71,8 +112,10 @@ static void forward_signal(void *forward, struct dml_process *process)
     dml_forward_one(forward, process);
 }
 
-/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr= })
- * -> process | nil, message, code. A descriptor of -1 is /dev/null. */
+/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
+ * signals= })
+ * -> process | nil, message, code. It is only begun: advance() does the rest. A descriptor of -1 is
+ * /dev/null; `signals` is that of forward_signals. */
 static int core_start(lua_State *L)
 {
     struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
@@ -102,19 +145,82 @@ static int core_start(lua_State *L)
     luaL_setmetatable(L, DML_LUA_PROCESS);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
+    reap_abandoned(abandoned_of(L));
     held->process = dml_process_start(&start, &error);
     if (held->process)
         return 1;
     luaL_pushfail(L);
     lua_pushstring(L, error.message);
-    lua_pushstring(L, error.kind == DML_ERROR_CHANGED ? "source.changed" : "setup.failed");
+    lua_pushstring(L, dml_launch_code(&error));
     return 3;
 }
 
-static int core_is_running(lua_State *L)
+/* advance(process, "running"|"ended"[, seconds]) -> "starting" | "running" | "ended": does what there is to
+ * do until the process has come so far, for ever or for `seconds` */
+static int core_advance(lua_State *L)
 {
-    lua_pushboolean(L, dml_process_is_running(check_process(L, 1)));
+    static const char *const states[] = {[DML_PROCESS_STARTING] = "starting",
+                                         [DML_PROCESS_RUNNING] = "running",
+                                         [DML_PROCESS_ENDED] = "ended",
+                                         NULL};
+    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
+    struct dml_process *process = check_process(L, 1);
+    enum dml_process_state until = (enum dml_process_state)luaL_checkoption(L, 2, NULL, states), state;
+    lua_Number seconds = luaL_optnumber(L, 3, -1);
+    int milliseconds = seconds < 0 ? -1 : seconds > 2000000 ? 2000000000 : (int)(seconds * 1000 + 0.999);
+    do {
+        state = dml_process_advance(process, until, milliseconds, held->forward.fd);
+        if (held->forward.fd >= 0)
+            dml_forward_one(&held->forward, process);
+    } while (state < until && milliseconds < 0);
+    lua_pushstring(L, states[state]);
     return 1;
+}
+
+/* was_executed(process) -> whether the command has been */
+static int core_was_executed(lua_State *L)
+{
+    struct dml_process *process = check_process(L, 1);
+    enum dml_process_state state = dml_process_advance(process, DML_PROCESS_STARTING, 0, -1);
+    lua_pushboolean(L, state == DML_PROCESS_RUNNING ||
+                           (state == DML_PROCESS_ENDED && !dml_process_result(process)->code));
+    return 1;
+}
+
+/* pollfd(process) -> a descriptor that is readable when advance() has something to do, and from the end on */
+static int core_pollfd(lua_State *L)
+{
+    struct dml_error error;
+    int fd = dml_process_pollfd(check_process(L, 1), &error);
+    if (fd < 0)
+        return luaL_error(L, "%s", error.message);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* time_left(process) -> seconds until there is something to do whatever the descriptor says | nil */
+static int core_time_left(lua_State *L)
+{
+    int milliseconds = dml_process_time_left(check_process(L, 1));
+    if (milliseconds < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, milliseconds / 1000.0);
+    return 1;
+}
+
+/* signal(process, number): delivers it to the command */
+static int core_signal(lua_State *L)
+{
+    dml_process_signal(check_process(L, 1), (int)luaL_checkinteger(L, 2));
+    return 0;
+}
+
+/* stop(process): asks the command to end; the tree is ended when it has not after two seconds */
+static int core_stop(lua_State *L)
+{
+    dml_process_end(check_process(L, 1));
+    return 0;
 }
 
 static int core_pid(lua_State *L)
@@ -202,21 +308,35 @@ static void push_result(lua_State *L, const struct dml_result *result)
     push_names(L, result->skipped, "skipped");
 }
 
-/* wait(process, options) -> result. Options as for start, and { signals = descriptor of forward_signals } */
-static int core_wait(lua_State *L)
+/* result(process, { capture_stdout=, capture_stderr= }) -> how it ended; it has to have */
+static int core_result(lua_State *L)
 {
-    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
     struct dml_process *process = check_process(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    while (!dml_process_continue(process, held->forward.fd))
-        dml_forward_one(&held->forward, process);
     push_result(L, dml_process_result(process));
     if (boolean_field(L, 2, "capture_stdout"))
         push_capture(L, dml_process_capture(process, 1), "stdout");
     if (boolean_field(L, 2, "capture_stderr"))
         push_capture(L, dml_process_capture(process, 2), "stderr");
+    return 1;
+}
+
+/* close(process): ends what is left of it, waits for that and gives everything back */
+static int core_close(lua_State *L)
+{
+    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
+    struct dml_process *process = held->process;
     held->process = NULL;
-    dml_process_free(process);
+    if (held->owner == getpid())
+        dml_process_free(process);
+    return 0;
+}
+
+/* is_owner(process) -> false in a forked copy of the program that started it */
+static int core_is_owner(lua_State *L)
+{
+    struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
+    lua_pushboolean(L, held->owner == getpid());
     return 1;
 }
 
@@ -288,54 +408,30 @@ static int core_forward_signals(lua_State *L)
     return 1;
 }
 
-/* is_open(descriptor) -> boolean */
-static int core_is_open(lua_State *L)
-{
-    lua_pushboolean(L, fcntl((int)luaL_checkinteger(L, 1), F_GETFD) >= 0);
-    return 1;
-}
-
-static int close_stream(lua_State *L)
-{
-    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
-}
-
-/* output(descriptor) -> file that writes to a copy of it | nil, message */
-static int core_output(lua_State *L)
-{
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
-    stream->closef = NULL; /* a closed one, should anything fail from here on */
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
-    stream->f = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!stream->f) {
-        int reason = errno;
-        if (fd >= 0)
-            close(fd);
-        errno = reason;
-        return luaL_fileresult(L, 0, NULL);
-    }
-    stream->closef = close_stream;
-    return 1;
-}
-
 void dml_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start},
-        {"is_running", core_is_running},
+        {"advance", core_advance},
+        {"was_executed", core_was_executed},
+        {"pollfd", core_pollfd},
+        {"time_left", core_time_left},
         {"pid", core_pid},
+        {"signal", core_signal},
+        {"stop", core_stop},
         {"kill", core_kill},
-        {"wait", core_wait},
+        {"result", core_result},
+        {"close", core_close},
+        {"is_owner", core_is_owner},
         {"forward_signals", core_forward_signals},
         {"ignore_broken_pipes", core_ignore_broken_pipes},
         {"execute", core_execute},
         {"run_bare", core_run_bare},
-        {"is_open", core_is_open},
-        {"output", core_output},
         {NULL, NULL},
     };
+    struct abandoned *abandoned = lua_newuserdatauv(L, sizeof *abandoned, 0);
+    *abandoned = (struct abandoned){0};
+    lua_setfield(L, LUA_REGISTRYINDEX, DML_LUA_ABANDONED);
     luaL_newmetatable(L, DML_LUA_PROCESS);
     lua_pushcfunction(L, process_gc);
     lua_setfield(L, -2, "__gc");

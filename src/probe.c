@@ -19,10 +19,28 @@ static bool same_binary(const struct dml_probe *probe, const char *path, struct 
            probe->changed.tv_nsec == status->st_ctim.tv_nsec;
 }
 
-struct dml_bwrap_features dml_probe_features(const struct dml_probe *probe, const char *path)
+bool dml_probe_features(const struct dml_probe *probe, const char *path, struct dml_bwrap_features *features)
 {
     struct stat status;
-    return same_binary(probe, path, &status) ? probe->features : dml_bwrap_all_features;
+    bool known = same_binary(probe, path, &status);
+    *features = known ? probe->features : dml_bwrap_all_features;
+    return known;
+}
+
+static void remember(struct dml_probe *probe, const struct stat *status, struct dml_bwrap_features features)
+{
+    *probe = (struct dml_probe){.known = true,
+                                .device = status->st_dev,
+                                .inode = status->st_ino,
+                                .changed = status->st_ctim,
+                                .features = features};
+}
+
+void dml_probe_trust(struct dml_probe *probe, const char *path)
+{
+    struct stat status;
+    if (!same_binary(probe, path, &status) && stat(path, &status) == 0)
+        remember(probe, &status, dml_bwrap_all_features);
 }
 
 /* Reads to the end of `fd`, or until patience is at its end. */
@@ -100,18 +118,12 @@ bool dml_probe_run(struct dml_probe *probe, const char *path, struct dml_error *
         return true;
     if (!dml_probe_output(path, "--help", help, sizeof help, error))
         return false;
-    *probe = (struct dml_probe){
-        .known = true,
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .changed = status.st_ctim,
-        .features =
-            {
-                .bind_fd = offers(help, "--bind-fd") && offers(help, "--ro-bind-fd"),
-                .disable_userns = offers(help, "--disable-userns"),
-                .seccomp = offers(help, "--add-seccomp-fd"),
-                .size = offers(help, "--size"),
-            },
+    const struct dml_bwrap_features found = {
+        .bind_fd = offers(help, "--bind-fd") && offers(help, "--ro-bind-fd"),
+        .disable_userns = offers(help, "--disable-userns"),
+        .seccomp = offers(help, "--add-seccomp-fd"),
+        .size = offers(help, "--size"),
     };
+    remember(probe, &status, found);
     return true;
 }

@@ -15,8 +15,11 @@ struct dml_probe {
     struct dml_bwrap_features features;
 };
 
-/* What the binary at `path` is known to do: everything, until `dml_probe_run` has found out otherwise. */
-struct dml_bwrap_features dml_probe_features(const struct dml_probe *probe, const char *path);
+/* What the binary at `path` can do. Returns whether that is known; otherwise everything is assumed. */
+bool dml_probe_features(const struct dml_probe *probe, const char *path, struct dml_bwrap_features *features);
+
+/* Remembers that the binary at `path` does everything: a launch that assumed so has worked. */
+void dml_probe_trust(struct dml_probe *probe, const char *path);
 
 /* Asks the binary at `path` what it can do and remembers the answer in `probe`. False when it cannot be run.
  */

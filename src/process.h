@@ -35,19 +35,34 @@ struct dml_result {
         *skipped[DML_HARDENING]; /* of the default hardening; NULL ends them */
 };
 
-/* Launches a plan and waits until the command runs, or has ended, or could not be executed: the result says
- * which. NULL when nothing could be started. The plan must stay until the process is freed. */
+enum dml_process_state {
+    DML_PROCESS_STARTING, /* the sandbox is being made */
+    DML_PROCESS_RUNNING,  /* the command was executed */
+    DML_PROCESS_ENDED,    /* it has ended, or was never executed: the result says which */
+};
+
+/* Starts the launch of a plan and returns at once; everything else is done by `dml_process_advance`. NULL
+ * when nothing could be started. */
 struct dml_process *dml_process_start(const struct dml_start *start, struct dml_error *error);
 
-/* Does what there is to do, waiting for it, until the command has ended, or until `wake` (a descriptor, -1:
- * none) is readable. True when it has ended. */
-bool dml_process_continue(struct dml_process *process, int wake);
+/* Does what there is to do, waiting for it, until the process has come to `until`, or for `milliseconds` (-1:
+ * for ever, 0: without waiting), or until `wake` (a descriptor, -1: none) is readable. Returns where it has
+ * come. */
+enum dml_process_state dml_process_advance(struct dml_process *process, enum dml_process_state until,
+                                           int milliseconds, int wake);
 
-/* Whether the command runs; false when it has ended or was never executed. */
-bool dml_process_is_running(const struct dml_process *process);
+/* A descriptor that is readable when `dml_process_advance` has something to do, and from the end on. It
+ * belongs to the process. -1 with an error. */
+int dml_process_pollfd(struct dml_process *process, struct dml_error *error);
+
+/* Milliseconds until there is something to do whatever the descriptor says; -1: no such time. */
+int dml_process_time_left(const struct dml_process *process);
 
 /* Delivers a signal to the command's process group; quietly nothing when it has ended. */
 void dml_process_signal(struct dml_process *process, int signal);
+
+/* Asks the command to end, and ends the whole tree when it has not done so in two seconds. */
+void dml_process_end(struct dml_process *process);
 
 /* Ends the whole tree at once. */
 void dml_process_kill(struct dml_process *process);
@@ -61,8 +76,12 @@ const struct dml_result *dml_process_result(const struct dml_process *process);
 /* Captured output, 1 or 2. */
 const struct dml_capture *dml_process_capture(const struct dml_process *process, int stream);
 
-/* Kills and reaps what is left and gives everything back. */
+/* Kills and reaps what is left, waiting for its end, and gives everything back. */
 void dml_process_free(struct dml_process *process);
+
+/* The same without waiting: returns a descriptor of what is still to be reaped, the caller's to do so and to
+ * close; -1 when there is nothing. */
+int dml_process_abandon(struct dml_process *process);
 
 /* "TERM" for SIGTERM, the number for a signal without a name. Written to `buffer`, which is returned. */
 const char *dml_signal_name(int signal, char buffer[16]);

@@ -110,8 +110,8 @@
 ---@field lossy? boolean leave out hooks and secrets instead of refusing
 
 ---@class demilune.RunOptions
----@field stdin? string|{path: string}|{fd: integer} text, "null", or "inherit" (the default)
----@field stdout? string|{path: string}|{fd: integer} "inherit" (the default), "null" or "capture"
+---@field stdin? string|{path: string}|{fd: integer} text, "null", "inherit" (the default) or, for spawn, "pipe"
+---@field stdout? string|{path: string}|{fd: integer} "inherit" (the default), "null", "capture" or, for spawn, "pipe"
 ---@field stderr? string|{path: string}|{fd: integer} as stdout
 ---@field capture? boolean capture output and errors
 ---@field timeout? number|string seconds, or "30s"

@@ -1,11 +1,11 @@
 --- Policies: from a table, a file or JSON, with hooks, to a plan and a result.
 local core = require "demilune.core"
-local host = require "demilune.host"
 local merge = require "demilune.merge"
-local message = require "demilune.message"
+local check_options = require("demilune.options").check
+local plan = require "demilune.plan"
+local refusal = require "demilune.refusal"
 
 local hook_names = { "prepare", "launched", "finished" }
-local HOOK = "demilune.hook" -- a function of a policy file, in the private state
 
 ---@class demilune.Layer what one file or table said
 ---@field file? string
@@ -25,44 +25,12 @@ local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
 
----@class demilune.Plan
----@field package core userdata
----@field package policy demilune.Policy
----@field package context table
-local plan = {}
-plan.__index = plan
-plan.__name = "demilune.plan"
-
-local function fail(text, code, problems)
-    return nil, text, code, problems
-end
-
--- Problems as a failure: all of them in the message, the first one's code.
-local function refuse(problems)
-    return fail(message.problems(problems), problems[1].code, problems)
-end
-
-local function check_argument(value, expected, position, name)
-    if type(value) ~= expected then
-        error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, name, expected, type(value)), 3)
-    end
-end
-
 -- Adds file and line to each problem, where they are known.
 local function with_places(self, problems)
     if self.file and #problems > 0 then
         require("demilune.places").add(self.layers, problems)
     end
     return problems
-end
-
--- A problem of a text that may begin with its place, as those of Lua do: "file.lua:3: what is wrong".
-local function placed_problem(field, code, text, file)
-    local at, line, what = text:match('^([^\n:"]+):(%d+): (.*)$')
-    return {
-        field = field, code = code, message = message.plain(what or text), file = at or file,
-        line = math.tointeger(line),
-    }
 end
 
 local bases = { host = true, nix = true, none = true }
@@ -116,26 +84,11 @@ local function build(fields, layers, more)
         problems = select(2, freeze(self, fields, nil)) -- all of them at once
     end
     if not frozen then
-        return refuse(problems)
+        return refusal.of(problems)
     end
     take_hooks(fields, self.hooks, file)
     self.fields = fields
     return setmetatable(self, policy)
-end
-
--- "rw_binds[2].host: a cycle" as a problem: the path in front is the field.
-local function copy_problem(text)
-    local at = 1
-    repeat
-        local start = at
-        at = text:match("^%.?[%a_][%w_]*()", at) or text:match("^%[[%w.%-]+]()", at)
-            or text:match('^%[".-"]()', at) or at
-    until at == start
-    local field, what = "", text
-    if at > 1 and text:sub(at, at + 1) == ": " then
-        field, what = text:sub(1, at - 1), text:sub(at + 2)
-    end
-    return { field = field, code = "policy.copy", message = what }
 end
 
 --- A policy from a table. The table is copied: changing it later changes nothing.
@@ -145,10 +98,10 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.new(fields)
-    check_argument(fields, "table", 1, "policy")
+    refusal.check_argument(fields, "table", 1, "policy")
     local copy, problem = core.copy(fields, true)
     if not copy then
-        return refuse { copy_problem(problem) }
+        return refusal.of { refusal.of_copy(problem) }
     end
     return build(copy, { { fields = copy } }, {})
 end
@@ -172,13 +125,13 @@ local function decode(given, unknown, file)
         problem.file = file and file.path
     end
     if not read then
-        return refuse(problems)
+        return refusal.of(problems)
     end
     local layer = { is_json = true, file = file and file.path, source = file and given, fields = read.fields }
     local self, text, code
     self, text, code, problems = build(read.fields, { layer }, { paths = file and file.files, unsure = read.own })
     if not self then
-        return fail(text, code, problems)
+        return nil, text, code, problems
     end
     self.ignored = read.warnings
     return self, read.warnings
@@ -197,7 +150,7 @@ local unknown_modes = { ignore = true, refuse = true }
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.decode(given, options)
-    check_argument(given, "string", 1, "decode")
+    refusal.check_argument(given, "string", 1, "decode")
     local unknown
     for name, value in next, options or {} do
         if name ~= "unknown" or not unknown_modes[value] then
@@ -215,10 +168,10 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.load(name)
-    check_argument(name, "string", 1, "load")
+    refusal.check_argument(name, "string", 1, "load")
     local loaded, problem, code = require("demilune.load").file(name)
     if not loaded then
-        return refuse { placed_problem("", code, problem) }
+        return refusal.of { refusal.placed("", code, problem) }
     elseif loaded.is_json then
         return decode(loaded.source, "refuse", loaded)
     end
@@ -240,13 +193,13 @@ function policy.from_effects(list)
         local failure
         set, failure = require("demilune.wire").read_effects(list)
         if not set then
-            return refuse { { field = failure.field, code = failure.code, message = failure.message } }
+            return refusal.of { { field = failure.field, code = failure.code, message = failure.message } }
         end
     else
-        check_argument(list, "table", 1, "from_effects")
+        refusal.check_argument(list, "table", 1, "from_effects")
         local checked, text, code, problems = policy.new { base = "none", effects = list }
         if not checked then
-            return fail(text, code, problems)
+            return nil, text, code, problems
         end
         set = effects.sorted(checked.fields.effects, true)
     end
@@ -264,7 +217,7 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:encode(options)
     if options ~= nil then
-        check_argument(options, "table", 1, "encode")
+        refusal.check_argument(options, "table", 1, "encode")
     end
     for name, value in next, options or {} do
         if name ~= "lossy" or type(value) ~= "boolean" then
@@ -273,7 +226,7 @@ function policy:encode(options)
     end
     local text, problems = require("demilune.policy_json").encode(self.fields, self.hooks, options and options.lossy)
     if not text then
-        return refuse(problems)
+        return refusal.of(problems)
     end
     return text
 end
@@ -287,22 +240,22 @@ end
 function policy:with(fields)
     local other = fields
     if getmetatable(fields) ~= policy then
-        check_argument(fields, "table", 1, "with")
+        refusal.check_argument(fields, "table", 1, "with")
         local problem, code, problems
         other, problem, code, problems = policy.new(fields)
         if not other then
-            return fail(problem, code, problems)
+            return nil, problem, code, problems
         end
     end
     local layers = table.move(self.layers, 1, #self.layers, 1, {})
     table.move(other.layers, 1, #other.layers, #layers + 1, layers)
     local copy, text = core.copy { outer = self.fields, inner = other.fields }
     if not copy then
-        return refuse { copy_problem(text) }
+        return refusal.of { refusal.of_copy(text) }
     end
     local layered, problem, code, problems = build(merge.layers(copy.outer, copy.inner), layers, {})
     if not layered then
-        return fail(problem, code, problems)
+        return nil, problem, code, problems
     end
     layered.ignored = table.move(self.ignored, 1, #self.ignored, 1, {})
     table.move(other.ignored, 1, #other.ignored, #layered.ignored + 1, layered.ignored)
@@ -314,89 +267,6 @@ function policy:with(fields)
         table.move(other.hooks[name], 1, #other.hooks[name], #layered.hooks[name] + 1, layered.hooks[name])
     end
     return layered
-end
-
--- Calls a hook of the program or of a policy file. Returns true, the first argument as the hook left it, and what it
--- returned; or nil and a message.
-local function call_hook(hook, kinds, subject, context)
-    if type(hook.run) == "userdata" then
-        return hook.run:call(kinds, subject, context)
-    end
-    local methods = require(HOOK)[kinds[1]]
-    if methods then
-        setmetatable(subject, methods)
-    end
-    local ok, first, second = pcall(hook.run, subject, context)
-    if not ok then
-        return nil, type(first) == "string" and first or ("the hook raised a %s"):format(type(first))
-    end
-    if methods then
-        debug.setmetatable(subject, nil) -- ours; another one, set by the hook, is refused by the freeze
-    end
-    return true, subject, first, second
-end
-
--- The file of a hook and the line on which it begins.
-local function hook_place(hook)
-    if type(hook.run) == "function" then
-        local info = debug.getinfo(hook.run, "S")
-        return info.short_src, info.linedefined
-    end
-    local file, line = tostring(hook.run):match("^hook (.*):(%d+)$")
-    return file, math.tointeger(line)
-end
-
--- What a hook wrote, without values; `fields` are what it was called with.
-local function without_values(text, fields)
-    return require("demilune.redact").text(text, fields)
-end
-
-local function hook_failed(name, hook, fields, text)
-    local file, line = hook_place(hook)
-    local problem = placed_problem(name, "hook.failed", without_values(text, fields), file)
-    problem.line = problem.line or line
-    return refuse { problem }
-end
-
--- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
--- view of them.
-local function hook_context(hook, context)
-    local copy = core.copy(context)
-    if type(hook.run) ~= "userdata" then
-        copy.host = host.facts()
-    end
-    return copy
-end
-
--- The hook's own reason: no place is looked for in it.
-local function hook_refused(name, hook, fields, reason)
-    local file, line = hook_place(hook)
-    local text = without_values(message.plain(reason), fields)
-    return refuse { { field = name, code = "hook.refused", message = text, file = file, line = line } }
-end
-
---- Runs the prepare hooks, each on what the one before left, on a copy.
-local function prepare(self, context)
-    local fields, text = core.copy(self.fields)
-    if not fields then
-        return refuse { copy_problem(text) }
-    end
-    for _, hook in ipairs(self.hooks.prepare) do
-        local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
-        if not ok then
-            return hook_failed("prepare", hook, fields, left)
-        elseif (answer == nil or answer == false) and type(reason) == "string" then
-            return hook_refused("prepare", hook, fields, reason)
-        elseif answer == nil and reason ~= nil then
-            return hook_failed("prepare", hook, fields,
-                ("returned nil and a %s; a reason is text"):format(type(reason)))
-        elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
-            return hook_failed("prepare", hook, fields,
-                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
-        end
-        fields = type(answer) == "table" and answer or left
-    end
-    return fields
 end
 
 local function has_hooks(self)
@@ -438,36 +308,6 @@ local function freeze_and_plan(self, fields, command)
     return built, warnings, not built and with_places(self, problems) or nil
 end
 
-local option_types = {
-    stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
-    backend = "string", signals = "number",
-}
-
--- A misspelt option would silently mean nothing.
-local function check_options(options, level)
-    if options == nil then
-        return {}
-    elseif type(options) ~= "table" then
-        error(("bad options (table expected, got %s)"):format(type(options)), level + 1)
-    end
-    for name, value in next, options do
-        local wanted = option_types[name]
-        if not wanted then
-            local names = {}
-            for known in pairs(option_types) do
-                names[#names + 1] = known
-            end
-            table.sort(names)
-            local nearest = type(name) == "string" and core.nearest(name, names)
-            local hint = nearest and ("; did you mean %s?"):format(nearest) or ""
-            error(("unknown option %s%s"):format(tostring(name), hint), level + 1)
-        elseif wanted ~= true and type(value) ~= wanted then
-            error(("bad option %s (%s expected, got %s)"):format(name, wanted, type(value)), level + 1)
-        end
-    end
-    return options
-end
-
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -477,22 +317,22 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:plan(command, options)
     if command ~= nil then
-        check_argument(command, "table", 1, "plan")
+        refusal.check_argument(command, "table", 1, "plan")
     end
     options = check_options(options, 2)
     local context = command and has_hooks(self) and context_of(self, command)
     local fields = self.fields -- only read from here on: hooks get a copy
     if command and #self.hooks.prepare > 0 then
         local problem, code, problems
-        fields, problem, code, problems = prepare(self, context)
+        fields, problem, code, problems = require("demilune.hooks").prepare(self, context)
         if not fields then
-            return fail(problem, code, problems)
+            return nil, problem, code, problems
         end
     end
     fields = overlay(fields, options)
     local built, warnings, problems = freeze_and_plan(self, fields, command)
     if not built then
-        return refuse(problems)
+        return refusal.of(problems)
     end
     return setmetatable({
         core = built,
@@ -519,51 +359,30 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
-    check_argument(command, "table", 1, "run")
+    refusal.check_argument(command, "table", 1, "run")
     check_options(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
-        return fail(problem, code, problems)
+        return nil, problem, code, problems
     end
     return built:run(options)
 end
 
--- Launched and finished hooks cannot change anything: their failure is reported with the result.
-local function notify(self, name, kind, subject, failures)
-    for _, hook in ipairs(self.policy.hooks[name]) do
-        local ok, text = call_hook(hook, { kind, "context" }, core.copy(subject), hook_context(hook, self.context))
-        if not ok then
-            failures[#failures + 1] = ("%s: %s"):format(name, without_values(message.plain(text), self.policy.fields))
-        end
-    end
-end
-
---- Launches the plan and waits for its end.
+--- Starts a command and returns at once.
+---@param command string[]
 ---@param options? demilune.RunOptions
----@return demilune.Result|nil result
+---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function plan:run(options)
-    options = check_options(options, 2)
-    local backend, text, code = host.backend(options.backend)
-    if not backend then
-        return fail(text, code)
+function policy:spawn(command, options)
+    refusal.check_argument(command, "table", 1, "spawn")
+    check_options(options, 2)
+    local built, problem, code, problems = self:plan(command, options)
+    if not built then
+        return nil, problem, code, problems
     end
-    return require("demilune.run").run(self, backend, options, notify)
-end
-
---- The digest: 64 hexadecimal digits over everything but secret values.
----@return string
-function plan:digest()
-    return core.digest(self.core)
-end
-
---- What the sandbox will be, for people.
----@param options? { show_values?: boolean }
----@return string
-function plan:explain(options)
-    return require("demilune.explain").text(core.describe(self.core), options or {})
+    return built:spawn(options)
 end
 
 --- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows. As there, a word
@@ -579,15 +398,15 @@ function policy.build_bwrap_command(self, command, bwrap_path)
     if getmetatable(self) ~= policy then
         error(("bad argument #1 to 'build_bwrap_command' (policy expected, got %s)"):format(type(self)), 2)
     end
-    check_argument(command, "table", 2, "build_bwrap_command")
+    refusal.check_argument(command, "table", 2, "build_bwrap_command")
     bwrap_path = bwrap_path or core.find_bwrap() or "bwrap"
-    check_argument(bwrap_path, "string", 3, "build_bwrap_command")
+    refusal.check_argument(bwrap_path, "string", 3, "build_bwrap_command")
     local problems = {}
     for _, problem in ipairs(core.check_command(command)) do
         problems[#problems + 1] = problem.code ~= "string.nul" and problem or nil
     end
     if #problems > 0 then
-        return refuse(problems)
+        return refusal.of(problems)
     end
     local fields = require("demilune.policy_json").five(self.fields)
     return require("demilune.reference").command_line(fields, command, bwrap_path)

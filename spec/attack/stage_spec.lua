@@ -151,7 +151,7 @@ os._exit(7)
                 seccomp = { allow = { "nested" } } })
             local plan = assert(policy:plan { "touch", scratch("ran") })
             local process = assert(core.start(plan.core, { bwrap = fake }))
-            local result = core.wait(process, {})
+            local result = sandbox.finish(process, {})
             assert.is_false(sandbox.exists(scratch("ran")))
             assert.equal("setup_failed", result.kind)
             assert.is_false(result.ok)
@@ -205,7 +205,7 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
             local fake = sandbox.write(scratch("bwrap"),
                 ("#!/bin/sh\nexec %s \"$@\"\n"):format(core.find_bwrap()), "755")
             local plan = assert(demilune.policy {}:plan { "true" })
-            assert.is_true(core.wait(core.start(plan.core, { bwrap = fake }), {}).ok)
+            assert.is_true(sandbox.finish(core.start(plan.core, { bwrap = fake }), {}).ok)
         end)
 
         for option, name in pairs { ["--unshare-ipc"] = "ipc", ["--unshare-uts"] = "uts",

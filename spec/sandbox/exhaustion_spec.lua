@@ -29,7 +29,6 @@ local function launch()
     if #problems > 0 then error(problems[1].message, 0) end
     problems = core.validate(frozen)
     if #problems > 0 then error(problems[1].message, 0) end
-    core.reference(frozen, command, bwrap)
     local plan, _, refused = core.plan(frozen, command)
     if not plan then error(refused[1].message, 0) end
     core.describe(plan)
@@ -37,7 +36,9 @@ local function launch()
     local process, why = core.start(plan, start)
     if not process then error(why, 0) end
     started = started + 1
-    local result = core.wait(process, start)
+    core.advance(process, "ended")
+    local result = core.result(process, start)
+    core.close(process)
     if result.message then error(result.message, 0) end
     return result
 end

@@ -31,7 +31,7 @@ exec %s "$@"
     -- Files of the script's own need are in the sandbox's base; it runs outside.
     local function run(bwrap, plan)
         local process = assert(core.start(plan, { bwrap = bwrap, stdin = -1, capture_stdout = true }))
-        return core.wait(process, { capture_stdout = true })
+        return sandbox.finish(process, { capture_stdout = true })
     end
 
     local function plan_for(fields, command)
@@ -57,7 +57,7 @@ exec %s "$@"
         for what, fields in pairs { tty = { tty = true }, seccomp = { seccomp = { allow = { "debug" } } } } do
             local process, problem, code = core.start(plan_for(fields, { "true" }), { bwrap = bwrap, stdin = -1 })
             if process then -- refused once it has been asked
-                local ended = core.wait(process, {})
+                local ended = sandbox.finish(process, {})
                 problem, code = ended.message, ended.code
             end
             assert.matches("no %-%-add%-seccomp%-fd; leave out " .. what, problem)

@@ -70,7 +70,8 @@ describe("exit status:", function()
             local core, demilune = require "demilune.core", require "demilune"
             local plan = demilune.policy {}:plan { "true" }
             local process = core.start(plan.core, { bwrap = %q })
-            local result = core.wait(process, {})
+            core.advance(process, "ended")
+            local result = core.result(process, {})
             print(result.kind, result.code, result.message)]]):format(fake))
         assert.equal("setup_failed\tsetup.failed\tbwrap could not set the sandbox up: it went wrong\n",
             refused.out,

@@ -1,4 +1,5 @@
 -- For specs that launch real sandboxes: scratch directories, the command, and what comes back.
+local core = require "demilune.core"
 local lfs = require "lfs"
 local leaks = require "support.leaks"
 
@@ -17,7 +18,7 @@ end
 sandbox.command = ("%s/%s/bin/demilune"):format(root, os.getenv("BUILD") or "build")
 
 --- Whether these specs run as root.
-sandbox.is_root = require("demilune.core").facts().uid == 0
+sandbox.is_root = core.facts().uid == 0
 
 --- A word as sh takes it.
 function sandbox.quote(word)
@@ -106,6 +107,14 @@ function sandbox.scratch(before_each, after_each)
     return function(name)
         return name and path .. "/" .. name or path
     end
+end
+
+--- The end of what core.start has begun: its result.
+function sandbox.finish(process, options)
+    core.advance(process, "ended")
+    local result = core.result(process, options or {})
+    core.close(process)
+    return result
 end
 
 --- The codes of a list of problems, for comparing.

@@ -1,0 +1,115 @@
+--- Hooks: functions of a policy, called at their moments with copies of what they may see.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local message = require "demilune.message"
+local refusal = require "demilune.refusal"
+
+local hooks = {}
+
+local HOOK = "demilune.hook" -- what hooks can call on their arguments
+
+-- Calls a hook of the program or of a policy file. Returns true, the first argument as the hook left it, and what it
+-- returned; or nil and a message.
+local function call_hook(hook, kinds, subject, context)
+    if type(hook.run) == "userdata" then
+        return hook.run:call(kinds, subject, context)
+    end
+    local methods = require(HOOK)[kinds[1]]
+    if methods then
+        setmetatable(subject, methods)
+    end
+    local ok, first, second = pcall(hook.run, subject, context)
+    if not ok then
+        return nil, type(first) == "string" and first or ("the hook raised a %s"):format(type(first))
+    end
+    if methods then
+        debug.setmetatable(subject, nil) -- ours; another one, set by the hook, is refused by the freeze
+    end
+    return true, subject, first, second
+end
+
+-- The file of a hook and the line on which it begins.
+local function hook_place(hook)
+    if type(hook.run) == "function" then
+        local info = debug.getinfo(hook.run, "S")
+        return info.short_src, info.linedefined
+    end
+    local file, line = tostring(hook.run):match("^hook (.*):(%d+)$")
+    return file, math.tointeger(line)
+end
+
+-- What a hook wrote, without values; `fields` are what it was called with.
+local function without_values(text, fields)
+    return require("demilune.redact").text(text, fields)
+end
+
+local function hook_failed(name, hook, fields, text)
+    local file, line = hook_place(hook)
+    local problem = refusal.placed(name, "hook.failed", without_values(text, fields), file)
+    problem.line = problem.line or line
+    return refusal.of { problem }
+end
+
+-- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
+-- view of them.
+local function hook_context(hook, context)
+    local copy = core.copy(context)
+    if type(hook.run) ~= "userdata" then
+        copy.host = host.facts()
+    end
+    return copy
+end
+
+-- The hook's own reason: no place is looked for in it.
+local function hook_refused(name, hook, fields, reason)
+    local file, line = hook_place(hook)
+    local text = without_values(message.plain(reason), fields)
+    return refusal.of { { field = name, code = "hook.refused", message = text, file = file, line = line } }
+end
+
+--- Runs the prepare hooks of a policy, each on what the one before left, on a copy.
+---@param self demilune.Policy
+---@param context table
+---@return table|nil fields
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function hooks.prepare(self, context)
+    local fields, text = core.copy(self.fields)
+    if not fields then
+        return refusal.of { refusal.of_copy(text) }
+    end
+    for _, hook in ipairs(self.hooks.prepare) do
+        local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
+        if not ok then
+            return hook_failed("prepare", hook, fields, left)
+        elseif (answer == nil or answer == false) and type(reason) == "string" then
+            return hook_refused("prepare", hook, fields, reason)
+        elseif answer == nil and reason ~= nil then
+            return hook_failed("prepare", hook, fields,
+                ("returned nil and a %s; a reason is text"):format(type(reason)))
+        elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
+            return hook_failed("prepare", hook, fields,
+                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
+        end
+        fields = type(answer) == "table" and answer or left
+    end
+    return fields
+end
+
+--- Tells launched and finished hooks, which cannot change anything: their failures go to the list `failures`.
+---@param plan demilune.Plan
+---@param name "launched"|"finished"
+---@param kind "process"|"result"
+---@param subject table
+---@param failures string[]
+function hooks.notify(plan, name, kind, subject, failures)
+    for _, hook in ipairs(plan.policy.hooks[name]) do
+        local ok, text = call_hook(hook, { kind, "context" }, core.copy(subject), hook_context(hook, plan.context))
+        if not ok then
+            failures[#failures + 1] = ("%s: %s"):format(name, without_values(message.plain(text), plan.policy.fields))
+        end
+    end
+end
+
+return hooks

@@ -1,0 +1,65 @@
+--- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local check_options = require("demilune.options").check
+
+---@class demilune.Plan
+---@field warnings demilune.Problem[]
+---@field package core userdata
+---@field package policy demilune.Policy
+---@field package context table
+local plan = {}
+plan.__index = plan
+plan.__name = "demilune.plan"
+
+--- Begins the launch and returns at once.
+---@param given? demilune.RunOptions
+---@return demilune.Process|nil process
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function plan:spawn(given)
+    given = check_options(given, 2)
+    local backend, text, code = host.backend(given.backend)
+    if not backend then
+        return nil, text, code
+    end
+    return require("demilune.process").launch(self, backend, given)
+end
+
+--- Launches the plan and waits for its end.
+---@param given? demilune.RunOptions
+---@return demilune.Result|nil result
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function plan:run(given)
+    given = check_options(given, 2)
+    for _, name in ipairs { "stdin", "stdout", "stderr" } do
+        if given[name] == "pipe" then
+            error(("bad option %s: \"pipe\" is for spawn"):format(name), 2)
+        end
+    end
+    local process, text, code, problems = self:spawn(given)
+    if not process then
+        return nil, text, code, problems
+    end
+    local outcome = table.pack(process:wait())
+    process:close()
+    return table.unpack(outcome, 1, outcome.n)
+end
+
+--- The digest: 64 hexadecimal digits over everything but secret values.
+---@return string
+function plan:digest()
+    return core.digest(self.core)
+end
+
+--- What the sandbox will be, for people.
+---@param options? { show_values?: boolean }
+---@return string
+function plan:explain(options)
+    return require("demilune.explain").text(core.describe(self.core), options or {})
+end
+
+return plan

@@ -1,0 +1,277 @@
+--- A launched plan: what goes in and out, how it ends, and one descriptor for whoever waits for it.
+local core = require "demilune.core"
+local refusal = require "demilune.refusal"
+local stream = require "demilune.stream"
+
+---@class demilune.Process
+---@field stdin? demilune.Stream with stdin = "pipe"
+---@field stdout? demilune.Stream with stdout = "pipe"
+---@field stderr? demilune.Stream with stderr = "pipe"
+---@field package core userdata|nil until it is closed
+---@field package plan demilune.Plan
+---@field package start table what core.start was given
+---@field package outcome table|nil what wait() and poll() return from the end on
+local process = {}
+process.__index = process
+process.__name = "demilune.process"
+
+local standard = { stdin = 0, stdout = 1, stderr = 2 }
+local modes = { stdin = "r", stdout = "w", stderr = "w" }
+
+local signals = {
+    HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, USR2 = 12, TERM = 15, CONT = 18, STOP = 19, WINCH = 28,
+}
+
+-- What an opened descriptor belongs to: closed once the launch has its own copy of it, or when there is none.
+local function close_all(opened)
+    for _, fd in ipairs(opened) do
+        core.close_descriptor(fd)
+    end
+end
+
+-- The descriptor for one of the standard three, or nil and what is wrong. `open` tells which of them the host had open
+-- before, for what is opened here may take the number of one that it had not.
+local function descriptor(self, wanted, name, open, opened)
+    if wanted == nil or wanted == "inherit" then
+        return open[name] and standard[name] or -1
+    elseif wanted == "null" then
+        return -1
+    elseif wanted == "pipe" then
+        local reading, writing = core.pipe()
+        local mine = name == "stdin" and writing or reading
+        local theirs = name == "stdin" and reading or writing
+        self[name] = stream.new(mine, name == "stdin" and "w" or "r")
+        opened[#opened + 1] = theirs
+        return theirs
+    elseif type(wanted) == "table" and math.type(wanted.fd) == "integer" then
+        return wanted.fd
+    elseif type(wanted) == "table" and type(wanted.path) == "string" then
+        local fd, problem = core.open(wanted.path, modes[name])
+        opened[#opened + 1] = fd
+        return fd, problem and ("%s: %s"):format(name, problem)
+    end
+    error(("bad option %s: \"inherit\", \"null\", \"pipe\", { path = } or { fd = } expected"):format(name), 0)
+end
+
+-- The options as core.start takes them.
+local function prepare(self, backend, options, opened)
+    local open, input = {}, options.stdin
+    for name, fd in pairs(standard) do
+        open[name] = core.is_open(fd)
+    end
+    local start = {
+        bwrap = backend.bwrap_path,
+        signals = options.signals,
+        capture_stdout = options.capture == true or options.stdout == "capture",
+        capture_stderr = options.capture == true or options.stderr == "capture",
+    }
+    if type(input) == "string" and input ~= "null" and input ~= "inherit" and input ~= "pipe" then
+        start.input = input
+    end
+    for name in pairs(standard) do
+        if not (start["capture_" .. name] or (name == "stdin" and start.input)) then
+            local fd, problem = descriptor(self, options[name], name, open, opened)
+            if not fd then
+                return nil, problem
+            end
+            start[name] = fd
+        end
+    end
+    return start
+end
+
+local function close_streams(self)
+    for name in pairs(standard) do
+        if self[name] then
+            self[name]:close()
+        end
+    end
+end
+
+-- The policy's hooks are told.
+local function notify(self, name, kind, subject)
+    if #self.plan.policy.hooks[name] > 0 then
+        require("demilune.hooks").notify(self.plan, name, kind, subject, self.failures)
+    end
+end
+
+--- Begins the launch of a plan.
+---@param plan demilune.Plan
+---@param backend { kind: string, bwrap_path: string?, effective: string }
+---@param options demilune.RunOptions
+---@return demilune.Process|nil process
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function process.launch(plan, backend, options)
+    if backend.kind == "none" then
+        return refusal.plain("the backend none is for the command; a program has os.execute for it",
+            "backend_unavailable")
+    end
+    local self = setmetatable({ plan = plan, backend = backend, failures = {} }, process)
+    local opened = {}
+    local ok, start, problem = pcall(prepare, self, backend, options, opened)
+    local launched, text, code
+    if ok and start then
+        self.start = start
+        ok, launched, text, code = pcall(core.start, plan.core, start)
+    else
+        launched, text, code = nil, problem, "setup.failed"
+    end
+    close_all(opened)
+    if not launched or not ok then
+        close_streams(self)
+    end
+    if not ok then
+        error(start ~= self.start and start or launched, 0)
+    elseif not launched then
+        return refusal.plain(text, code)
+    end
+    self.core = launched
+    return self
+end
+
+-- The end, seen for the first time.
+local function conclude(self)
+    local result = core.result(self.core, self.start)
+    result.backend = self.backend.effective
+    result.digest = self.plan:digest()
+    if result.code then
+        result.ok = false
+        self.outcome = table.pack(refusal.plain(result.message, result.code))
+        self.outcome[5], self.outcome.n = result, 5
+        return
+    end
+    notify(self, "finished", "result", result)
+    if #self.failures > 0 then
+        result.hook_errors = self.failures
+    end
+    self.outcome = { result, n = 1 }
+end
+
+-- Goes on for `seconds` (nil: to the end). True when it has ended.
+local function advance(self, seconds)
+    if self.outcome then
+        return true
+    elseif not core.is_owner(self.core) then
+        return false -- a forked copy of the program that started it
+    end
+    local before = core.clock()
+    local state = core.advance(self.core, self.executed and "ended" or "running", seconds)
+    if state ~= "starting" and not self.executed then
+        self.executed = true
+        if core.was_executed(self.core) then
+            notify(self, "launched", "process", { id = core.pid(self.core) })
+        end
+        state = core.advance(self.core, "ended", seconds and math.max(0, seconds - (core.clock() - before)))
+    end
+    if state == "ended" then
+        conclude(self)
+    end
+    return state == "ended"
+end
+
+local function outcome(self, otherwise)
+    if not self.outcome then
+        return nil, otherwise
+    end
+    return table.unpack(self.outcome, 1, self.outcome.n)
+end
+
+local function check_open(self)
+    if not self.core and not self.outcome then
+        error("the process was closed before its end", 3)
+    end
+end
+
+--- Waits for the end.
+---@param seconds? number at most; for ever without
+---@return demilune.Result|nil result nil when nothing was executed, or it goes on
+---@return string|nil message "timeout" when it goes on
+---@return string|nil code when nothing was executed
+---@return demilune.Problem[]|nil problems
+function process:wait(seconds)
+    check_open(self)
+    advance(self, seconds)
+    return outcome(self, "timeout")
+end
+
+--- Does what there is to do without waiting: call it whenever the descriptor is readable.
+---@return demilune.Result|nil result
+---@return string|nil message "running" while it does
+---@return string|nil code when nothing was executed
+---@return demilune.Problem[]|nil problems
+function process:poll()
+    check_open(self)
+    advance(self, 0)
+    return outcome(self, "running")
+end
+
+--- Sends a signal. TERM, the default, also starts the clock: what still lives two seconds later is killed. KILL ends
+--- everything inside at once. HUP INT QUIT USR1 USR2 CONT WINCH STOP only reach the command.
+---@param signal? string|integer
+---@return boolean sent false when it has ended
+function process:kill(signal)
+    local number = signal == nil and 15 or signals[signal] or math.tointeger(signal)
+    if not number or number < 1 or number > 64 then
+        error(("bad argument #1 to 'kill' (no signal: %s)"):format(tostring(signal)), 2)
+    elseif self.outcome or not self.core or not core.is_owner(self.core) then
+        return false
+    elseif number == 9 then
+        core.kill(self.core)
+    elseif number == 15 then
+        core.stop(self.core)
+    else
+        core.signal(self.core, number)
+    end
+    return true
+end
+
+--- The outermost process on the host.
+---@return integer|nil pid nil once it is closed
+function process:pid()
+    return self.core and core.pid(self.core)
+end
+
+--- Kills what is left, waits for that, and gives everything back. The result, if it was seen, stays. Stop watching the
+--- descriptor first.
+function process:close()
+    local open = self.core
+    self.core = nil
+    if open then
+        core.close(open)
+        close_streams(self)
+    end
+end
+
+--- The descriptor for an event loop: readable when poll() has something to do, and from the end on.
+---@return integer
+function process:pollfd()
+    if not self.core then
+        error("the process is closed", 2)
+    end
+    return core.pollfd(self.core)
+end
+
+--- What to watch the descriptor for, for cqueues.
+---@return "r"
+function process.events()
+    return "r"
+end
+
+--- Seconds after which poll() has something to do all the same, for cqueues. The descriptor knows of it too.
+---@return number|nil
+function process:timeout()
+    return self.core and not self.outcome and core.time_left(self.core) or nil
+end
+
+--- Whether something is there that the descriptor does not show, for LuaSocket: never.
+---@return boolean
+function process.dirty()
+    return false
+end
+
+process.getfd, process.fileno = process.pollfd, process.pollfd
+process.__close = process.close
+
+return process

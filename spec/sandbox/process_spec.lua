@@ -1,0 +1,327 @@
+-- policy:spawn: processes that go on by themselves while their host does something else.
+local core = require "demilune.core"
+local demilune = require "demilune"
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+describe("a process", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    local function spawn(script, options, fields)
+        return assert(assert(demilune.policy(fields or {})):spawn({ "sh", "-c", script }, options or { stdin = "null" }))
+    end
+
+    -- Whether a descriptor becomes readable within a second, and at once.
+    local function readable(fd, seconds)
+        return core.wait_readable({ fd }, seconds)[1] == fd
+    end
+
+    it("is there at once, and tells when it has ended", function()
+        local before = core.clock()
+        local process <close> = spawn("exec sleep 0.3")
+        assert.same({ n = 2, nil, "running" }, table.pack(process:poll()))
+        assert.is_true(core.clock() - before < 0.25)
+        local result, message = process:wait(0.05)
+        assert.same({ nil, "timeout" }, { result, message })
+        assert.equal("number", type(process:pid()))
+        result = assert(process:wait())
+        assert.same({ "exit", 0, true }, { result.kind, result.exit_code, result.ok })
+        assert.equal(result, process:wait())
+        assert.equal(result, process:poll())
+        assert.equal(result, process:wait(0))
+    end)
+
+    it("can be waited for by its descriptor alone, which stays readable from the end on", function()
+        local process <close> = spawn("exec sleep 0.1")
+        local fd, turns = process:pollfd(), 0
+        assert.equal(fd, process:getfd())
+        local result, message
+        repeat
+            assert.is_true(readable(fd, 5))
+            result, message = process:poll()
+            turns = turns + 1
+        until result or message ~= "running"
+        assert.equal("exit", result.kind)
+        assert.is_true(turns < 10)
+        assert.is_true(readable(fd, 0))
+    end)
+
+    it("tells of its deadline by its descriptor", function()
+        local process <close> = spawn("trap '' TERM; sleep 60 & wait; wait", { stdin = "null", timeout = 0.2 })
+        local fd = process:pollfd()
+        local result
+        assert.is_true(process:timeout() <= 0.25)
+        repeat
+            assert.is_true(readable(fd, 5))
+            result = process:poll()
+        until result
+        assert.equal("timeout", result.kind)
+    end)
+
+    it("tells of captured output by its descriptor, however much it is", function()
+        local process <close> = spawn("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2", { capture = true })
+        local fd = process:pollfd()
+        local result
+        repeat
+            assert.is_true(readable(fd, 5))
+            result = process:poll()
+        until result
+        assert.same({ 3000000, 3000000, 0 }, { #result.stdout, #result.stderr, result.stdout_dropped })
+    end)
+
+    it("that was not executed says why, when it is asked", function()
+        local process <close> = assert(demilune.policy {}):spawn({ "no-such-program" }, { stdin = "null" })
+        local result, message, code, problems = process:wait()
+        assert.is_nil(result)
+        assert.matches("not found in the sandbox", message)
+        assert.equal("command.missing", code)
+        assert.equal(message, problems[1].message)
+        assert.same({ message, code }, { (select(2, process:poll())), (select(3, process:poll())) })
+    end)
+
+    it("of a policy with problems is not started", function()
+        local process, message, code = assert(demilune.policy { ro_binds = { "/no/such" } }):spawn { "true" }
+        assert.is_nil(process)
+        assert.equal("bind.missing", code)
+        assert.matches("no/such", message)
+    end)
+
+    describe("ends", function()
+        it("politely: its trap runs", function()
+            local process <close> = spawn("trap 'echo polite; exit 3' TERM; echo ready; sleep 60 & wait",
+                { stdin = "null", stdout = "pipe" })
+            assert.equal("ready", process.stdout:read("l"))
+            assert.is_true(process:kill())
+            local result = process:wait()
+            assert.same({ "cancelled", 3 }, { result.kind, result.exit_code })
+            assert.equal("polite\n", process.stdout:read("a"))
+            assert.is_false(process:kill())
+        end)
+
+        it("in the end: what ignores the request is killed two seconds later", function()
+            local process <close> = spawn("trap '' TERM; echo ready; while :; do sleep 1; done",
+                { stdin = "null", stdout = "pipe" })
+            assert.equal("ready", process.stdout:read("l"))
+            local before = core.clock()
+            process:kill("TERM")
+            local result = process:wait()
+            local took = core.clock() - before
+            assert.same({ "cancelled", "KILL" }, { result.kind, result.signal_name })
+            assert.is_true(took > 1.5 and took < 5, took)
+        end)
+
+        it("at once", function()
+            local process <close> = spawn("setsid sleep 60 & trap '' TERM; exec sleep 60")
+            process:wait(0.2)
+            local before = core.clock()
+            process:kill("KILL")
+            assert.equal("cancelled", process:wait().kind)
+            assert.is_true(core.clock() - before < 1)
+        end)
+
+        for _, name in ipairs { "HUP", "INT", "QUIT", "USR1", "USR2", "CONT", "WINCH" } do
+            it("never for a signal that it handles: " .. name, function()
+                local process <close> = spawn(("trap 'echo %s' %s; echo ready; sleep 0.4 & wait; wait; exit 7"):format(name,
+                    name), { stdin = "null", stdout = "pipe" })
+                assert.equal("ready", process.stdout:read("l"))
+                assert.is_true(process:kill(name))
+                assert.equal(name, process.stdout:read("l"))
+                assert.same({ "exit", 7 }, { process:wait().kind, process:wait().exit_code })
+            end)
+        end
+
+        it("with close, <close>, and the collector", function()
+            local mark = ("%d.%d"):format(os.time() % 100000, 10 + math.random(80))
+            local function alive()
+                return sandbox.sh("pgrep -f 'sleep [6]" .. mark .. "'").out ~= ""
+            end
+            local function until_gone()
+                for _ = 1, 100 do
+                    if not alive() then
+                        return true
+                    end
+                    os.execute("sleep 0.02")
+                end
+            end
+            local function start()
+                local process = spawn("setsid sleep 6" .. mark .. " & exec sleep 6" .. mark)
+                process:wait(0.2)
+                assert.is_true(alive())
+                return process
+            end
+            start():close()
+            assert.is_false(alive())
+            do
+                local _ <close> = start()
+            end
+            assert.is_false(alive())
+            start()
+            collectgarbage()
+            collectgarbage()
+            assert.is_true(until_gone())
+            local last <close> = spawn("true") -- what the collector left is reaped now
+            assert.equal("exit", last:wait().kind)
+        end)
+    end)
+
+    it("closed before its end cannot be asked, closed twice is fine", function()
+        local process = spawn("exec sleep 60")
+        process:close()
+        process:close()
+        assert.has_error(function() process:wait() end)
+        assert.has_error(function() process:pollfd() end)
+        assert.is_nil(process:pid())
+        local seen = spawn("exit 4")
+        local result = seen:wait()
+        seen:close()
+        assert.equal(result, seen:wait())
+    end)
+
+    it("raises for what is no signal and no option", function()
+        local process <close> = spawn("true")
+        for _, signal in ipairs { "TREM", 0, 65, 1.5, {} } do
+            assert.has_error(function() process:kill(signal) end)
+        end
+        assert.has_error(function() spawn("true", { stdout = "pip" }) end)
+        process:wait()
+    end)
+
+    describe("has pipes:", function()
+        it("all three at once, closed one by one", function()
+            local process <close> = spawn("while read -r line; do echo \"<$line>\"; echo e >&2; done; echo over",
+                { stdin = "pipe", stdout = "pipe", stderr = "pipe" })
+            for i = 1, 3 do
+                process.stdin:write(i, "\n")
+                process.stdin:flush()
+                assert.equal(("<%d>"):format(i), process.stdout:read("l"))
+            end
+            process.stdin:close()
+            process.stdin:close()
+            assert.equal("over\n", process.stdout:read("a"))
+            assert.equal("e\ne\ne\n", process.stderr:read("a"))
+            assert.equal(0, process:wait().exit_code)
+            assert.same({ nil, "closed" }, { process.stdin:write("x") })
+        end)
+
+        it("read line by line", function()
+            local process <close> = spawn("seq 3", { stdin = "null", stdout = "pipe" })
+            local seen = {}
+            for line in process.stdout:lines() do
+                seen[#seen + 1] = line
+            end
+            assert.same({ "1", "2", "3" }, seen)
+        end)
+
+        it("given away: the loop that takes the descriptor closes it", function()
+            local process <close> = spawn("echo given", { stdin = "null", stdout = "pipe" })
+            local fd = process.stdout:release()
+            assert.is_nil(process.stdout:getfd())
+            assert.is_nil(process.stdout:release())
+            local file = core.file(fd, "r")
+            assert.equal("given\n", file:read("a"))
+            file:close()
+        end)
+
+        it("that nobody reads do not keep it from ending", function()
+            local process = spawn("yes", { stdin = "null", stdout = "pipe" })
+            process:wait(0.1)
+            process:close()
+        end)
+
+        it("over when the command is, though an orphan holds them", function()
+            local before = core.clock()
+            local process <close> = spawn("sleep 60 & echo done", { stdin = "null", stdout = "pipe" })
+            assert.equal("done\n", process.stdout:read("a"))
+            assert.is_true(core.clock() - before < 5)
+            assert.is_true(process:wait().survivors)
+        end)
+    end)
+
+    it("is one of many: fifty at once, each seen to end once", function()
+        local running, seen = {}, {}
+        for i = 1, 50 do
+            running[i] = spawn(("sleep 0.%d; exit %d"):format(i % 10, i))
+        end
+        while next(running) do
+            local fds, by_fd = {}, {}
+            for i, process in pairs(running) do
+                fds[#fds + 1] = process:pollfd()
+                by_fd[process:pollfd()] = i
+            end
+            for _, fd in ipairs(core.wait_readable(fds, 10)) do
+                local i = by_fd[fd]
+                local result = running[i]:poll()
+                if result then
+                    seen[#seen + 1] = result.exit_code
+                    running[i]:close()
+                    running[i] = nil
+                end
+            end
+        end
+        table.sort(seen)
+        local expected = {}
+        for i = 1, 50 do
+            expected[i] = i
+        end
+        assert.same(expected, seen)
+    end)
+
+    it("tells its hooks once each, at their time", function()
+        local told = {}
+        local policy = assert(demilune.policy {
+            launched = function(process) told[#told + 1] = "launched " .. type(process:pid()) end,
+            finished = function(result) told[#told + 1] = "finished " .. result.exit_code end,
+        })
+        local process <close> = assert(policy:spawn({ "sh", "-c", "sleep 0.1; exit 5" }, { stdin = "null" }))
+        assert.same({}, told)
+        process:wait()
+        process:wait()
+        process:poll()
+        assert.same({ "launched number", "finished 5" }, told)
+    end)
+
+    describe("in a host", function()
+        local function host(prologue, body)
+            return probe.lua(scratch("host.lua"), ([[
+local core, demilune = require "demilune.core", require "demilune"
+local policy = demilune.policy {}
+%s]]):format(body), { prefix = prologue })
+        end
+
+        it("that ignores SIGCHLD, or reaps everything, has its result", function()
+            for _, steps in ipairs { "signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "pass" } do
+                local code = ("import signal, os, sys; %s; os.execvp(sys.argv[1], sys.argv[1:])"):format(steps)
+                local result = host("/usr/bin/python3 -c " .. sandbox.quote(code), [[
+local process = policy:spawn({ "sh", "-c", "exit 7" }, { stdin = "null" })
+local result = process:wait()
+process:close()
+print(result.kind, result.exit_code)]])
+                assert.equal("exit\t7\n", result.out, result.err)
+            end
+        end)
+
+        it("that was forked leaves the sandbox to the one that started it", function()
+            sandbox.write(scratch("fork.c"), [[
+#include <lua.h>
+#include <unistd.h>
+int luaopen_fork(lua_State *L);
+int luaopen_fork(lua_State *L) { lua_pushinteger(L, fork()); return 1; }]])
+            local built = sandbox.sh(("gcc -shared -fPIC -I/usr/include/lua5.4 -o %s %s"):format(scratch("fork.so"),
+                scratch("fork.c")))
+            assert.equal(0, built.code, built.err)
+            local result = host("", ([[
+local process = policy:spawn({ "sh", "-c", "sleep 0.4; exit 6" }, { stdin = "null" })
+if package.loadlib(%q, "luaopen_fork")() == 0 then
+    io.stdout:write(tostring(process:kill("KILL")), " ", tostring(select(2, process:poll())), "\n")
+    process:close()
+    os.exit(0, true)
+end
+local result = process:wait()
+process:close()
+io.stdout:write(result.kind, " ", result.exit_code, "\n")]]):format(scratch("fork.so")))
+            assert.equal("false running\nexit 6\n", result.out, result.err)
+        end)
+    end)
+end)

@@ -1,0 +1,147 @@
+/* Descriptors for Lua: those that a process is started with, and files over them. */
+#include "lua_glue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* is_open(descriptor) -> boolean */
+static int core_is_open(lua_State *L)
+{
+    lua_pushboolean(L, fcntl((int)luaL_checkinteger(L, 1), F_GETFD) >= 0);
+    return 1;
+}
+
+static int close_stream(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+/* output(descriptor) -> file that writes to a copy of it | nil, message */
+static int core_output(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL; /* a closed one, should anything fail from here on */
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
+    stream->f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!stream->f) {
+        int reason = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = reason;
+        return luaL_fileresult(L, 0, NULL);
+    }
+    stream->closef = close_stream;
+    return 1;
+}
+
+/* file(descriptor, mode) -> a Lua file that owns it */
+static int core_file(lua_State *L)
+{
+    int fd = (int)luaL_checkinteger(L, 1);
+    const char *mode = luaL_checkstring(L, 2);
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    stream->f = fdopen(fd, mode);
+    if (!stream->f)
+        return luaL_error(L, "descriptor %d: %s", fd, strerror(errno));
+    stream->closef = close_stream;
+    return 1;
+}
+
+/* pipe() -> descriptor to read from, descriptor to write to; close-on-exec */
+static int core_pipe(lua_State *L)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return luaL_error(L, "no pipe: %s", strerror(errno));
+    lua_pushinteger(L, ends[0]);
+    lua_pushinteger(L, ends[1]);
+    return 2;
+}
+
+/* open(path, "r"|"w") -> descriptor | nil, message; "w" makes it and empties it */
+static int core_open(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    bool writing = *luaL_checkstring(L, 2) == 'w';
+    int fd = open(path, (writing ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY) | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return luaL_fileresult(L, 0, path);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* duplicate(descriptor) -> another one for the same, close-on-exec */
+static int core_duplicate(lua_State *L)
+{
+    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return luaL_error(L, "%s", strerror(errno));
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+static int core_close_descriptor(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
+}
+
+/* wait_readable(descriptors[, seconds]) -> those of the list that are readable, as soon as one is, or none */
+static int core_wait_readable(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Number seconds = luaL_optnumber(L, 2, -1);
+    size_t count = lua_rawlen(L, 1);
+    struct pollfd *polled = lua_newuserdatauv(L, (count + 1) * sizeof *polled, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        polled[i] = (struct pollfd){.fd = (int)luaL_checkinteger(L, -1), .events = POLLIN};
+        lua_pop(L, 1);
+    }
+    int milliseconds = seconds < 0 ? -1 : seconds > 2000000 ? 2000000000 : (int)(seconds * 1000 + 0.999);
+    int ready = poll(polled, count, milliseconds);
+    lua_createtable(L, ready > 0 ? ready : 0, 0);
+    for (size_t i = 0, k = 1; ready > 0 && i < count; i++) {
+        if (!polled[i].revents)
+            continue;
+        lua_pushinteger(L, polled[i].fd);
+        lua_rawseti(L, -2, (lua_Integer)k++);
+    }
+    return 1;
+}
+
+/* clock() -> seconds of a clock that only goes forward */
+static int core_clock(lua_State *L)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    lua_pushnumber(L, (lua_Number)at.tv_sec + (lua_Number)at.tv_nsec / 1e9);
+    return 1;
+}
+
+void dml_open_descriptors(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"is_open", core_is_open},
+        {"wait_readable", core_wait_readable},
+        {"output", core_output},
+        {"file", core_file},
+        {"pipe", core_pipe},
+        {"open", core_open},
+        {"duplicate", core_duplicate},
+        {"clock", core_clock},
+        {"close_descriptor", core_close_descriptor},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+}

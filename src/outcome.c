@@ -1,0 +1,333 @@
+/* What becomes of a launched plan: the reports of the inner stage, and their absence, as a result. */
+#include "process_private.h"
+#include "stage_message.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LAST_WORDS = 1000 }; /* milliseconds to wait for a killed tree to be gone */
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static bool bwrap_ends_within(const struct dml_process *process, int milliseconds)
+{
+    struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
+    return poll(&polled, 1, milliseconds) > 0;
+}
+
+/* The last resort. Killed between its clone and the first instruction of its child, bwrap would leave the
+ * child waiting for it for ever: so it is stopped, and its child goes first. */
+void dml_process_kill_bwrap(struct dml_process *process)
+{
+    char path[64], line[256] = "";
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
+    line[length > 0 ? length : 0] = '\0';
+    for (char *at = line, *end; *at; at = end) {
+        long child = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        kill((pid_t)child, SIGKILL);
+    }
+    if (fd >= 0)
+        close(fd);
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+}
+
+/* Ends what is left and takes bwrap's exit. Without its socket the stage ends, and with it everything inside.
+ */
+void dml_process_reap(struct dml_process *process)
+{
+    siginfo_t ended;
+    close_one(&process->control);
+    if (process->pidfd < 0)
+        return;
+    if (process->concluded)
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    else if (!bwrap_ends_within(process, LAST_WORDS))
+        dml_process_kill_bwrap(process);
+    /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
+    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
+        ;
+    close_one(&process->pidfd);
+}
+
+/* Reads what bwrap says; once the stage has reported, only the end of it matters. */
+void dml_process_read_messages(struct dml_process *process)
+{
+    char buffer[1024];
+    ssize_t length = read(process->messages, buffer, sizeof buffer);
+    if (length > 0 && !process->reported) {
+        size_t room = DML_MESSAGES - process->said_length;
+        size_t kept = (size_t)length < room ? (size_t)length : room;
+        memcpy(process->said + process->said_length, buffer, kept);
+        process->said_length += kept;
+    } else if (length == 0) {
+        close_one(&process->messages);
+    }
+}
+
+/* Hears bwrap and what is left of a set-up that failed to their end. */
+static void hear_last_words(struct dml_process *process)
+{
+    double until = dml_seconds_now() + LAST_WORDS / 1000.0;
+    while (process->messages >= 0) {
+        double left = until - dml_seconds_now();
+        struct pollfd polled = {.fd = process->messages, .events = POLLIN};
+        if (left <= 0 || poll(&polled, 1, (int)(left * 1000)) <= 0)
+            break;
+        dml_process_read_messages(process);
+    }
+    close_one(&process->messages);
+}
+
+/* What of the default hardening this bwrap could do. */
+static void list_hardening(struct dml_process *process)
+{
+    const struct dml_plan *plan = process->plan;
+    const struct {
+        const char *name;
+        bool wanted, applied;
+    } parts[] = {
+        {"bind_fd", true, process->features.bind_fd},
+        {"disable_userns", !plan->nested, process->features.disable_userns},
+        {"tmpfs_size", true, process->features.size},
+        {"seccomp", plan->seccomp, process->features.seccomp},
+    };
+    size_t applied = 0, skipped = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].wanted && parts[i].applied)
+            process->result.applied[applied++] = parts[i].name;
+        else if (parts[i].wanted)
+            process->result.skipped[skipped++] = parts[i].name;
+    }
+}
+
+/* `wait_for_tree`: something may still live inside. */
+static void end(struct dml_process *process, bool wait_for_tree)
+{
+    struct dml_result *result = &process->result;
+    dml_process_reap(process);
+    if (wait_for_tree)
+        hear_last_words(process);
+    close_one(&process->messages);
+    for (int i = 1; i < 3; i++) {
+        if (process->captures[i].fd >= 0)
+            dml_capture_read(&process->captures[i]);
+        close_one(&process->captures[i].fd);
+    }
+    result->wall = dml_seconds_now() - process->started;
+    list_hardening(process);
+    process->state = DML_PROCESS_ENDED;
+}
+
+/* A launch that we ended before the command ran: what bwrap or the stage says of it is not the reason. */
+static void ended_by_us(struct dml_process *process)
+{
+    struct dml_result *result = &process->result;
+    if (!process->cancelled && !process->timed_out)
+        return;
+    result->kind = process->cancelled ? DML_RESULT_CANCELLED : DML_RESULT_TIMEOUT;
+    result->code = process->cancelled ? "cancelled" : "limit.timeout";
+    snprintf(result->message, sizeof result->message, "%s before the command ran",
+             process->cancelled ? "cancelled" : "the timeout ended it");
+}
+
+__attribute__((format(printf, 4, 5))) static void end_unexecuted(struct dml_process *process,
+                                                                 enum dml_result_kind kind, const char *code,
+                                                                 const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(process->result.message, sizeof process->result.message, format, arguments);
+    va_end(arguments);
+    process->result.kind = kind;
+    process->result.code = code;
+    end(process, true);
+    ended_by_us(process);
+}
+
+/* Finds out, once, what this bwrap can do. False when that is no news: it would refuse again. */
+static bool ask_bwrap(struct dml_process *process)
+{
+    const struct dml_bwrap_features assumed = process->features;
+    const struct dml_start *start = process->start;
+    if (!start || process->asked || !dml_probe_run(start->probe, start->bwrap_path, NULL))
+        return false;
+    process->asked = true;
+    process->features = start->probe->features;
+    process->said_length = 0;
+    for (int i = 1; i < 3; i++)
+        dml_capture_clear(&process->captures[i]);
+    return memcmp(&process->features, &assumed, sizeof assumed) != 0;
+}
+
+/* bwrap ended, or closed our socket, before the stage said anything. */
+static void end_without_stage(struct dml_process *process)
+{
+    struct dml_error error;
+    dml_process_reap(process);
+    hear_last_words(process);
+    char *said = process->said;
+    said[process->said_length] = '\0';
+    if (strstr(said, "nknown option") && ask_bwrap(process)) {
+        if (!dml_process_launch(process, &error))
+            end_unexecuted(process, DML_RESULT_SETUP_FAILED, dml_launch_code(&error), "%s", error.message);
+        return;
+    }
+    process->result.kind = DML_RESULT_SETUP_FAILED;
+    process->result.code = "setup.failed";
+    end(process, false);
+    said[strcspn(said, "\n")] = '\0';
+    const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
+    if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
+        process->result.code = "source.changed";
+    char escaped[700];
+    size_t used;
+    dml_escape(escaped, sizeof escaped, text, strlen(text), &used);
+    snprintf(process->result.message, sizeof process->result.message,
+             "bwrap could not set the sandbox up: %s", *text ? escaped : "it ended without a word");
+    ended_by_us(process);
+}
+
+static const char *describe_check(int64_t check)
+{
+    static const char *const namespaces[] = {"mount", "pid", "user", "ipc", "uts", "network"};
+    switch (check) {
+    case DML_CHECK_IDS: return "the command would not have the ids that it should";
+    case DML_CHECK_CAPABILITIES: return "the command would have capabilities";
+    case DML_CHECK_NO_NEW_PRIVS: return "the command could gain privileges";
+    case DML_CHECK_INIT: return "the command would not be alone in its pid namespace";
+    case DML_CHECK_FILTER: return "no system call filter would hold";
+    case DML_CHECK_USER_NAMESPACES: return "the command could make user namespaces";
+    default:
+        return check >= DML_CHECK_NAMESPACE && check < DML_CHECK_NAMESPACE + DML_STAGE_NAMESPACES
+                   ? namespaces[check - DML_CHECK_NAMESPACE]
+                   : "it is not what it should be";
+    }
+}
+
+static void end_unsafe(struct dml_process *process, int64_t check)
+{
+    bool namespace = check < DML_CHECK_IDS;
+    end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.unsafe",
+                   "bwrap did not isolate what it was told to: %s%s%s; is it the real bwrap?",
+                   namespace ? "the command would share the host's " : "", describe_check(check),
+                   namespace ? " namespace" : "");
+}
+
+static void end_failed_step(struct dml_process *process, const struct dml_stage_report *report)
+{
+    char quoted[256];
+    const char *reason = report->value ? strerror((int)report->value) : "it makes no sense";
+    static const char *const steps[] = {
+        [DML_STEP_MESSAGE] = "its message cannot be read",
+        [DML_STEP_CHDIR] = "chdir",
+        [DML_STEP_RLIMIT] = "a resource limit cannot be set",
+        [DML_STEP_DESCRIPTORS] = "descriptors cannot be taken over",
+        [DML_STEP_CLONE] = "the command's process cannot be made",
+        [DML_STEP_WAIT] = "the command cannot be waited for",
+    };
+    bool known = report->step >= DML_STEP_MESSAGE && report->step <= DML_STEP_WAIT;
+    if (report->step == DML_STEP_CHDIR)
+        end_unexecuted(process, DML_RESULT_SETUP_FAILED, "chdir.missing", "cannot start in %s: %s",
+                       dml_quote(quoted, sizeof quoted, process->plan->chdir, strlen(process->plan->chdir)),
+                       reason);
+    else
+        end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.failed", "inner stage: %s: %s",
+                       known ? steps[report->step] : "a step failed", reason);
+}
+
+static void end_not_executed(struct dml_process *process, const struct dml_stage_report *report)
+{
+    int reason = (int)report->value;
+    const char *why = strerror(reason), *code = "command.not_executable";
+    if (reason == ENOENT && report->step)
+        why = "its interpreter is not there; look at its first line, or at what it is linked with";
+    else if (reason == ENOENT || reason == ENOTDIR)
+        why = "not found in the sandbox", code = "command.missing";
+    else if (reason == ENOEXEC)
+        why = "is no program; a script needs a first line such as #!/bin/sh";
+    char quoted[256];
+    const char *name = process->plan->argv[0];
+    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s",
+                   dml_quote(quoted, sizeof quoted, name, strlen(name)), why);
+}
+
+/* `heard`: the report came from the stage. */
+static void end_executed(struct dml_process *process, const struct dml_stage_report *report, bool heard)
+{
+    struct dml_result *result = &process->result;
+    const struct dml_limits *limits = &process->plan->limits;
+    int status = (int)report->value;
+    result->survivors = report->step;
+    end(process, !heard); /* the stage has seen everything inside end before it reports */
+    result->user = (double)report->user_us / 1e6;
+    result->system = (double)report->system_us / 1e6;
+    result->max_rss = report->max_rss_kib * 1024;
+    if (WIFSIGNALED(status)) {
+        result->signal = WTERMSIG(status);
+        result->core = WCOREDUMP(status);
+    } else {
+        result->exit_code = WEXITSTATUS(status);
+    }
+    /* The limit counts ticks, the usage is measured: under load they differ. */
+    bool cpu_spent =
+        limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || result->signal == SIGKILL) &&
+        (result->user + result->system) * 1000 >= 0.75 * (double)limits->value[DML_LIMIT_CPU_TIME];
+    result->kind = process->cancelled   ? DML_RESULT_CANCELLED
+                   : process->timed_out ? DML_RESULT_TIMEOUT
+                   : cpu_spent          ? DML_RESULT_CPU_TIME
+                   : result->signal     ? DML_RESULT_SIGNAL
+                                        : DML_RESULT_EXIT;
+}
+
+/* The stage is gone without a last report: it or bwrap was killed, from outside or as our last resort. */
+void dml_process_end_without_report(struct dml_process *process)
+{
+    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
+    if (process->state == DML_PROCESS_STARTING)
+        end_without_stage(process);
+    else
+        end_executed(process, &killed, false);
+}
+
+void dml_process_take_report(struct dml_process *process)
+{
+    struct dml_stage_report report;
+    ssize_t length = recv(process->control, &report, sizeof report, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length != sizeof report) {
+        dml_process_end_without_report(process);
+        return;
+    }
+    process->reported = true;
+    process->concluded = report.kind != DML_STAGE_EXECUTED;
+    switch (report.kind) {
+    case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
+    case DML_STAGE_FAILED: end_failed_step(process, &report); break;
+    case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
+    case DML_STAGE_EXECUTED: process->state = DML_PROCESS_RUNNING; break;
+    case DML_STAGE_ENDED: end_executed(process, &report, true); break;
+    default: dml_process_end_without_report(process); break;
+    }
+}

@@ -1,0 +1,59 @@
+/* What process.c and outcome.c share: a launched plan from the inside. */
+#ifndef DML_PROCESS_PRIVATE_H
+#define DML_PROCESS_PRIVATE_H
+
+#include "process.h"
+
+#include <stdint.h>
+
+enum { DML_MESSAGES = 4096 - 1 }; /* bytes kept of what bwrap says */
+
+enum dml_pressure { DML_PRESSURE_NONE, DML_PRESSURE_ASKED, DML_PRESSURE_FORCED };
+
+struct dml_process {
+    const struct dml_start *start; /* while it is being started, else NULL */
+    const struct dml_plan *plan;
+    struct dml_bwrap_features features;
+    enum dml_process_state state;
+    bool asked; /* bwrap was asked what it can do */
+    pid_t pid;
+    int pidfd;    /* of bwrap */
+    int control;  /* to the inner stage */
+    int messages; /* what bwrap says */
+    char said[DML_MESSAGES + 1];
+    size_t said_length;
+    bool reported;  /* the stage has said something, so bwrap did its part */
+    bool concluded; /* the stage has said its last: nothing is left inside but the stage itself, which is
+                       ending */
+    struct dml_capture captures[3];
+    double started;
+    uint64_t deadline;          /* milliseconds of the same clock, when the next pressure is due; 0: none */
+    enum dml_pressure pressure; /* to end */
+    bool timed_out, cancelled;
+    int poll,
+        timer; /* for loops that watch one descriptor: an epoll over all of the above, and the deadline */
+    struct dml_result result;
+};
+
+/* Seconds of a clock that only goes forward. */
+double dml_seconds_now(void);
+
+/* Launches with the features that are assumed. False with an error when nothing was started. */
+bool dml_process_launch(struct dml_process *process, struct dml_error *error);
+
+/* Stops bwrap, ends its child, then bwrap. */
+void dml_process_kill_bwrap(struct dml_process *process);
+
+/* Ends what is left, takes bwrap's exit and closes what connects us, but for the captured output. */
+void dml_process_reap(struct dml_process *process);
+
+/* Reads what bwrap says. */
+void dml_process_read_messages(struct dml_process *process);
+
+/* Takes one report of the inner stage, which may end the process. */
+void dml_process_take_report(struct dml_process *process);
+
+/* bwrap is gone, and everything the stage said has been heard. */
+void dml_process_end_without_report(struct dml_process *process);
+
+#endif

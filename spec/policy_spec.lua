@@ -36,7 +36,7 @@ local fine = {
     { "tty", { tty = true }, { tty = false } },
     { "nested", { nested = true } },
     { "seccomp", { seccomp = "default" }, { seccomp = "off" }, { seccomp = { allow = {} } },
-        { seccomp = { allow = { "debug", "nested", "perf", "io_uring", "keyring", "netlink" } } } },
+        { seccomp = { allow = { "debug", "nested", "perf", "io_uring", "keyring", "netlink", "set_id" } } } },
     { "limits as numbers", { limits = { timeout = 1.5, cpu_time = 2, memory = 512 * 1024.0 ^ 2, file_size = 0,
         open_files = 64, output = 0, tmp = 4096 } } },
     { "limits as text", { limits = { timeout = "1.5m", cpu_time = "200ms", memory = "1G", file_size = "10K",

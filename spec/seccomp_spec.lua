@@ -101,13 +101,13 @@ for _, flag in ipairs(NEW) do
     table.insert(deciding.clone.refused, { flag | 17 | HIGH })
     table.insert(deciding.unshare.refused, { flag })
 end
-for _, name in ipairs { "chmod", "fchmod", "creat", "mkdir", "mknod" } do
+for _, name in ipairs { "chmod", "fchmod", "creat", "mknod" } do
     deciding[name] = {
         refused = { { 0, SETUID }, { 0, SETGID | 511 }, { 0, SETUID | HIGH } },
         allowed = { { 0, 511 }, { 0, STICKY | 511 }, { SETUID, 0, SETUID } },
     }
 end
-for _, name in ipairs { "fchmodat", "fchmodat2", "mkdirat", "mknodat" } do
+for _, name in ipairs { "fchmodat", "fchmodat2", "mknodat" } do
     deciding[name] = {
         refused = { { -100, 0, SETUID }, { -100, 0, SETGID | 511 }, { 0, 0, SETUID | HIGH } },
         allowed = { { -100, 0, 511 }, { SETUID, SETUID, 0, SETUID } },
@@ -148,7 +148,7 @@ for _, machine in ipairs { "x86_64", "aarch64" } do
             end
             table.sort(missing)
             assert.same(machine == "x86_64" and {} or { "chmod", "creat", "create_module", "get_kernel_syms", "ioperm",
-                "iopl", "mkdir", "mknod", "open", "query_module", "uselib" }, missing)
+                "iopl", "mknod", "open", "query_module", "uselib" }, missing)
         end)
 
         it("looks at arguments where they decide, at as many bits as the kernel takes", function()
@@ -196,6 +196,8 @@ for _, machine in ipairs { "x86_64", "aarch64" } do
             { "netlink", "socket", { NETLINK, 3, 0 }, ALLOW }, { "nested", "socket", { NETLINK, 3, 0 }, ALLOW },
             { "netlink", "socket", { NETLINK | HIGH, 3, HIGH }, ALLOW }, { "netlink", "socket", { NETLINK, 3, 16 }, EPERM },
             { "netlink", "socket", { VSOCK, 1, 0 }, EPERM }, { "netlink", "socket", { INET6, 1, 6 }, ALLOW },
+            { "set_id", "fchmod", { 0, SETUID }, ALLOW }, { "set_id", "openat", { 0, 0, CREATE, SETUID }, ALLOW },
+            { "set_id", "openat2", {}, ALLOW }, { "set_id", "socket", { VSOCK, 1, 0 }, EPERM },
             { "nested", "chmod", { 0, SETUID }, EPERM }, { "io_uring", "openat2", {}, ENOSYS },
         }
         it("lets through what an option says of single calls", function()
@@ -209,7 +211,7 @@ for _, machine in ipairs { "x86_64", "aarch64" } do
         end)
 
         it("with every set of options jumps forwards, ends, and stays short", function()
-            local options = { "debug", "nested", "perf", "io_uring", "keyring", "netlink" }
+            local options = { "debug", "nested", "perf", "io_uring", "keyring", "netlink", "set_id" }
             for bits = 0, (1 << #options) - 1 do
                 local chosen = {}
                 for i, option in ipairs(options) do

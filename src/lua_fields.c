@@ -242,7 +242,7 @@ static void read_seccomp_option(struct dml_reader *r, int index, const char *fie
     const char *nearest = dml_nearest(name, dml_seccomp_option_names, DML_OPTION_COUNT);
     dml_problem_add(r->problems, "seccomp.option", field, name, strlen(name), "is no option; %s%s%s",
                     nearest ? "did you mean \""
-                            : "the options are debug nested perf io_uring keyring netlink",
+                            : "the options are debug nested perf io_uring keyring netlink set_id",
                     nearest ? nearest : "", nearest ? "\"?" : "");
 }
 

@@ -11,6 +11,7 @@
 const char *const dml_seccomp_option_names[DML_OPTION_COUNT] = {
     [DML_OPTION_DEBUG] = "debug",       [DML_OPTION_NESTED] = "nested",   [DML_OPTION_PERF] = "perf",
     [DML_OPTION_IO_URING] = "io_uring", [DML_OPTION_KEYRING] = "keyring", [DML_OPTION_NETLINK] = "netlink",
+    [DML_OPTION_SET_ID] = "set_id",
 };
 
 enum {
@@ -20,6 +21,7 @@ enum {
     IO_URING = 1 << DML_OPTION_IO_URING,
     KEYRING = 1 << DML_OPTION_KEYRING,
     NETLINK = 1 << DML_OPTION_NETLINK,
+    SET_ID_FILES = 1 << DML_OPTION_SET_ID,
 };
 
 /* Numbers: Linux 6.17, arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl (arm64). */
@@ -58,19 +60,18 @@ const struct dml_seccomp_rule dml_seccomp_rules[] = {
     /* the terminal's input queue */
     {"ioctl", {16, 29}, DML_CHECK_IOCTL, 0, DML_CHECK_IOCTL},
 
-    /* set-id files, left for the host to execute; openat2 has its mode where no filter can see it */
-    {"chmod", {90, -1}, DML_CHECK_MODE_1, 0, DML_CHECK_MODE_1},
-    {"fchmod", {91, 52}, DML_CHECK_MODE_1, 0, DML_CHECK_MODE_1},
-    {"fchmodat", {268, 53}, DML_CHECK_MODE_2, 0, DML_CHECK_MODE_2},
-    {"fchmodat2", {452, 452}, DML_CHECK_MODE_2, 0, DML_CHECK_MODE_2},
-    {"creat", {85, -1}, DML_CHECK_MODE_1, 0, DML_CHECK_MODE_1},
-    {"mkdir", {83, -1}, DML_CHECK_MODE_1, 0, DML_CHECK_MODE_1},
-    {"mkdirat", {258, 34}, DML_CHECK_MODE_2, 0, DML_CHECK_MODE_2},
-    {"mknod", {133, -1}, DML_CHECK_MODE_1, 0, DML_CHECK_MODE_1},
-    {"mknodat", {259, 33}, DML_CHECK_MODE_2, 0, DML_CHECK_MODE_2},
-    {"open", {2, -1}, DML_CHECK_OPEN, 0, DML_CHECK_OPEN},
-    {"openat", {257, 56}, DML_CHECK_OPENAT, 0, DML_CHECK_OPENAT},
-    {"openat2", {437, 437}, DML_ABSENT, 0, DML_ABSENT},
+    /* set-id files, left for the host to execute; openat2 has its mode where no filter can see it, and mkdir
+     * takes no such bits */
+    {"chmod", {90, -1}, DML_CHECK_MODE_1, SET_ID_FILES, DML_ALLOWED},
+    {"fchmod", {91, 52}, DML_CHECK_MODE_1, SET_ID_FILES, DML_ALLOWED},
+    {"fchmodat", {268, 53}, DML_CHECK_MODE_2, SET_ID_FILES, DML_ALLOWED},
+    {"fchmodat2", {452, 452}, DML_CHECK_MODE_2, SET_ID_FILES, DML_ALLOWED},
+    {"creat", {85, -1}, DML_CHECK_MODE_1, SET_ID_FILES, DML_ALLOWED},
+    {"mknod", {133, -1}, DML_CHECK_MODE_1, SET_ID_FILES, DML_ALLOWED},
+    {"mknodat", {259, 33}, DML_CHECK_MODE_2, SET_ID_FILES, DML_ALLOWED},
+    {"open", {2, -1}, DML_CHECK_OPEN, SET_ID_FILES, DML_ALLOWED},
+    {"openat", {257, 56}, DML_CHECK_OPENAT, SET_ID_FILES, DML_ALLOWED},
+    {"openat2", {437, 437}, DML_ABSENT, SET_ID_FILES, DML_ALLOWED},
 
     {"io_uring_setup", {425, 425}, DML_ABSENT, IO_URING, DML_ALLOWED},
     {"io_uring_enter", {426, 426}, DML_ABSENT, IO_URING, DML_ALLOWED},

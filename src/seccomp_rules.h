@@ -16,6 +16,7 @@ enum dml_seccomp_option {
     DML_OPTION_IO_URING, /* io_uring, whose operations no filter sees */
     DML_OPTION_KEYRING,  /* the kernel's keyrings */
     DML_OPTION_NETLINK,  /* route sockets: the interfaces and addresses of the network */
+    DML_OPTION_SET_ID,   /* set-user-id and set-group-id modes, of files and directories */
     DML_OPTION_COUNT,
 };
 

@@ -41,7 +41,8 @@ local last = {} -- the tree of the last source: problems of one file come togeth
 
 local function tree_once(source)
     if last.source ~= source then
-        last = { source = source, tree = tree_of(json_reader.new(source), DEPTH) }
+        local is_text, tree = pcall(tree_of, json_reader.new(source), DEPTH)
+        last = { source = source, tree = is_text and tree or { at = 1, items = {} } } -- blank is a policy too
     end
     return last.tree
 end

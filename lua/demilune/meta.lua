@@ -32,7 +32,7 @@
 ---@field tmp? integer|string bytes of each private tmpfs, or "25%" of memory
 
 ---@class demilune.Seccomp
----@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink")[] what the default filter lets through
+---@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink"|"set_id")[] what the default filter lets through
 
 --- What a policy says.
 ---@class (exact) demilune.Fields

@@ -151,6 +151,9 @@ local unknown_modes = { ignore = true, refuse = true }
 ---@return demilune.Problem[]|nil problems
 function policy.decode(given, options)
     refusal.check_argument(given, "string", 1, "decode")
+    if options ~= nil then
+        refusal.check_argument(options, "table", 2, "decode")
+    end
     local unknown
     for name, value in next, options or {} do
         if name ~= "unknown" or not unknown_modes[value] then
@@ -385,8 +388,26 @@ function policy:spawn(command, options)
     return built:spawn(options)
 end
 
---- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows. As there, a word
---- with a NUL is "<string-with-nul>"; then a warning is returned too, for no system executes such a command line.
+local said_by_ancestor = {
+    ro_binds = true, rw_binds = true, work_host = true, network = true, env_allowlist = true, name = true,
+    description = true,
+}
+
+-- A warning of what a policy says and the ancestor's command line cannot, or nil.
+local function left_out(fields)
+    local names = {}
+    for name, value in next, fields do
+        if not said_by_ancestor[name] and not (name == "base" and value == "none") then
+            names[#names + 1] = name
+        end
+    end
+    table.sort(names)
+    return #names > 0 and "the ancestor has no word for these, so they are left out: " .. table.concat(names, ", ") or nil
+end
+
+--- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows; a warning is
+--- returned too when the policy has others. As there, a word with a NUL is "<string-with-nul>", with a warning, for no
+--- system executes such a command line.
 ---@param self demilune.Policy
 ---@param command string[]
 ---@param bwrap_path? string
@@ -409,7 +430,8 @@ function policy.build_bwrap_command(self, command, bwrap_path)
         return refusal.of(problems)
     end
     local fields = require("demilune.policy_json").five(self.fields)
-    return require("demilune.reference").command_line(fields, command, bwrap_path)
+    local words, warning = require("demilune.reference").command_line(fields, command, bwrap_path)
+    return words, warning or left_out(self.fields)
 end
 
 return policy

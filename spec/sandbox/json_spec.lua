@@ -18,6 +18,17 @@ describe("a JSON policy", function()
         return sandbox.script({ "-p", sandbox.write(scratch "p.json", text) }, script, more)
     end
 
+    it("that is blank is the default one, and what is wrong with that is told", function()
+        local told = sandbox.exists("/nix/store") and '"/bin/sh": not found in the sandbox'
+            or 'ro_binds[1].host: "/nix/store" does not exist'
+        for _, blank in ipairs { "", " \n\t" } do
+            assert.matches(told, run(blank, "true").err, 1, true)
+        end
+        local twice = sandbox.demilune({ "run", "-p", "-", "-p", "-", "--", "true" }, { input = with "" })
+        assert.equal(125, twice.code)
+        assert.matches("standard input can be read once", twice.err, 1, true)
+    end)
+
     it("starts from base none, and from another that it names", function()
         local result = run(with "", "true")
         assert.equal(127, result.code)

@@ -57,12 +57,11 @@ local rows = {
     { "S14: typing into the terminal", nil,
         { "ioctl", { -1, 0x5412, 0 } }, { "ioctl", { -1, 0x5412 | HIGH, 0 } }, { "ioctl", { -1, 0x541c, 0 } },
         { "ioctl", { -1, 0x541c | HIGH, 0 } } },
-    { "S15: set-id modes", nil,
+    { "S15: set-id modes", "set_id",
         { "chmod", { "/tmp", 1535 + 512 } }, { "fchmod", { -1, 2048 } }, { "fchmodat", { -100, "/tmp", 1024 } },
         { "fchmodat2", { -100, "/tmp", 2048 | HIGH, 0 } }, { "creat", { "/tmp/a", 2541 } },
         { "open", { "/tmp/b", 65, 2541 } }, { "open", { "/tmp", 1 << 22 | 65536 | 1, 2541 } },
         { "openat", { -100, "/tmp/c", 65, 2541 } }, { "openat", { -100, "/tmp/c", 65 | HIGH, 2541 | HIGH } },
-        { "mkdir", { "/tmp/d", 1535 } }, { "mkdirat", { -100, "/tmp/e", 1535 } },
         { "mknod", { "/tmp/f", 32768 | 2541, 0 } }, { "mknodat", { -100, "/tmp/g", 32768 | 2541, 0 } },
         { "openat2", { -100, 1, 0, 0 } } },
 }
@@ -172,7 +171,7 @@ print("made" if ctypes.CDLL(None).unshare(0x10000000) == 0 else "refused", end="
             local words = { "--rw", scratch(name) .. ":/out" }
             table.move(options, 1, #options, 3, words)
             sandbox.script(words, [[
-cd /out && cp /bin/true a && chmod 4755 a; cp /bin/true b && chmod g+s b; install -m 6755 /bin/true c; mkdir -m 2777 d
+cd /out && cp /bin/true a && chmod 4755 a; cp /bin/true b && chmod g+s b; install -m 6755 /bin/true c; mkdir -m 6777 d
 python3 -c 'import os; os.close(os.open("e", os.O_CREAT | os.O_WRONLY, 0o4755)); os.mknod("f", 0o104755)']])
             return sandbox.sh(("find %s -perm /6000 -printf '%%f '"):format(scratch(name))).out
         end
@@ -267,6 +266,19 @@ asyncio.run(asyncio.sleep(0)); print("fine")']], "fine")
             git init -q . && git config user.email a@b && git config user.name c && echo x >f && git add f &&
             git commit -qm one && git clone -q . /tmp/clone && git -C /tmp/clone log --format=%s && git gc -q && echo fine]],
             "one\nfine")
+        it("copies of trees that have a set-group-id directory", function()
+            assert(os.execute(("mkdir -p %s/sub && chmod 2755 %s/sub && touch %s/sub/f"):format(scratch(), scratch(), scratch())))
+            local result = sandbox.script({ "--ro", scratch() .. ":/in" },
+                "cp -r /in/sub copy && ls copy && python3 -c 'import os; os.mkdir(\"m\", 0o6755)' && ls -d m")
+            assert.equal("f\nm\n", result.out, result.err)
+        end)
+
+        it("git in the repository of a group, with set_id", function()
+            local script = "git init -q --shared=group r && cd r && echo a >a && git add a && echo fine"
+            assert.not_equal(0, sandbox.script({}, script).code)
+            assert.equal("fine\n", sandbox.script({ "--seccomp=set_id" }, script).out)
+        end)
+
         works("tar, cp and sed in place", [[
             mkdir a && echo b >a/b && tar cf c.tar a && mkdir d && tar xpf c.tar -C d && cp -a d e && sed -i s/b/fine/ e/a/b &&
             cat e/a/b && chmod 1777 d && mktemp -d >/dev/null && mkfifo p]], "fine")

@@ -118,7 +118,7 @@ end
 
 local function is_of_command(problems)
     for _, problem in ipairs(problems) do
-        if not problem.code:find("^command%.") then
+        if not problem.code:find("^command%.") or problem.code == "command.empty" then
             return false
         end
     end

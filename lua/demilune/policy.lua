@@ -402,7 +402,7 @@ local function left_out(fields)
         end
     end
     table.sort(names)
-    return #names > 0 and "the ancestor has no word for these, so they are left out: " .. table.concat(names, ", ") or nil
+    return #names > 0 and "the ancestor has no words for these, left out: " .. table.concat(names, ", ") or nil
 end
 
 --- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows; a warning is

@@ -1,0 +1,228 @@
+-- Real event loops of other people: each runs 200 sandboxes at once and sees each of them end exactly once, with the
+-- deadlines of some among them.
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+-- Starts 200, of which every tenth has a deadline that ends it; each loop calls `ended(i, result)`.
+local PROLOGUE = [[
+local demilune = require "demilune"
+local policy = assert(demilune.policy { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" },
+    limits = { tmp = "1M" } })
+local processes, seen, deadlines = {}, {}, 0
+local function start(i)
+    local late = i % 10 == 0
+    processes[i] = assert(policy:spawn({ "/bin/sh", "-c", late and "exec sleep 60" or "exit " .. i % 100 },
+        { stdin = "null", stdout = "null", timeout = late and 1.5 or 120 }))
+    return processes[i]
+end
+local function ended(i, result, message)
+    assert(result, message)
+    seen[i] = (seen[i] or 0) + 1
+    if i % 10 == 0 then
+        assert(result.kind == "timeout", result.kind)
+        deadlines = deadlines + 1
+    else
+        assert(result.exit_code == i % 100, result.exit_code)
+    end
+    processes[i]:close()
+end
+local function report()
+    local once = 0
+    for i = 1, 200 do
+        once = once + (seen[i] == 1 and 1 or 0)
+    end
+    print(once, deadlines)
+end
+]]
+
+local loops = {
+    luv = [[
+local uv = require "luv"
+for i = 1, 200 do
+    local process = start(i)
+    local poll = uv.new_poll(process:getfd())
+    poll:start("r", function()
+        local result, message = process:poll()
+        if message ~= "running" then
+            poll:stop()
+            poll:close()
+            ended(i, result, message)
+        end
+    end)
+end
+uv.run()
+]],
+    cqueues = [[
+local cqueues = require "cqueues"
+local queue = cqueues.new()
+for i = 1, 200 do
+    queue:wrap(function()
+        local process = start(i)
+        local result, message
+        repeat
+            cqueues.poll(process)
+            result, message = process:poll()
+        until message ~= "running"
+        cqueues.cancel(process:pollfd())
+        ended(i, result, message)
+    end)
+end
+assert(queue:loop())
+]],
+    ["cqueues, by its timeout alone"] = [[
+local cqueues = require "cqueues"
+local queue = cqueues.new()
+for i = 1, 200 do
+    queue:wrap(function()
+        local process = start(i)
+        local result, message
+        repeat
+            cqueues.poll({ pollfd = process:pollfd(), events = "r" }, process:timeout())
+            result, message = process:poll()
+        until message ~= "running"
+        cqueues.cancel(process:pollfd())
+        ended(i, result, message)
+    end)
+end
+assert(queue:loop())
+]],
+    luasocket = [[
+local socket = require "socket"
+local waiting, numbers = {}, {}
+for i = 1, 200 do
+    local process = start(i)
+    waiting[i], numbers[process] = process, i
+end
+while #waiting > 0 do
+    local ready = socket.select(waiting, nil, 60)
+    local over = {}
+    for _, process in ipairs(ready) do
+        local result, message = process:poll()
+        if message ~= "running" then
+            over[process] = true
+            ended(numbers[process], result, message)
+        end
+    end
+    local rest = {}
+    for _, process in ipairs(waiting) do
+        rest[#rest + 1] = not over[process] and process or nil
+    end
+    waiting = rest
+end
+]],
+}
+
+describe("a host's loop:", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    for name, code in pairs(loops) do
+        it(name .. " sees each of 200 end once", function()
+            local result = probe.lua(scratch("loop.lua"), PROLOGUE .. code .. "report()\n",
+                { prefix = "ulimit -n 4096;" })
+            assert.equal("200\t20\n", result.out, result.err)
+        end)
+    end
+end)
+
+describe("a host", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    -- A host in C with a SIGCHLD handler that reaps whatever there is, and children of its own, running a Lua program.
+    local REAPER = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static volatile int own;
+static pid_t mine;
+static void reap(int signal)
+{
+    pid_t pid;
+    (void)signal;
+    while ((pid = waitpid(-1, 0, WNOHANG)) > 0)
+        own += pid == mine;
+}
+int main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = reap, .sa_flags = SA_RESTART};
+    sigaction(SIGCHLD, &action, 0);
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    if ((mine = fork()) == 0) { usleep(300000); _exit(0); }
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    for (int i = 0; i < 100 && !own; i++)
+        usleep(20000);
+    printf("own child seen %d time\n", own);
+    return 0;
+}
+]]
+    -- One with threads that allocate all the time.
+    local THREADS = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+static volatile int over;
+static void *busy(void *unused)
+{
+    unsigned size = 1;
+    while (!over) { free(malloc(size = size * 31 % 100000 + 1)); }
+    return unused;
+}
+int main(int argc, char **argv)
+{
+    pthread_t threads[8];
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    for (int i = 0; i < 8; i++) pthread_create(&threads[i], 0, busy, 0);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    over = 1;
+    for (int i = 0; i < 8; i++) pthread_join(threads[i], 0);
+    return 0;
+}
+]]
+
+    local function run_in(host, body)
+        sandbox.write(scratch("host.c"), host)
+        local built = sandbox.sh(("gcc -O1 -pthread -Wl,-E -I/usr/include/lua5.4 -o %s %s -llua5.4 -lm -ldl"):format(
+            scratch("host"), scratch("host.c")))
+        assert.equal(0, built.code, built.err)
+        sandbox.write(scratch("host.lua"), ("package.path, package.cpath = %q, %q\n"):format(package.path, package.cpath)
+            .. body)
+        return sandbox.sh(("%s %s"):format(scratch("host"), scratch("host.lua")))
+    end
+
+    local FIFTY = [[
+local policy = require("demilune").policy { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" } }
+local right = 0
+for _ = 1, 5 do
+    local processes = {}
+    for i = 1, 10 do
+        processes[i] = assert(policy:spawn({ "/bin/sh", "-c", "exit " .. i }, { stdin = "null" }))
+    end
+    for i = 1, 10 do
+        local result, message = processes[i]:wait()
+        assert(result, message)
+        right = right + (result.exit_code == i and 1 or 0)
+        processes[i]:close()
+    end
+end
+print(right)
+]]
+
+    it("that reaps everything still has every result, and its own children", function()
+        local result = run_in(REAPER, FIFTY)
+        assert.equal("50\nown child seen 1 time\n", result.out, result.err)
+    end)
+
+    it("with eight threads busy in malloc has every result", function()
+        local result = run_in(THREADS, FIFTY)
+        assert.equal("50\n", result.out, result.err)
+    end)
+end)

@@ -1,5 +1,6 @@
 -- What holds for any text that is given as JSON: see json.c.
 local cjson = require("cjson").new()
+local core = require "demilune.core"
 local json = require "demilune.json"
 local message = require "demilune.message"
 local policy_json = require "demilune.policy_json"
@@ -106,6 +107,18 @@ local function check_problems(text, problems)
     end
 end
 
+-- Without what is said by leaving it out, too.
+local function telling(value)
+    if type(value) ~= "table" then
+        return value or nil
+    end
+    local copy = {}
+    for key, part in pairs(value) do
+        copy[key] = telling(part)
+    end
+    return next(copy) ~= nil and copy or nil
+end
+
 -- demilune's own fields beside the ancestor's five.
 local function check_own_policy(text)
     local read, problems = policy_json.decode(text, "refuse")
@@ -118,6 +131,10 @@ local function check_own_policy(text)
     local written = assert(policy_json.encode(read.fields, no_hooks), "what was read can be written")
     local again = assert(policy_json.decode(written, "refuse"), "and read again")
     assert(policy_json.encode(again.fields, no_hooks) == written, "and is written the same")
+    local _, wrong = core.freeze(read.fields, nil, {})
+    if #wrong == 0 then -- a project with unknown fields loses them
+        assert(same(telling(read.fields), telling(again.fields)), "and says the same")
+    end
 end
 
 return function(text)

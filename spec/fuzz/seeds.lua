@@ -21,6 +21,7 @@ for line in io.lines("spec/fixtures/argv.jsonl") do
 end
 local effects = { '{"effects":[{"effect":"Pure"},{"effect":"Cost","cents":18446744073709551615}]}',
     '{"effects":[["FsRead","/a"],["Network"],{"path":"/b","effect":"FsWrite"},{"effect":"Llm","model":"m"}]}', '[[["Pure"]]]',
+    '[[],[],"\\ud83d\\ude00\\u001f\\/\\b",true,["\\udc00"]]', '[[],[],"\\ud800\\u0041",true,["\\ud800x"]]',
     '{"ro_binds":[{"host":"/a","sandbox":"/a","optional":true}],"network":false,"env_allowlist":[],"name":"n","project":{"path":"/p",' ..
     '"write":false},"env":{"A":"x","B":true},"tmpfs":["/t",{"sandbox":"/u","size":4096}],"symlinks":[{"target":"a","sandbox":"/l"}],' ..
     '"limits":{"timeout":1.5,"memory":"1G"},"seccomp":{"allow":["debug"]},"masks":["/m"],"effects":["Pure",{"effect":"Cost","cents":3}]}' }

@@ -1,0 +1,102 @@
+-- Hosts that lack something: an older kernel, a filter around us, no /proc, no /dev. What cannot be had is named, and nothing
+-- runs; what there is a way around works.
+local lacking = require "support.lacking"
+local leaks = require "support.leaks"
+local probe = require "support.probe"
+local sandbox = require "support.sandbox"
+
+local EIO, EAGAIN, EINVAL, ENOSYS = 5, 11, 22, 38
+local NOT_THERE = "Function not implemented"
+
+describe("a host", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    -- Launches with the module; `fields` is the policy as Lua text.
+    local function launch(prefix, fields)
+        local result = probe.lua(scratch("host.lua"), ([[
+            local policy, why = require "demilune".policy %s
+            local result
+            if policy then result, why = policy:run({ "touch", "%s" }, { capture = true }) end
+            print(result and result.kind or why)]]):format(fields or ("{ rw_binds = { %q } }"):format(scratch()),
+            scratch("ran")), { prefix = prefix })
+        return result.out .. result.err
+    end
+
+    local function refuses(prefix, reason, fields)
+        assert.equal(reason .. "\n", launch(prefix, fields))
+        assert.is_false(sandbox.exists(scratch("ran")))
+    end
+
+    it("with nothing missing launches, behind an idle filter and in mounts of its own", function()
+        assert.equal("exit\n", launch(lacking.call { "acct", errno = ENOSYS }))
+        assert.is_true(sandbox.exists(scratch("ran")))
+        assert.equal("exit\n", launch(lacking.mounts "true"))
+    end)
+
+    it("whose memory files know no executable flag launches", function()
+        assert.equal("exit\n", launch(lacking.call { "memfd_create", errno = EINVAL, argument = 1, bits = 0x10 }))
+        assert.is_true(sandbox.exists(scratch("ran")))
+    end)
+
+    for _, case in ipairs {
+        { "memory files", { "memfd_create", errno = ENOSYS }, "no memory file: " .. NOT_THERE },
+        { "pidfds", { "pidfd_open", errno = ENOSYS }, "no pidfd: " .. NOT_THERE },
+        { "processes", { "clone", errno = EAGAIN, argument = 0, bits = 0x1000 },
+            "no process can be started: Resource temporarily unavailable" },
+        { "openat2", { "openat2", errno = ENOSYS }, '"/usr" cannot be opened: ' .. NOT_THERE },
+        { "limits inside", { "prlimit64", errno = EAGAIN, argument = 2, bits = 0xffffffff },
+            "inner stage: a resource limit cannot be set: Resource temporarily unavailable" },
+        { "descriptors inside", { "dup3", errno = EINVAL },
+            "inner stage: descriptors cannot be taken over: Invalid argument" },
+        { "processes inside", { "clone", errno = EAGAIN, argument = 0, value = 0x4111 },
+            "inner stage: the command's process cannot be made: Resource temporarily unavailable" },
+    } do
+        it("without " .. case[1] .. " says so, and nothing runs", function()
+            refuses(lacking.call(case[2]), case[3])
+        end)
+    end
+
+    it("without signal descriptors says so", function()
+        local without = lacking.call { "signalfd4", errno = ENOSYS }
+        local result = sandbox.demilune({ "run", "--", "touch", scratch("ran") }, { prefix = without })
+        assert.equal(125, result.code)
+        assert.matches("no signal descriptor: " .. NOT_THERE, result.err, 1, true)
+        local inside = lacking.call { "signalfd4", errno = ENOSYS, argument = 3, value = 0x800 } -- the stage's flags
+        assert.equal("inner stage: the command cannot be waited for: " .. NOT_THERE .. "\n", launch(inside, "{}"))
+    end)
+
+    if sandbox.is_root then -- for whom /proc is looked through
+        it("whose /proc cannot be listed says so", function()
+            refuses(lacking.call { "getdents64", errno = EIO },
+                '"/proc" cannot be looked up: Input/output error [host.unknown]', "{}")
+        end)
+    end
+
+    it("without /proc says so", function()
+        local without = lacking.mounts "mount -t tmpfs none /proc"
+        refuses(without, '"/proc/self/mountinfo" cannot be looked up: No such file or directory; ' ..
+            "so it is not known what the policy shows [host.unknown]")
+        refuses(without, "/proc/self/ns cannot be read: No such file or directory", "{}")
+        local result = sandbox.demilune({ "run", "true" }, { prefix = without })
+        assert.equal(125, result.code)
+        assert.matches("/proc/self/exe cannot be read; is /proc mounted?", result.err, 1, true)
+    end)
+
+    it("without /dev/null says so", function()
+        local without = lacking.mounts "mount -t tmpfs none /dev"
+        refuses(without, "/dev/null: No such file or directory")
+        local result = sandbox.sh(("exec %s %s run true <&-"):format(without, sandbox.quote(sandbox.command)))
+        assert.equal(125, result.code)
+        assert.equal("demilune: not enough memory, or no /dev/null\n", result.err)
+    end)
+
+    it("with a second /proc at an odd place does not show it", function()
+        os.execute("mkdir " .. sandbox.quote(scratch("a b\\c")))
+        local with = lacking.mounts("mount -t proc none " .. sandbox.quote(scratch("a b\\c")))
+        local said = launch(with)
+        assert.matches("shows a mount of proc, at " .. scratch("a b\\c"), said, 1, true)
+        assert.matches("[bind.never]", said, 1, true)
+        assert.is_false(sandbox.exists(scratch("ran")))
+    end)
+end)

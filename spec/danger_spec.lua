@@ -244,6 +244,20 @@ describe("never:", function()
         end)
     end
 
+    it("nested with a protection in a writable tree, which a namespace inside would undo", function()
+        local lfs = require "lfs"
+        local tree = lfs.currentdir() .. "/spec"
+        for name, fields in pairs {
+            masks = { rw_binds = { { tree, "/w" } }, masks = { "/w/support" } },
+            ["ro_binds[1]"] = { rw_binds = { { tree, "/w" } }, ro_binds = { { tree .. "/support", "/w/support" } } },
+        } do
+            policies.accepted(fields)
+            fields.nested = true
+            policies.refused(fields, "nested.protection", name == "masks" and "masks[1]" or name, "not safe with nested")
+        end
+        policies.accepted { nested = true, rw_binds = { { tree, "/w" } }, masks = { "/usr/share" } }
+    end)
+
     describe("the policy's own file", function()
         local scratch = sandbox.scratch(before_each, after_each)
         leaks.watch(before_each, after_each)
@@ -320,6 +334,21 @@ describe("never:", function()
             assert.matches("may hold another hard link", linked.err)
             os.remove(scratch "tree/link")
             assert.equal(0, attempt(scratch "tree", "true").code)
+        end)
+
+        it("is not reached through a link that is writable", function()
+            os.execute(("mkdir -p %s %s; ln -sfn ../d/p.lua %s; ln -sfn ../d %s"):format(scratch "d", scratch "w",
+                scratch "w/p.lua", scratch "w/conf"))
+            sandbox.write(scratch "d/p.lua", ("return { rw_binds = { %q } }"):format(scratch "w"))
+            local function check_file(path)
+                return sandbox.demilune({ "check", path }, { env = { "HOME=/nonexistent" } })
+            end
+            for _, path in ipairs { "w/p.lua", "w/conf/p.lua" } do
+                local result = check_file(scratch(path))
+                assert.equal(125, result.code)
+                assert.matches("would let the command replace the link", result.err, 1, true)
+            end
+            assert.equal(0, check_file(scratch "d/p.lua").code)
         end)
 
         it("may be seen, and may lie in a writable tree where it is protected", function()

@@ -442,7 +442,7 @@ describe("the digest", function()
             hostname = function(f) f.hostname = "h" end,
             hostname_other = function(f) f.hostname = "i" end,
             tty = function(f) f.tty = true end,
-            nested = function(f) f.nested = true end,
+            nested = function(f) f.nested, f.masks, f.secrets = true, {}, {} end,
             seccomp = function(f) f.seccomp = "off" end,
         }
         for _, name in ipairs { "timeout", "cpu_time", "memory", "file_size", "open_files", "output", "tmp" } do

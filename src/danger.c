@@ -253,8 +253,12 @@ static void find_own_files(struct context *c)
 {
     size_t count = c->policy->file_count;
     c->own_files = dml_arena_array(&c->arena, count, sizeof *c->own_files);
-    for (size_t i = 0; c->own_files && i < count; i++)
-        c->own_files[i] = find_place(c, DML_DANGER_PATH_RW, c->policy->files[i]);
+    for (size_t i = 0; c->own_files && i < count; i++) {
+        struct stat
+            status; /* of a link on the way to the policy itself: who replaces it chooses the policy */
+        const char *path = c->policy->files[i];
+        c->own_files[i] = (struct place){DML_DANGER_PATH_RW, path, lstat(path, &status) == 0};
+    }
     c->problems->failed |= !c->own_files;
 }
 
@@ -311,9 +315,30 @@ static const char *const executed_files[] = {
 
 /* Trees from which a system starts and runs without looking at PATH. */
 static const char *const system_trees[] = {
-    "/boot",        "/usr/lib",           "/usr/libexec",    "/lib",           "/lib32",
-    "/lib64",       "/etc/cron.d",        "/etc/cron.daily", "/etc/profile.d", "/etc/init.d",
-    "/etc/systemd", "/etc/ld.so.preload", "/var/spool/cron", "/var/lib/dpkg",
+    "/boot",
+    "/usr/lib",
+    "/usr/libexec",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/etc/cron.d",
+    "/etc/cron.daily",
+    "/etc/profile.d",
+    "/etc/init.d",
+    "/etc/systemd",
+    "/etc/ld.so.preload",
+    "/etc/ld.so.conf.d",
+    "/etc/profile",
+    "/etc/pam.d",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/usr/local/lib",
+    "/var/lib/dpkg",
+    "/var/spool/cron",
+    "/run/systemd",
+    "/usr/local/share/lua",
 };
 
 static bool check_system_trees(struct context *c, const struct dml_entry *bind)
@@ -361,7 +386,7 @@ static const char *tail_below(const char *file, dev_t device, ino_t inode)
     struct stat status;
     while (length > 0 && length < sizeof path) {
         snprintf(path, sizeof path, "%.*s", (int)length, file);
-        if (stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode)
+        if (lstat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode)
             return file + length + (file[length] == '/');
         if (length == 1)
             return NULL;
@@ -391,6 +416,15 @@ static void check_own_file(struct context *c, const struct dml_entry *bind, cons
     if (covered(c, bind, shown, true))
         return;
     path_inside(inside, bind, shown);
+    struct stat own;
+    if (lstat(file, &own) == 0 && S_ISLNK(own.st_mode)) {
+        dml_problem_add(
+            c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
+            "would let the command replace the link \"%s\", which leads to its own policy; name the "
+            "policy by the path behind it",
+            file);
+        return;
+    }
     dml_problem_add(
         own_file_list(c), "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
         "would let the command rewrite its own policy; protect it: ro_binds = { { \"%s\", \"%s\" } }", file,
@@ -406,7 +440,7 @@ static void check_own_files(struct context *c, const struct dml_entry *bind)
         if (!own->exists)
             continue;
         check_own_file(c, bind, bind->source.path, &source, own->path);
-        if (stat(own->path, &status) == 0 && status.st_nlink > 1 && status.st_dev == source.st_dev)
+        if (lstat(own->path, &status) == 0 && status.st_nlink > 1 && status.st_dev == source.st_dev)
             dml_problem_add(
                 own_file_list(c), "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
                 "may hold another hard link of \"%s\", through which the command would rewrite its "

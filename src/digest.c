@@ -46,7 +46,8 @@ void dml_digest_plan(const struct dml_plan *plan, char digest[DML_DIGEST_LENGTH 
     hash_number(&hash, plan->env_count);
     for (size_t i = 0; i < plan->env_count; i++) {
         const char *variable = plan->env[i];
-        if (plan->env_secret[i]) /* its name alone: a short value could be found again from its digest */
+        /* its name alone: a short value could be found again from its digest */
+        if (plan->env_secret[i] || plan->env_passed[i])
             hash_bytes(&hash, variable, strcspn(variable, "="));
         else
             hash_string(&hash, variable);

@@ -90,6 +90,16 @@ static int core_duplicate(lua_State *L)
     return 1;
 }
 
+/* end_input(): standard input is at its end from here on. For a program that owns its process alone. */
+static int core_end_input(lua_State *L)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+        return luaL_error(L, "/dev/null: %s", strerror(errno));
+    close(null);
+    return 0;
+}
+
 static int core_close_descriptor(lua_State *L)
 {
     close((int)luaL_checkinteger(L, 1));
@@ -141,6 +151,7 @@ void dml_open_descriptors(lua_State *L)
         {"duplicate", core_duplicate},
         {"clock", core_clock},
         {"close_descriptor", core_close_descriptor},
+        {"end_input", core_end_input},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

@@ -90,6 +90,18 @@ static int core_realpath(lua_State *L)
     return 1;
 }
 
+/* readlink(path) -> what a symbolic link leads to | nil: it is none */
+static int core_readlink(lua_State *L)
+{
+    char target[PATH_MAX];
+    ssize_t length = readlink(luaL_checkstring(L, 1), target, sizeof target);
+    if (length < 0 || length == sizeof target)
+        luaL_pushfail(L);
+    else
+        lua_pushlstring(L, target, (size_t)length);
+    return 1;
+}
+
 static const char *type_name(mode_t mode)
 {
     return S_ISREG(mode)    ? "file"
@@ -291,6 +303,7 @@ void dml_open_host(lua_State *L)
         {"environ", core_environ},
         {"cwd", core_cwd},
         {"realpath", core_realpath},
+        {"readlink", core_readlink},
         {"file_type", core_file_type},
         {"read_file", core_read_file},
         {"fileno", core_fileno},

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int luaopen_demilune_core(lua_State *L);
@@ -28,6 +29,14 @@ static const char *prefix_of(char *path)
     return path;
 }
 
+/* Whether nobody but root and us can put files below `prefix`. */
+static bool is_ours(const char *prefix)
+{
+    struct stat status;
+    return stat(prefix, &status) == 0 && (status.st_uid == 0 || status.st_uid == geteuid()) &&
+           (status.st_mode & S_IWOTH) == 0;
+}
+
 /* The Lua files of the module and of the presets lie beside us, in PREFIX/share/lua/5.4, whatever PREFIX is.
  * What the command itself needs of them it carries along. */
 static void set_search_path(lua_State *L)
@@ -38,6 +47,8 @@ static void set_search_path(lua_State *L)
         luaL_error(L, "/proc/self/exe cannot be read; is /proc mounted?");
     path[length] = '\0';
     const char *prefix = prefix_of(path);
+    if (!is_ours(prefix))
+        prefix = "/nonexistent"; /* what lies beside us there may be anybody's */
     lua_getglobal(L, "package");
     lua_pushfstring(L, "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua", prefix, prefix);
     lua_setfield(L, -2, "path");
@@ -63,6 +74,7 @@ static int run(lua_State *L)
     char **argv = lua_touserdata(L, 2);
     lua_pushboolean(L, 1); /* no LUA_PATH, LUA_CPATH: what runs is what was installed */
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    lua_gc(L, LUA_GCSTOP); /* it would cost a launch 100 us; what runs on, a script, starts it again */
     luaL_openlibs(L);
     set_search_path(L);
     preload(L);

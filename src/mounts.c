@@ -321,13 +321,35 @@ static void pin_ancestors(struct builder *b, size_t ordered, const struct dml_en
     b->failed |= !path;
 }
 
+/* In a mount namespace of its own a command can rename what is a mount point in ours. */
+static void refuse_nested(struct builder *b, size_t ordered, const struct dml_entry *protection)
+{
+    char *parent = dml_arena_string(&b->plan->arena, protection->sandbox),
+         *slash = parent ? strrchr(parent, '/') : NULL;
+    b->failed |= !parent;
+    if (!slash || protection->rank == DML_RANK_ENGINE || protection->rank == DML_RANK_BASE)
+        return;
+    slash[slash == parent] = '\0';
+    const struct dml_entry *at = deepest_ordered(b->entries, ordered, parent, false);
+    if (at && at->kind == DML_BIND_RW)
+        dml_problem_add(
+            b->problems, "nested.protection", protection->field, protection->sandbox,
+            strlen(protection->sandbox),
+            "is not safe with nested: in a namespace of its own the command can rename it out of the way, in "
+            "what %s makes writable; take out one of the three",
+            at->field);
+}
+
 static void add_pins(struct builder *b)
 {
     size_t count = b->count;
     for (size_t i = 0; i < count; i++) {
         struct dml_entry protection = b->entries[i];
-        if (is_protection(&protection))
-            pin_ancestors(b, count, &protection);
+        if (!is_protection(&protection))
+            continue;
+        if (b->policy->nested)
+            refuse_nested(b, count, &protection);
+        pin_ancestors(b, count, &protection);
     }
     if (b->count > count)
         qsort(b->entries, b->count, sizeof *b->entries, by_depth);

@@ -120,6 +120,8 @@ static bool copy_settings(struct builder *b)
     plan->seccomp = policy->seccomp != DML_SECCOMP_OFF;
     plan->seccomp_named = policy->seccomp == DML_SECCOMP_ALLOW;
     plan->seccomp_options = policy->seccomp_options | (policy->nested ? 1u << DML_OPTION_NESTED : 0);
+    if (b->host->uid == 0 && plan->seccomp_options & 1u << DML_OPTION_NESTED)
+        plan->seccomp_options |= DML_SECCOMP_ROOT_NESTED;
     plan->uid = policy->caller ? b->host->uid : DML_NOBODY;
     plan->gid = policy->caller ? b->host->gid : DML_NOBODY;
     plan->hostname = dml_arena_string(&plan->arena, policy->hostname);

@@ -1,4 +1,5 @@
 #include "seccomp.h"
+#include "stage_message.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -40,7 +41,8 @@ static void put_simple(struct writer *w, enum dml_verdict verdict)
 {
     static const uint32_t actions[] = {[DML_ALLOWED] = SECCOMP_RET_ALLOW,
                                        [DML_REFUSED] = SECCOMP_RET_ERRNO | EPERM,
-                                       [DML_ABSENT] = SECCOMP_RET_ERRNO | ENOSYS};
+                                       [DML_ABSENT] = SECCOMP_RET_ERRNO | ENOSYS,
+                                       [DML_WITNESS] = SECCOMP_RET_ERRNO | DML_WITNESS_ERROR};
     put(w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, actions[verdict]));
 }
 
@@ -93,11 +95,16 @@ static void put_tree(struct writer *w, const struct range *ranges, size_t count,
     put_tree(w, ranges + split, count - split, end);
 }
 
+enum {
+    KNOWN = DML_WITNESS_CALL + 2
+}; /* numbers that are looked at one by one; the rest is as the last of them */
+
 /* Neighbouring numbers with the same verdict as ranges. */
-static size_t merge(enum dml_machine machine, unsigned options, struct range ranges[DML_LAST_CALL + 2])
+static size_t merge(enum dml_machine machine, unsigned options, struct range ranges[KNOWN])
 {
-    enum dml_verdict verdicts[DML_LAST_CALL + 2] = {DML_ALLOWED};
-    verdicts[DML_LAST_CALL + 1] = DML_ABSENT; /* and all after it */
+    enum dml_verdict verdicts[KNOWN] = {DML_ALLOWED};
+    for (uint32_t number = DML_LAST_CALL + 1; number < KNOWN; number++)
+        verdicts[number] = number == DML_WITNESS_CALL ? DML_WITNESS : DML_ABSENT;
     for (size_t i = 0; i < dml_seccomp_rule_count; i++) {
         const struct dml_seccomp_rule *rule = &dml_seccomp_rules[i];
         if (rule->number[machine] >= 0)
@@ -105,7 +112,7 @@ static size_t merge(enum dml_machine machine, unsigned options, struct range ran
     }
     size_t count = 0;
     enum dml_verdict last = DML_VERDICT_COUNT;
-    for (uint32_t number = 0; number < DML_LAST_CALL + 2; number++) {
+    for (uint32_t number = 0; number < KNOWN; number++) {
         if (verdicts[number] != last)
             ranges[count++] = (struct range){number, verdicts[number]};
         last = verdicts[number];
@@ -127,13 +134,13 @@ enum dml_machine dml_seccomp_machine(void)
 size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
                           struct sock_filter filter[DML_FILTER_MAX])
 {
-    struct range ranges[DML_LAST_CALL + 2];
+    struct range ranges[KNOWN];
     struct writer w = {.filter = filter};
     size_t count = merge(machine, options, ranges);
     put_load(&w, offsetof(struct seccomp_data, arch));
     put(&w, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit_names[machine], 1, 0));
     put_simple(&w, DML_ABSENT);
     put_load(&w, offsetof(struct seccomp_data, nr));
-    put_tree(&w, ranges, count, DML_LAST_CALL + 2);
+    put_tree(&w, ranges, count, KNOWN);
     return w.length;
 }

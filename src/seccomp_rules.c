@@ -2,7 +2,6 @@
 
 #include <asm-generic/fcntl.h>
 #include <asm/ioctls.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
@@ -22,6 +21,7 @@ enum {
     KEYRING = 1 << DML_OPTION_KEYRING,
     NETLINK = 1 << DML_OPTION_NETLINK,
     SET_ID_FILES = 1 << DML_OPTION_SET_ID,
+    ROOT_NESTED = DML_SECCOMP_ROOT_NESTED,
 };
 
 /* Numbers: Linux 6.17, arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl (arm64). */
@@ -34,6 +34,15 @@ const struct dml_seccomp_rule dml_seccomp_rules[] = {
     {"pidfd_getfd", {438, 438}, DML_REFUSED, DEBUG, DML_ALLOWED},
     {"kcmp", {312, 272}, DML_REFUSED, DEBUG, DML_ALLOWED},
     {"personality", {135, 92}, DML_CHECK_PERSONALITY, DEBUG, DML_ALLOWED},
+
+    /* the limits of pid 1, which is ours and has the command's uid */
+    {"prlimit64", {302, 261}, DML_CHECK_PRLIMIT, 0, DML_CHECK_PRLIMIT},
+
+    /* Started by root, a command with namespaces of its own could give a file of the host capabilities. */
+    {"setxattr", {188, 5}, DML_ALLOWED, ROOT_NESTED, DML_REFUSED},
+    {"lsetxattr", {189, 6}, DML_ALLOWED, ROOT_NESTED, DML_REFUSED},
+    {"fsetxattr", {190, 7}, DML_ALLOWED, ROOT_NESTED, DML_REFUSED},
+    {"setxattrat", {463, 463}, DML_ALLOWED, ROOT_NESTED, DML_REFUSED},
 
     /* namespaces and mounts; clone3 has its flags where no filter can see them */
     {"clone", {56, 220}, DML_CHECK_CLONE, NESTED, DML_ALLOWED},
@@ -71,6 +80,7 @@ const struct dml_seccomp_rule dml_seccomp_rules[] = {
     {"mknodat", {259, 33}, DML_CHECK_MODE_2, SET_ID_FILES, DML_ALLOWED},
     {"open", {2, -1}, DML_CHECK_OPEN, SET_ID_FILES, DML_ALLOWED},
     {"openat", {257, 56}, DML_CHECK_OPENAT, SET_ID_FILES, DML_ALLOWED},
+    {"mq_open", {240, 180}, DML_CHECK_OPEN, SET_ID_FILES, DML_ALLOWED}, /* an overlay could carry it out */
     {"openat2", {437, 437}, DML_ABSENT, SET_ID_FILES, DML_ALLOWED},
 
     {"io_uring_setup", {425, 425}, DML_ABSENT, IO_URING, DML_ALLOWED},
@@ -79,7 +89,7 @@ const struct dml_seccomp_rule dml_seccomp_rules[] = {
 
     {"add_key", {248, 217}, DML_REFUSED, KEYRING, DML_ALLOWED},
     {"request_key", {249, 218}, DML_REFUSED, KEYRING, DML_ALLOWED},
-    {"keyctl", {250, 219}, DML_CHECK_KEYCTL, KEYRING, DML_ALLOWED},
+    {"keyctl", {250, 219}, DML_REFUSED, KEYRING, DML_ALLOWED},
 
     {"perf_event_open", {298, 241}, DML_REFUSED, PERF, DML_ALLOWED},
     {"get_mempolicy", {239, 236}, DML_REFUSED, PERF, DML_ALLOWED},
@@ -153,10 +163,7 @@ static const struct dml_seccomp_test checks[DML_VERDICT_COUNT][DML_MOST_TESTS] =
                          {1, false, false, TIOCLINUX, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_PERSONALITY] = {{0, false, false, PER_LINUX, DML_ALLOWED, DML_NEXT},
                                {0, false, false, QUERY, DML_ALLOWED, DML_REFUSED}},
-    /* A session keyring without a name is new and empty: the inner stage leaves the caller's for one. */
-    [DML_CHECK_KEYCTL] = {{0, false, false, KEYCTL_JOIN_SESSION_KEYRING, DML_NEXT, DML_REFUSED},
-                          {1, false, false, 0, DML_NEXT, DML_REFUSED},
-                          {1, true, false, 0, DML_ALLOWED, DML_REFUSED}},
+    [DML_CHECK_PRLIMIT] = {{0, false, false, 1, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_MODE_1] = {{1, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_MODE_2] = {{2, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_OPEN] = {{1, false, true, CREATES, DML_NEXT, DML_ALLOWED},

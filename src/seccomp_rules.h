@@ -22,11 +22,15 @@ enum dml_seccomp_option {
 
 extern const char *const dml_seccomp_option_names[DML_OPTION_COUNT];
 
+/* Beside the options: `nested` in a sandbox that root started. */
+enum { DML_SECCOMP_ROOT_NESTED = 1 << DML_OPTION_COUNT };
+
 /* What becomes of a call. From DML_CHECK_SOCKET on its arguments decide. */
 enum dml_verdict {
     DML_ALLOWED,
     DML_REFUSED, /* EPERM */
     DML_ABSENT,  /* ENOSYS: programs fall back to what they used before */
+    DML_WITNESS, /* an error that no kernel gives: this filter holds */
     DML_CHECK_SOCKET,
     DML_CHECK_SOCKET_NETLINK,
     DML_CHECK_SOCKETPAIR,
@@ -34,7 +38,7 @@ enum dml_verdict {
     DML_CHECK_UNSHARE,
     DML_CHECK_IOCTL,
     DML_CHECK_PERSONALITY,
-    DML_CHECK_KEYCTL,
+    DML_CHECK_PRLIMIT,
     DML_CHECK_MODE_1, /* set-id bits in the argument of this index */
     DML_CHECK_MODE_2,
     DML_CHECK_OPEN, /* flags and mode in arguments 1 and 2 */

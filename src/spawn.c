@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
     if (child->root)
         syscall(SYS_setgroups, 0,
                 NULL); /* not glibc's, which would ask every thread of the host to do the same */
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* an empty one instead of the caller's */
     raise_descriptor_limit(2 * spawn->descriptor_count + spawn->source_count + 16);
     if (!place_descriptors(child))
         return fail_child(child, STEP_DESCRIPTORS, errno, 0);

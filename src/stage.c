@@ -5,11 +5,9 @@
 
 #include <asm/unistd.h>
 #include <linux/capability.h>
-#include <linux/keyctl.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <linux/wait.h>
 #include <stddef.h>
 
@@ -244,7 +242,7 @@ static void check_privileges(const struct dml_stage_message *message)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NO_NEW_PRIVS);
     if (CALL0(__NR_getpid) != 1)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_INIT);
-    if (message->filtered && CALL5(__NR_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
+    if (message->filtered && CALL0(DML_WITNESS_CALL) != -DML_WITNESS_ERROR)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_FILTER);
     if (message->no_user_namespaces && CALL1(__NR_unshare, CLONE_NEWUSER) == 0)
         fail(DML_STAGE_UNSAFE, 0, DML_CHECK_USER_NAMESPACES);
@@ -458,15 +456,22 @@ static void block_signals(void)
     CALL4(__NR_rt_sigprocmask, SIGNAL_SET, &all, 0, sizeof all);
 }
 
-/* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
-static void supervise(long pid, int own_group)
+/* A descriptor that is readable when a child has ended. Made before the command is executed: after that it
+ * could see to it that nothing can be made here. */
+static long watch_children(void)
 {
-    int status = 0;
-    struct usage usage;
     uint64_t children = 1ull << (SIGNAL_CHILD - 1);
     long ended = CALL4(__NR_signalfd4, -1, &children, sizeof children, SIGNALFD_NONBLOCK);
     if (ended < 0)
         fail(DML_STAGE_FAILED, DML_STEP_WAIT, -ended);
+    return ended;
+}
+
+/* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
+static void supervise(long pid, int own_group, long ended)
+{
+    int status = 0;
+    struct usage usage;
     struct pollfd polled[3] = {
         {(int)ended, POLL_IN, 0}, {DML_FD_CONTROL, POLL_IN, 0}, {DML_FD_RUNNER, POLL_IN, 0}};
     while (reap(pid, &status, &usage, WNOHANG) != pid) {
@@ -504,8 +509,6 @@ void stage_main(void)
     /* The command has our uid: without this it could write our memory and take our descriptors. */
     CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     CALL1(__NR_umask, 022);
-    /* The caller's session keyring came along; a kernel without keyrings has none to leave. */
-    CALL2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
     take_descriptors();
     long failed = CALL1(__NR_chdir, command.directory);
     if (failed)
@@ -514,6 +517,7 @@ void stage_main(void)
     if (runner_is_gone())
         leave(125);
     struct launch launch = {.command = &command};
+    long ended = watch_children();
     long pid = start_child(&launch);
     if (pid < 0)
         fail(DML_STAGE_FAILED, DML_STEP_CLONE, -pid);
@@ -527,6 +531,6 @@ void stage_main(void)
         if (fd != DML_FD_CONTROL && fd != DML_FD_RUNNER)
             CALL1(__NR_close, fd);
     }
-    supervise(pid, (int)message->own_group);
+    supervise(pid, (int)message->own_group, ended);
     leave(0);
 }

@@ -18,6 +18,10 @@ enum {
     DML_FD_COUNT = 11,  /* more of the backend's follow */
 };
 
+/* A system call that no table has, and the error that our filter alone gives for it: so the stage knows it.
+ */
+enum { DML_WITNESS_CALL = 511, DML_WITNESS_ERROR = 3511 };
+
 enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8 };
 
 struct dml_stage_rlimit {

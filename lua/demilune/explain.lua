@@ -35,7 +35,7 @@ local function add_mounts(lines, mounts)
     for _, mount in ipairs(mounts) do
         if mount.kind ~= "seal" then
             local line = ("  %-32s %-14s %-28s (%s)"):format(message.plain(mount.at), access[mount.kind],
-                source_text(mount), mount.kind == "pin" and "for " .. mount.field or mount.field)
+                source_text(mount), (mount.kind == "pin" and "for " or "") .. message.plain(mount.field))
             lines[#lines + 1] = line
         end
     end

@@ -126,7 +126,24 @@ local function read_input()
     if problem then
         return unreadable("standard input", problem, LARGEST_JSON, "policy.unreadable")
     end
+    core.end_input() -- through a file there the command could rewrite the policy
     return { is_json = true, source = source or "", path = "stdin", files = {} }
+end
+
+-- The symbolic links through which an absolute path leads, each with the directories before it resolved: who can
+-- replace one of them chooses the policy.
+local function links_on(path, links)
+    local at = "/"
+    for name in path:gmatch("[^/]+") do
+        local one = (at == "/" and "" or at) .. "/" .. name
+        local target = core.readlink(one)
+        if target and #links < 40 then
+            links[#links + 1] = one
+            links_on(target:sub(1, 1) == "/" and target or at .. "/" .. target, links)
+        end
+        at = core.realpath(one) or one
+    end
+    return links
 end
 
 --- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
@@ -149,10 +166,17 @@ function load_policy.file(name)
             core.file_type(path) and "policy.unreadable" or "policy.missing")
     end
     local resolved = core.realpath(path) or absolute(path)
+    local links = links_on(absolute(path), {})
     if is_json then
-        return { is_json = true, source = source, path = path, files = { resolved } }
+        links[#links + 1] = resolved
+        return { is_json = true, source = source, path = path, files = links }
     end
-    return load_policy.source(source, path, directory_of(resolved), path, resolved)
+    local loaded
+    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved)
+    for _, link in ipairs(loaded and links or {}) do
+        table.insert(loaded.files, link)
+    end
+    return loaded, problem, code
 end
 
 return load_policy

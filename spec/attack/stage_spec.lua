@@ -28,7 +28,7 @@ def vm_write():
     syscall(310, pid, ctypes.byref(local), 1, ctypes.byref(Vector(start, 8)), 1, 0)
 tries = {
     "memory": lambda: open("/proc/%d/mem" % pid, "r+b").close(),
-    "descriptors": lambda: os.readlink("/proc/%d/fd/0" % pid),
+    "descriptors": lambda: os.readlink("/proc/%d/fd/%s" % (pid, os.listdir("/proc/%d/fd" % pid)[0])),
     "steal": lambda: syscall(438, syscall(434, pid, 0), 0, 0),
     "environ": lambda: open("/proc/%d/environ" % pid).read(),
     "vm": vm_write,
@@ -64,6 +64,18 @@ describe("the inner stage:", function()
         assert.matches("^memory works\ndescriptors works\nsteal works\nenviron works\n", inside.out,
             inside.err)
         assert.matches("ptrace works\n$", inside.out)
+    end)
+
+    it("has limits that the command cannot change, which without the filter it can", function()
+        local code = [[
+import ctypes, struct
+none = ctypes.create_string_buffer(struct.pack("QQ", 0, 0))
+print(ctypes.CDLL(None).prlimit(1, 7, none, None))]]
+        for option, answer in pairs { default = "-1\n", off = "0\n" } do
+            local result = probe.python({ "--seccomp", option }, code)
+            assert.equal(answer, result.out)
+            assert.equal(0, result.code) -- what was executed is never said not to have been
+        end
     end)
 
     it("a report cannot be forged through any descriptor that can be opened", function()
@@ -235,6 +247,35 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
             local result = without { "--add-seccomp-fd" }
             assert.equal("setup.unsafe", result.code, result.message)
             assert.matches("no system call filter would hold", result.message, 1, true)
+        end)
+
+        it("system calls is found out under a filter of somebody else too", function()
+            -- one that lets everything through, as a container's might
+            local fake = sandbox.write(scratch("bwrap"), ([[#!/usr/bin/python3 -I
+import os, sys
+words = os.read(3, 1 << 20).split(b"\0")[:-1]
+at = words.index(b"--add-seccomp-fd")
+fd = os.memfd_create("arguments")
+os.write(fd, b"".join(word + b"\0" for word in words[:at] + words[at + 2:]))
+os.lseek(fd, 0, 0)
+os.dup2(fd, 3)
+os.execv("%s", ["bwrap"] + sys.argv[1:])
+]]):format(core.find_bwrap()), "755")
+            local host = sandbox.write(scratch("host.lua"), ([[
+package.path, package.cpath = %q, %q
+local core, demilune = require "demilune.core", require "demilune"
+local plan = demilune.policy {}:plan { "true" }
+local process = core.start(plan.core, { bwrap = %q })
+core.advance(process, "ended")
+io.write(core.result(process, {}).code or "ran")]]):format(package.path, package.cpath, fake))
+            local under = [=[
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+buffer = ctypes.create_string_buffer(struct.pack("<HBBI", 6, 0, 0, 0x7fff0000))
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, struct.pack("HxxxxxxP", 1, ctypes.addressof(buffer))) == 0
+os.execvp("lua5.4", ["lua5.4", sys.argv[1]])]=]
+            assert.equal("setup.unsafe", probe.host(under, { host }).out)
         end)
 
         it("the capabilities of root is found out", function()

@@ -2,12 +2,12 @@
  * chooses machine, options, and calls. */
 #include "fuzz.h"
 #include "seccomp.h"
+#include "stage_message.h"
 
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -15,6 +15,7 @@
 #define ALLOW SECCOMP_RET_ALLOW
 #define REFUSE (SECCOMP_RET_ERRNO | EPERM)
 #define ABSENT (SECCOMP_RET_ERRNO | ENOSYS)
+#define WITNESS (SECCOMP_RET_ERRNO | DML_WITNESS_ERROR)
 
 static const uint32_t audit[DML_MACHINE_COUNT] = {
     [DML_X86_64] = AUDIT_ARCH_X86_64, [DML_AARCH64] = AUDIT_ARCH_AARCH64};
@@ -85,7 +86,7 @@ static bool is_refused(enum dml_verdict verdict, const __u64 args[6])
     case DML_CHECK_UNSHARE: return args[0] & (namespaces | CLONE_NEWTIME);
     case DML_CHECK_IOCTL: return (uint32_t)args[1] == TIOCSTI || (uint32_t)args[1] == TIOCLINUX;
     case DML_CHECK_PERSONALITY: return (uint32_t)args[0] != 0 && (uint32_t)args[0] != UINT32_MAX;
-    case DML_CHECK_KEYCTL: return (int)args[0] != KEYCTL_JOIN_SESSION_KEYRING || args[1];
+    case DML_CHECK_PRLIMIT: return (int)args[0] == 1;
     case DML_CHECK_MODE_1: return has_set_id(args[1]);
     case DML_CHECK_MODE_2: return has_set_id(args[2]);
     case DML_CHECK_OPEN: return (args[1] & creates) && has_set_id(args[2]);
@@ -98,7 +99,7 @@ static uint32_t expected(enum dml_machine machine, unsigned options, const struc
 {
     enum dml_verdict verdict = DML_ALLOWED;
     if (data->arch != audit[machine] || (uint32_t)data->nr > DML_LAST_CALL)
-        return ABSENT;
+        return data->arch == audit[machine] && data->nr == DML_WITNESS_CALL ? WITNESS : ABSENT;
     for (size_t i = 0; i < dml_seccomp_rule_count; i++) {
         const struct dml_seccomp_rule *rule = &dml_seccomp_rules[i];
         if (rule->number[machine] == data->nr)

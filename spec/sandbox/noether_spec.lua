@@ -64,12 +64,41 @@ describe("noether-sandbox:", function()
         end)
 
         it("127 for what is not found inside, where the ancestor gives 1", function()
-            for _, name in ipairs { "no-such-command", "/no/such/command", "" } do
+            for _, name in ipairs { "no-such-command", "/no/such/command" } do
                 local result = noether.run { "--", name }
                 assert.equal(127, result.code)
                 assert.matches("^noether%-sandbox: .+\n$", result.err)
             end
             assert.equal(1, noether.reference(scratch("r"), noether.policy(), { "no-such-command" }).code)
+        end)
+
+        it("a policy that comes through a file is out of the command's reach there", function()
+            local path = sandbox.write(scratch("policy.json"), noether.policy { more = '"x":1' })
+            local before = sandbox.read(path)
+            for _, how in ipairs { "", "--policy-file /dev/stdin", "--isolate none" } do
+                local script = "echo rewritten 2>/dev/null >/proc/self/fd/0; cat; true"
+                local result = sandbox.sh(("%s %s -- /bin/sh -c %s <%s"):format(sandbox.quote(noether.command), how,
+                    sandbox.quote(script), path))
+                assert.same({ 0, "" }, { result.code, result.out }, result.err)
+                assert.equal(before, sandbox.read(path))
+            end
+            local result = sandbox.sh(("%s run -p - -- /bin/sh -c 'echo rewritten >/proc/self/fd/0; cat' <%s"):format(
+                sandbox.quote(sandbox.command), sandbox.write(scratch("p.json"),
+                '{"base":"host","ro_binds":[],"network":false,"env_allowlist":[]}')))
+            assert.equal("", result.out)
+            assert.matches("base", sandbox.read(scratch("p.json")))
+        end)
+
+        it("keys of any length and shape cost little", function()
+            local key = ("a."):rep(250000)
+            local before = require("demilune.core").clock()
+            local result = noether.run({ "--", "true" }, { policy = noether.policy { more = ('"%s":0'):format(key) } })
+            assert.equal(0, result.code, result.err:sub(1, 200))
+            assert.is_true(require("demilune.core").clock() - before < 5)
+        end)
+
+        it("2 for a command without a name, which nothing was launched for", function()
+            assert.equal(2, noether.run({ "--", "" }).code)
         end)
 
         it("126 for what cannot be executed inside, where the ancestor gives 1", function()

@@ -22,7 +22,7 @@ local rows = {
         { "io_uring_register", { -1, 99, 0, 0 } } },
     { "S3: the kernel's keyrings", "keyring",
         { "add_key", { 1, 0, 0, 0, -3 } }, { "request_key", { 1, 0, 0, 0 } }, { "keyctl", { 99, 0, 0 } },
-        { "keyctl", { 99 | HIGH, 0, 0 } }, { "keyctl", { 1, 1, 0 } } },
+        { "keyctl", { 1, 0, 0 } } },
     { "S4: bpf, userfaultfd and fanotify", nil,
         { "bpf", { 0, 1, 1 << 20 } }, { "userfaultfd", { 1 } }, { "fanotify_init", { 0x200, 0 } } },
     { "S5: file handles", nil,

@@ -45,6 +45,14 @@ function common.warn(warnings, quiet)
     end
 end
 
+--- Says what of the hardening was left out.
+---@param result demilune.Result
+function common.report_skipped(result)
+    if #result.skipped > 0 then
+        common.complain("warning: this bwrap cannot do all: left out: " .. table.concat(result.skipped, ", "))
+    end
+end
+
 local function hook_policy(code)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
     local core = require "demilune.core"

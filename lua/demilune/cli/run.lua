@@ -29,7 +29,8 @@ local function open_status(place)
         file, problem = io.open(place, "w")
     end
     if not file then
-        return nil, ("--status %s: %s"):format(core.quote(place), problem:match("[^:]*$"):gsub("^ ", ""))
+        local why = problem:match("^.*:(.*)$") or problem
+        return nil, ("--status %s: %s"):format(core.quote(place), (why:gsub("^ ", "")))
     end
     return function(result)
         local json = require "demilune.json"
@@ -126,8 +127,8 @@ local function launch(state, policy, backend, write_status)
     if not result then
         return refuse(write_status, text, code, problems, state.unexecuted)
     end
-    if #result.skipped > 0 and not state.quiet then
-        common.complain("warning: this bwrap cannot do all: left out: " .. table.concat(result.skipped, ", "))
+    if not state.quiet then
+        common.report_skipped(result)
     end
     for _, failure in ipairs(result.hook_errors or {}) do
         common.complain("warning: " .. failure)

@@ -46,7 +46,7 @@ local function report_unknown(names)
             common.complain(("warning: and %d more keys are ignored"):format(#names - MOST_KEYS))
             break
         end
-        local nearest = core.nearest(name:match("[^.]*$"), known)
+        local nearest = core.nearest(name:match("^.*%.(.*)$") or name, known)
         common.complain(("warning: the key %s is ignored%s"):format(core.quote(core.shown_name(name)),
             nearest and ("; did you mean %s?"):format(nearest) or ""))
     end
@@ -132,6 +132,7 @@ local function launch(plan)
         common.complain(text)
         return unexecuted_code(code, unexecuted)
     end
+    common.report_skipped(result)
     return common.exit_code(result)
 end
 
@@ -170,5 +171,8 @@ return function(words, program)
         common.complain("warning: " .. text)
     end
     local run = backend.kind == "none" and run_bare or run_isolated
+    if source.is_input(settings.policy_file) then
+        core.end_input() -- the command finds its end there; through a file it could rewrite the policy
+    end
     return run(policy, settings.command)
 end

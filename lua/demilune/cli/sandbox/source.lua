@@ -50,4 +50,13 @@ function source.read(path)
     return text, place
 end
 
+local input_names = { ["/dev/stdin"] = true, ["/dev/fd/0"] = true, ["/proc/self/fd/0"] = true }
+
+--- Whether the policy is read from standard input, which is then not the command's.
+---@param path? string
+---@return boolean
+function source.is_input(path)
+    return not path or input_names[path] == true
+end
+
 return source

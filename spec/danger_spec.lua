@@ -1,6 +1,7 @@
 -- Dangers: each is refused until it is acknowledged by name,
 -- and what only looks like one is not. The command runs in
 -- an environment of the case's own, for home, PATH and the sockets of a session are found through it.
+local demilune = require "demilune"
 local leaks = require "support.leaks"
 local policies = require "support.policies"
 local sandbox = require "support.sandbox"
@@ -72,7 +73,7 @@ local cases = {
         danger = { 'ro_binds = { "/sys/class" }', 'ro_binds = { "/sys" }' },
         near = { 'ro_binds = { "$S/sys" }', 'ro_binds = { { "$S/sys", "/sysroot" } }' } },
     { "path_rw", "a directory of PATH", make = "mkdir -p bin/x tools/bin other; : >bin/tool",
-        env = { "PATH=$S/bin:$S/tools/bin:/usr/bin:/bin" },
+        env = { "PATH=$S//bin/:relative:$S/tools/bin:/usr/bin:/bin" },
         danger = { 'rw_binds = { "$S/bin" }', 'rw_binds = { "$S/bin/tool" }', 'rw_binds = { "$S/bin/x" }',
             'rw_binds = { "$S/tools" }',
             'work_host = "$S/tools/bin"', 'project = "$S/tools"' },
@@ -95,6 +96,14 @@ local cases = {
         danger = { 'rw_binds = { "$S/a" }', 'rw_binds = { "$S/a/.bashrc" }', 'rw_binds = { { "$S/b", "/x" } }' },
         near = { 'rw_binds = { "$S/c" }', 'ro_binds = { "$S/a" }', 'project = "$S/b"',
             'rw_binds = { { "$S/b", "/x" } }, ro_binds = { { "$S/b/.envrc", "/x/.envrc" } }' } },
+    { "path_rw", "what the system starts from", make = "mkdir lib",
+        danger = { 'rw_binds = { { "/usr/lib", "/x" } }', 'rw_binds = { { "/usr/lib/os-release", "/x" } }',
+            'rw_binds = { { "/var/lib", "/x" } }' },
+        near = { 'ro_binds = { { "/usr/lib", "/x" } }', 'rw_binds = { { "$S/lib", "/x" } }',
+            'rw_binds = { { "/var/lib", "/x" } }, ro_binds = { { "/var/lib/dpkg", "/x/dpkg" } }' } },
+    { "path_rw", "what another entry puts in the place of", make = "mkdir a; : >a/.bashrc; : >harmless",
+        danger = { 'rw_binds = { "$S/a", { "$S/a/.bashrc", "/x" } }' },
+        near = { 'rw_binds = { "$S/a", { "$S/harmless", "$S/a/.bashrc" } }' } },
     { "loader_env", "variables that change what is loaded",
         danger = { 'env = { LD_PRELOAD = "/x.so" }', 'env = { LD_LIBRARY_PATH = true }',
             'env_allowlist = { "LD_AUDIT" }',
@@ -283,6 +292,14 @@ describe("never:", function()
                     scratch "d/p.lua")
                 assert(result.err:find(words, 1, true), result.err)
             end
+        end)
+
+        it("that is gone since it was read is no matter", function()
+            os.execute("mkdir " .. scratch "w")
+            sandbox.write(scratch "p.lua", ("return { rw_binds = { %q } }"):format(scratch "w"))
+            local policy = assert(demilune.load(scratch "p.lua"))
+            os.remove(scratch "p.lua")
+            assert(policy:plan { "true" })
         end)
 
         it("is not writable either when it is one of several, or included", function()

@@ -43,6 +43,9 @@ describe("a policy file", function()
         end
         refused("/dev/null/x.lua", "policy.missing", "Not a directory")
         refused("/dev/null", "policy.unreadable", "is no regular file")
+        -- files that do not say how large they are, or cannot be read where they begin
+        refused("/proc/self/mem", "policy.unreadable", "Input/output error")
+        refused("/proc/kallsyms", "policy.unreadable", "is too large")
         if not sandbox.is_root then
             write("locked.lua", "return {}")
             os.execute("chmod 0 " .. scratch "locked.lua")

@@ -118,6 +118,8 @@ local wrong = {
     { { seccomp = { allow = { "xyzzyx" } } }, "seccomp.option", "seccomp.allow[1]",
         "debug nested perf io_uring keyring" },
     { { seccomp = { deny = {} } }, "field.unknown", "seccomp.deny" },
+    { { [("network"):rep(6)] = true }, "field.unknown", ("network"):rep(6), "unknown field [" },
+    { { limits = { memory = "1T", tmp = "16777216T" } }, "size.invalid", "limits.tmp", '"16777216T" is no size' },
     { { limits = "30s" }, "type", "limits", '"30s" is a string; a map: timeout = "30s"' },
     { { limits = { memry = 1 } }, "field.unknown", "limits.memry", 'did you mean "memory"?' },
     { { limits = { 30 } }, "map.key", "limits", "keys here are names" },

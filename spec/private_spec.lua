@@ -303,6 +303,7 @@ describe("errors of a policy", function()
         has(problem "return {\n  a = 1\n  b = 2 }", "policy.lua:3: '}' expected")
         has(problem "\nassert(false, 'must be')", "policy.lua:2: must be")
         has(problem "\nassert(nil)", "policy.lua:2: assertion failed!")
+        has(problem "\nassert(false, {})", "policy.lua: the policy raised a table value")
         has(problem "\nlocal x = ('x'):rep({})", "policy.lua:2: bad argument #1 to 'rep'")
         has(problem "\nlocal x = table.insert(1, 2)", "policy.lua:2: bad argument #1 to 'insert'")
         assert.equal("policy.lua: plain", problem "error('plain', 0)")
@@ -589,6 +590,13 @@ describe("copies", function()
             for _ = 1, 40 do deep = { deep } end
             has(select(2, core.copy(deep)), "deeper than 16 levels")
         end)
+
+        it("cut the path to what is wrong when it is long", function()
+            local deep, name = print, ("n"):rep(38)
+            for _ = 1, 12 do deep = { [name] = deep } end
+            assert.equal((name .. "."):rep(6):sub(1, 191) .. ": a function cannot stand in a policy",
+                (select(2, core.copy(deep))))
+        end)
     end)
 end)
 
@@ -779,10 +787,31 @@ describe("core.private", function()
     it("refuses globals that are no plain data, and preludes that are wrong", function()
         assert.same({ nil, "private: globals: a.f: a function cannot stand in a policy" },
             { core.private { globals = { a = { f = print } } } })
+        assert.same({ nil, "private: globals: a: not enough memory" },
+            { core.private { globals = { a = ("x"):rep(2 << 20) }, memory = 1 << 20 } })
         has(select(2, core.private({}):prelude("\nx x", "prelude.lua")), "prelude.lua:2:")
         has(select(2, core.private({}):prelude("return 1", "prelude.lua")), "a prelude returns a table")
         has(select(2, core.private({}):prelude("while true do end", "prelude.lua")),
             "prelude.lua:1: the policy runs longer")
+    end)
+
+    it("has memory that runs out at any place, in words", function()
+        local seen = {}
+        for memory = 20000, 60000, 64 do
+            local private, text = core.private { memory = memory }
+            local policy, message
+            if private then
+                policy, message = private:load("return { " .. ("function() end, "):rep(40) .. "}", "policy.lua")
+            end
+            seen[(policy and "fine" or message or text):gsub("%d+", "N")] = true
+        end
+        assert.same({
+            ["fine"] = true,
+            ["the policy needs more than N KiB, or more than N MiB in one piece"] = true,
+            ["private: globals: not enough memory"] = true,
+            ["policy.lua: the policy needs more than N KiB, or more than N MiB in one piece"] = true,
+            ["policy.lua: [N]: the policy has no memory left for its hooks"] = true,
+        }, seen)
     end)
 
     it("gives several states that know nothing of each other", function()

@@ -185,7 +185,7 @@ for word in words:
     if skip:
         skip = False
     elif word.decode("latin1") in dropped:
-        skip = word in (b"--cap-drop", b"--add-seccomp-fd")
+        skip = word in (b"--cap-drop", b"--add-seccomp-fd", b"--uid", b"--gid")
     else:
         kept.append(word)
 fd = os.memfd_create("arguments")
@@ -241,6 +241,26 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
             local result = without { "--disable-userns" }
             assert.equal("setup.unsafe", result.code, result.message)
             assert.matches("could make user namespaces", result.message, 1, true)
+        end)
+
+        it("the user is found out", function()
+            local result = without { "--uid", "--gid" }
+            assert.equal("setup.unsafe", result.code, result.message)
+            assert.matches("would not have the ids that it should", result.message, 1, true)
+        end)
+
+        it("the init's place is found out", function()
+            local result = without { "--as-pid-1" }
+            assert.equal("setup.unsafe", result.code, result.message)
+            assert.matches("would not be alone in its pid namespace", result.message, 1, true)
+        end)
+
+        it("privileges that can be gained is found out", function()
+            local result = start([[#!/bin/sh
+exec unshare --user --map-user=65534 --map-group=65534 --mount --pid --fork --ipc --uts --net "$4"
+]])
+            assert.equal("setup.unsafe", result.code, result.message)
+            assert.matches("could gain privileges", result.message, 1, true)
         end)
 
         it("system calls is found out", function()

@@ -278,6 +278,27 @@ describe("demilune", function()
         end)
     end)
 
+    it("runs from a directory that is gone", function()
+        local from = ("mkdir %s; cd %s; rmdir %s;"):format(scratch("gone"), scratch("gone"), scratch("gone"))
+        assert.equal("in\n", sandbox.demilune({ "run", "--", "echo", "in" }, { prefix = from }).out)
+        local result = sandbox.demilune({ "run", "-e", "policy:set_env('A', cwd)", "true" }, { prefix = from })
+        assert.equal(125, result.code)
+        assert.matches("`cwd` is not defined", result.err, 1, true)
+    end)
+
+    it("passes on the first of variables of one name, and nothing that is no variable", function()
+        local odd = [=[
+import ctypes, sys
+words = [word.encode() for word in sys.argv[1:]] + [None]
+variables = [b"no variable", b"A=first", b"A=second", b"PATH=/usr/bin:/bin", None]
+libc = ctypes.CDLL(None)
+libc.execve(words[0], (ctypes.c_char_p * len(words))(*words), (ctypes.c_char_p * len(variables))(*variables))
+]=]
+        local result = probe.host(odd, { sandbox.command, "run", "--env", "A", "-e", "policy:set_env('B', context.env.A)", "--", "env" })
+        assert.matches("^A=first\nB=first\n", result.out, result.err)
+        assert.is_nil(result.out:find("no variable", 1, true))
+    end)
+
     it("check --json prints problems as data", function()
         sandbox.write(scratch("fine.lua"), "return {}\n")
         sandbox.write(scratch("bad.lua"), "return {\n  network = 1,\n}\n")

@@ -1,5 +1,6 @@
 --- A plan for people: mounts in order with source and access, environment, limits, what is off.
 local message = require "demilune.message"
+local redact = require "demilune.redact"
 
 local explain = {}
 
@@ -41,12 +42,14 @@ local function add_mounts(lines, mounts)
     end
 end
 
---- The environment as { name, value } pairs; what was passed through or has the name of a secret is hidden.
+--- The environment as { name, value } pairs; what was passed through, has the name of a secret or holds
+--- such a value of the caller is hidden.
 local function shown_env(description, show_values)
     local list = {}
     for i, text in ipairs(description.env) do
         local name, value = text:match("^([^=]*)=(.*)$")
-        local hidden = not show_values and (description.env_passed[i] or description.env_secret[i])
+        local hidden = not show_values
+            and (description.env_passed[i] or description.env_secret[i] or redact.holds_secret(value))
         list[i] = { name = name, value = not hidden and value or nil, passed = description.env_passed[i] }
     end
     return list

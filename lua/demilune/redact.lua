@@ -50,6 +50,18 @@ local function known_starts(fields)
     return starts
 end
 
+--- Whether a value of the policy has in it that of a variable of the caller whose name says that it holds a secret.
+---@param value string
+---@return boolean
+function redact.holds_secret(value)
+    for _, start in ipairs(known_starts {}) do
+        if value:find(start, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
 --- The text without literals of the source, and only up to the first value that must not be shown.
 ---@param text string
 ---@param fields? table of the policy that it is about

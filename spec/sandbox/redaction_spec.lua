@@ -289,6 +289,19 @@ return {
             end
         end)
 
+        it("is not shown under another name that a hook gives it", function()
+            for _, words in ipairs { { "explain" }, { "explain", "--json" }, { "run", "-n" } } do
+                local all = table.move({ "-e", 'policy:set_env("PLAIN", "x" .. context.env.MY_TOKEN)', "--", "true" }, 1, 4,
+                    #words + 1, words)
+                local more = { env = { "MY_TOKEN=Zr7secretvalue" } }
+                local result = sandbox.demilune(all, more)
+                assert.equal(0, result.code, result.err)
+                assert.is_nil((result.out .. result.err):find("Zr7secret", 1, true))
+                table.insert(all, 2, "--show-values")
+                assert.matches("Zr7secret", sandbox.demilune(all, more).out, 1, true)
+            end
+        end)
+
         it("is not in the problem when set_env brings it", function()
             clean((refusal { prepare = function(policy) policy:set_env("API_TOKEN", value .. "\0") end }))
             clean((refusal { prepare = function(policy) policy:pass_env("API_TOKEN=" .. value) end }))

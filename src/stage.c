@@ -528,7 +528,7 @@ void stage_main(void)
     report(&executed);
     /* Our copies of the command's output would keep a reader waiting. */
     for (int fd = 0; fd < DML_FD_COUNT; fd++) {
-        if (fd != DML_FD_CONTROL && fd != DML_FD_RUNNER)
+        if (fd != DML_FD_CONTROL && fd != DML_FD_RUNNER && fd != ended)
             CALL1(__NR_close, fd);
     }
     supervise(pid, (int)message->own_group, ended);

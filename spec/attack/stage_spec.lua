@@ -66,6 +66,12 @@ describe("the inner stage:", function()
         assert.matches("ptrace works\n$", inside.out)
     end)
 
+    it("waits without using the processor", function()
+        local result = sandbox.script({}, "sleep 1; cut -d' ' -f14,15 /proc/1/stat")
+        local user, system = result.out:match("^(%d+) (%d+)\n$")
+        assert.is_true(user + system < 10, result.out) -- hundredths of a second
+    end)
+
     it("has limits that the command cannot change, which without the filter it can", function()
         local code = [[
 import ctypes, struct

@@ -58,6 +58,8 @@ static int process_gc(lua_State *L)
     struct abandoned *abandoned = abandoned_of(L);
     struct dml_process *process = held->process;
     held->process = NULL;
+    if (process && held->owner != getpid())
+        dml_process_forget(process);
     if (!process || held->owner != getpid())
         return 0;
     reap_abandoned(abandoned);
@@ -327,8 +329,10 @@ static int core_close(lua_State *L)
     struct held_process *held = luaL_checkudata(L, 1, DML_LUA_PROCESS);
     struct dml_process *process = held->process;
     held->process = NULL;
-    if (held->owner == getpid())
+    if (process && held->owner == getpid())
         dml_process_free(process);
+    else if (process)
+        dml_process_forget(process);
     return 0;
 }
 

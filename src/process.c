@@ -314,6 +314,12 @@ void dml_process_free(struct dml_process *process)
     free_parts(process);
 }
 
+void dml_process_forget(struct dml_process *process)
+{
+    close_one(&process->pidfd);
+    free_parts(process);
+}
+
 int dml_process_abandon(struct dml_process *process)
 {
     int pidfd = process->pidfd;

@@ -79,8 +79,11 @@ const struct dml_capture *dml_process_capture(const struct dml_process *process,
 /* Kills and reaps what is left, waiting for its end, and gives everything back. */
 void dml_process_free(struct dml_process *process);
 
-/* The same without waiting: returns a descriptor of what is still to be reaped, the caller's to do so and to
- * close; -1 when there is nothing. */
+/* Gives back what a forked copy of the program has of it, and leaves the sandbox alone. */
+void dml_process_forget(struct dml_process *process);
+
+/* As `dml_process_free`, without waiting: returns a descriptor of what is still to be reaped, the caller's to
+ * do so and to close; -1 when there is nothing. */
 int dml_process_abandon(struct dml_process *process);
 
 /* "TERM" for SIGTERM, the number for a signal without a name. Written to `buffer`, which is returned. */

@@ -185,13 +185,6 @@ static int core_fileno(lua_State *L)
     return 1;
 }
 
-/* isatty(descriptor) -> boolean */
-static int core_isatty(lua_State *L)
-{
-    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
-    return 1;
-}
-
 /* quote(bytes) -> in double quotes, escaped, one line, cut when long */
 static int core_quote(lua_State *L)
 {
@@ -307,7 +300,6 @@ void dml_open_host(lua_State *L)
         {"file_type", core_file_type},
         {"read_file", core_read_file},
         {"fileno", core_fileno},
-        {"isatty", core_isatty},
         {"quote", core_quote},
         {"is_secret_name", core_is_secret_name},
         {"shown_name", core_shown_name},

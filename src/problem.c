@@ -20,21 +20,6 @@ bool dml_fail(struct dml_error *error, enum dml_error_kind kind, int errnum, con
     return false;
 }
 
-bool dml_fail_context(struct dml_error *error, const char *format, ...)
-{
-    if (!error)
-        return false;
-    char inner[sizeof error->message];
-    memcpy(inner, error->message, sizeof inner);
-    va_list arguments;
-    va_start(arguments, format);
-    int used = vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    if (used >= 0 && (size_t)used < sizeof error->message)
-        snprintf(error->message + used, sizeof error->message - (size_t)used, ": %s", inner);
-    return false;
-}
-
 static bool grow(struct dml_problems *list)
 {
     if (list->count < list->capacity)

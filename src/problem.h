@@ -28,9 +28,6 @@ struct dml_error {
 bool dml_fail(struct dml_error *error, enum dml_error_kind kind, int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "context: " before the message of `error`. Always returns false. */
-bool dml_fail_context(struct dml_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /* One reason why a policy is refused, or, in a list of warnings, one thing worth saying. */
 struct dml_problem {
     char *field;   /* "rw_binds[2].host"; "" for the policy as a whole */

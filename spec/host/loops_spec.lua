@@ -216,12 +216,12 @@ end
 print(right)
 ]]
 
-    it("that reaps everything still has every result, and its own children", function()
+    it("that reaps everything still has every result, and its own children #unsanitized", function()
         local result = run_in(REAPER, FIFTY)
         assert.equal("50\nown child seen 1 time\n", result.out, result.err)
     end)
 
-    it("with eight threads busy in malloc has every result", function()
+    it("with eight threads busy in malloc has every result #unsanitized", function()
         local result = run_in(THREADS, FIFTY)
         assert.equal("50\n", result.out, result.err)
     end)

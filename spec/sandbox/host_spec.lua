@@ -45,7 +45,7 @@ describe("a host", function()
         { "processes", { "clone", errno = EAGAIN, argument = 0, bits = 0x1000 },
             "no process can be started: Resource temporarily unavailable" },
         { "openat2", { "openat2", errno = ENOSYS }, '"/usr" cannot be opened: ' .. NOT_THERE },
-        { "limits inside", { "prlimit64", errno = EAGAIN, argument = 2, bits = 0xffffffff },
+        { "limits inside #unsanitized", { "prlimit64", errno = EAGAIN, argument = 2, bits = 0xffffffff },
             "inner stage: a resource limit cannot be set: Resource temporarily unavailable" },
         { "descriptors inside", { "dup3", errno = EINVAL },
             "inner stage: descriptors cannot be taken over: Invalid argument" },
@@ -73,7 +73,7 @@ describe("a host", function()
         end)
     end
 
-    it("without /proc says so", function()
+    it("without /proc says so #unsanitized", function()
         local without = lacking.mounts "mount -t tmpfs none /proc"
         refuses(without, '"/proc/self/mountinfo" cannot be looked up: No such file or directory; ' ..
             "so it is not known what the policy shows [host.unknown]")

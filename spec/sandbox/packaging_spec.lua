@@ -105,7 +105,7 @@ describe("make install", function()
     end)
 end)
 
-describe("the rock", function()
+describe("the rock #unsanitized", function()
     local shared = sandbox.scratch(setup, teardown) -- made once: it is compiled with what luarocks says
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)

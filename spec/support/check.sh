@@ -11,7 +11,7 @@ passed=0 failed=0 skipped=0
 as_from_a_terminal="env --default-signal"
 
 # A sanitized build brings an interpreter of its own. Every report lands here, whatever the spec makes of the process. Cases
-# named #unsanitized take away what the sanitizers live on: address space, threads.
+# named #unsanitized take away what the sanitizers live on (address space, threads, /proc), or run programs without them.
 if [ -x "$BUILD/tools/lua5.4" ]; then
     PATH=$PWD/$BUILD/tools:$PATH
     mkdir -m 1777 "$scratch/reports"

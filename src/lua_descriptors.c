@@ -57,12 +57,12 @@ static int core_file(lua_State *L)
     return 1;
 }
 
-/* pipe() -> descriptor to read from, descriptor to write to; close-on-exec */
+/* pipe() -> descriptor to read from, descriptor to write to, close-on-exec | nil, message */
 static int core_pipe(lua_State *L)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return luaL_error(L, "no pipe: %s", strerror(errno));
+        return luaL_fileresult(L, 0, "no pipe");
     lua_pushinteger(L, ends[0]);
     lua_pushinteger(L, ends[1]);
     return 2;

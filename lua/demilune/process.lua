@@ -38,6 +38,9 @@ local function descriptor(self, wanted, name, open, opened)
         return -1
     elseif wanted == "pipe" then
         local reading, writing = core.pipe()
+        if not reading then
+            return nil, writing
+        end
         local mine = name == "stdin" and writing or reading
         local theirs = name == "stdin" and reading or writing
         self[name] = stream.new(mine, name == "stdin" and "w" or "r")

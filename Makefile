@@ -172,12 +172,18 @@ $(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
 	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)
 $(BUILD)/bin/table: LDFLAGS += -Wl,--wrap=calloc,--wrap=reallocarray,--wrap=strdup
 
-# Lines of the engine and the glue that the specs run; SHOW=src/host.c (or all) names those that they do not. The build is
-# gcc's, for gcov. execve stays as it is: gcov would write its counts between clone and exec, in memory that is shared.
+# Lines of the engine and the glue that the specs run; after it `make uncovered`, or `make uncovered SHOW=src/host.c`, names
+# those that they did not. The build is gcc's, for gcov. execve stays as it is: gcov would write its counts between clone
+# and exec, in memory that is shared.
+COUNTED = CFLAGS="-O0 -g --coverage -fno-builtin-execve -Wno-format-truncation"
 coverage:
-	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) -s CC=gcc BUILD=build/coverage CFLAGS="-O0 -g --coverage -fno-builtin-execve -Wno-format-truncation" test
-	@$(LUA) spec/support/coverage.lua build/coverage/obj*
+	@rm -rf build/coverage
+	@status=0; $(MAKE) -s CC=gcc BUILD=build/coverage $(COUNTED) test || status=1; \
+	$(LUA) spec/support/coverage.lua build/coverage/obj* && exit $$status
+
+SHOW ?= all
+uncovered:
+	@SHOW=$(SHOW) $(LUA) spec/support/coverage.lua build/coverage/obj*
 
 # --- installing --------------------------------------------------------------------------------------------------------
 
@@ -204,4 +210,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check test bench asan sanitized fuzz coverage deps lint install uninstall clean
+.PHONY: all demo check test bench asan sanitized fuzz coverage uncovered deps lint install uninstall clean

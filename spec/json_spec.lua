@@ -107,6 +107,7 @@ describe("JSON that is read", function()
 
     it("names each key once, however it is spelt", function()
         local failure = refused([[{"a":{"xy":1,"x\u0079":}}]], "duplicate field `xy` at line 1 column 22")
+        refused([[{"a":{"\u001b[2J":1,"\u001b[2J":}}]], [[duplicate field `\x1b[2J` at line 1 column 31]])
         assert.same({ "field.duplicate", "a.xy" }, { failure.code, failure.field })
         assert.is_true(decode([[{"a":1,"a":2,"\u0061":3}]], passed))
     end)

@@ -293,6 +293,11 @@ describe("a command", function()
         command_refused({ "a", nil, "c" }, "command.shape", "command", 'write' and '{ "program", "argument" }')
         command_refused({ "a", x = "b" }, "command.shape", "command", "has holes or names")
         command_refused({ "a", [1.5] = "b" }, "command.shape", "command", "has holes or names")
+        local many = {}
+        for i = 1, 1000001 do
+            many[i] = "x"
+        end
+        assert.error_matches(function() policies.problems({}, many) end, "the command has more than 1000000 arguments")
         command_refused({ "a\0b" }, "string.nul", "command[1]", "has a NUL byte")
         command_refused({ "a", "b\0" }, "string.nul", "command[2]", "has a NUL byte")
         accepted({}, { "a", "", "\n", "\xff", "--" })

@@ -313,6 +313,7 @@ describe("effects", function()
             ['"Network"'] = 'effects[1]: invalid type: string "Network", expected internally tagged enum Effect',
             ["null"] = "invalid type: null", ["1"] = "invalid type: integer `1`", ["{}"] = "missing field `effect`",
             ["[]"] = "missing field `effect`", ['{"effect":"pure"}'] = "unknown variant `pure`, expected one of `Cost`, `Fallible`,",
+            [ [[{"effect":"\u001b[2J\u007f\u202e"}]] ] = [[unknown variant `\x1b[2J\x7f\xe2\x80\xae`, expected one of]],
             ['{"effect":0}'] = "expected variant identifier", ["[0]"] = "expected variant identifier",
             ['{"effect":null}'] = "expected variant identifier", ['{"effect":["Pure"]}'] = "expected variant identifier",
             ['{"FsRead":{"path":"/a"}}'] = "missing field `effect`", ['{"kind":"Pure"}'] = "missing field `effect`",

@@ -102,6 +102,24 @@ os.execv(sys.argv[4], sys.argv[4:])
         assert.is_true(are_gone())
     end)
 
+    it("that says good-bye and stays is killed with its child", function()
+        local text = HANGS:gsub("\n", "\nexec 6>&-\n", 1):format(scratch("pids"))
+        local before = core.clock()
+        assert.equal("bwrap could not set the sandbox up: it ended without a word", sandbox.finish(assert(start(text))).message)
+        assert.is_true(core.clock() - before < 10)
+        assert.is_true(are_gone())
+    end)
+
+    it("that is gone once it has been asked is no bwrap", function()
+        local result = sandbox.finish(assert(start(([[#!/bin/sh
+[ "$1" != --help ] || { rm "$0"; %s --help | grep -v -e --size; exit; }
+echo 'bwrap: Unknown option --size' >&2
+exit 1
+]]):format(core.find_bwrap()))))
+        assert.same({ "setup_failed", ('"%s" cannot be executed: No such file or directory'):format(scratch("bwrap")) },
+            { result.kind, result.message })
+    end)
+
     it("that knows no option at all is asked what it knows, and given up", function()
         local text = ("#!/bin/sh\necho \"$1\" >>%s\necho 'bwrap: Unknown option' >&2\nexit 1\n"):format(scratch("asked"))
         for _, written in ipairs { text, false } do

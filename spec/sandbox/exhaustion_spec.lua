@@ -152,7 +152,7 @@ describe("exhaustion:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
-    it("memory that runs out at any moment is an error in words #unsanitized", function()
+    it("C4: memory that runs out at any moment is an error in words #unsanitized", function()
         local result = probe.lua(scratch("host.lua"), MEMORY, { suffix = scratch(), prefix = "MALLOC_MMAP_THRESHOLD_=131072" })
         assert.equal("true\ttrue\t0\t0\n", result.out, result.err)
     end)
@@ -165,7 +165,7 @@ describe("exhaustion:", function()
         ["of a process with pipes"] = { "spawn", LAUNCH },
         ["of asking bwrap"] = { "version", { "no pipe", "no process can be started", "descriptors cannot be handed over" } },
     } do
-        it("descriptors that run out at any moment " .. name .. " are an error in words", function()
+        it(("C4: descriptors that run out at any moment %s are an error in words"):format(name), function()
             os.execute("mkdir " .. sandbox.quote(scratch("m")))
             local result = probe.lua(scratch("host.lua"), DESCRIPTORS, { suffix = scratch() .. " " .. case[1],
                 prefix = "ulimit -n 60;" })
@@ -180,6 +180,17 @@ describe("exhaustion:", function()
             assert.matches("\nexit\ntrue\ttrue\n$", result.out)
         end)
     end
+
+    it("C4: a process that no descriptor is left for cannot be polled, and ends all the same", function()
+        local result = probe.lua(scratch("host.lua"), [[
+            local process = assert(require "demilune".policy {}:spawn({ "sleep", "0.2" }, { stdin = "null" }))
+            local hog = {}
+            for file in function() return (io.open("/dev/null")) end do hog[#hog + 1] = file end
+            print(pcall(process.pollfd, process))
+            for _, file in ipairs(hog) do file:close() end
+            print(process:wait().kind, pcall(process.pollfd, process))]], { prefix = "ulimit -n 60;" })
+        assert.matches("^false\t.*no descriptor to poll: Too many open files\nexit\ttrue\t%d+\n$", result.out, result.err)
+    end)
 
     if not sandbox.is_root then -- whose processes the kernel does not count
         it("processes that may not be started are an error in words #unsanitized", function()

@@ -52,7 +52,7 @@ describe("a host", function()
         { "processes inside", { "clone", errno = EAGAIN, argument = 0, value = 0x4111 },
             "inner stage: the command's process cannot be made: Resource temporarily unavailable" },
     } do
-        it("without " .. case[1] .. " says so, and nothing runs", function()
+        it(("C4: without %s says so, and nothing runs"):format(case[1]), function()
             refuses(lacking.call(case[2]), case[3])
         end)
     end

@@ -62,6 +62,17 @@ describe("make install", function()
         assert.equal("opt\nusr\n", sh("ls -A %s", sandbox.quote(scratch("a root"))))
     end)
 
+    it("takes no files that lie beside it where anybody may write", function()
+        local place = scratch("place")
+        sh("mkdir -p %s/bin %s/share/lua/5.4/demilune/presets", place, place)
+        sh("cp %s %s/bin", sandbox.quote(sandbox.command), place)
+        sandbox.write(place .. "/share/lua/5.4/demilune/presets/planted.lua", "return {}")
+        for mode, code in pairs { ["755"] = 0, ["777"] = 125 } do
+            sh("chmod %s %s", mode, place)
+            assert.equal(code, sandbox.sh(place .. "/bin/demilune check planted").code, mode)
+        end
+    end)
+
     it("takes another place for each kind of file", function()
         sh("%s install INST_BINDIR=%s INST_LIBDIR=%s INST_LUADIR=%s INST_MANDIR=%s", MAKE, scratch("b"), scratch("so"),
             scratch("lua"), scratch("man"))

@@ -132,6 +132,28 @@ describe("a process", function()
             end)
         end
 
+        -- What the collector left is reaped when the next is started.
+        local function until_reaped()
+            for _ = 1, 50 do
+                local next_one <close> = spawn("true")
+                assert.equal("exit", next_one:wait().kind)
+                next_one:close()
+                if sandbox.read("/proc/thread-self/children") == "" then
+                    break
+                end
+                os.execute("sleep 0.05")
+            end
+        end
+
+        it("with the collector, many at once", function()
+            for _ = 1, 70 do -- more than it leaves to be reaped later
+                spawn("exec sleep 300")
+            end
+            collectgarbage()
+            collectgarbage()
+            until_reaped()
+        end)
+
         it("with close, <close>, and the collector", function()
             local mark = ("%d.%d"):format(os.time() % 100000, 10 + math.random(80))
             local function alive()
@@ -161,15 +183,7 @@ describe("a process", function()
             collectgarbage()
             collectgarbage()
             assert.is_true(until_gone())
-            for _ = 1, 50 do -- what the collector left is reaped when the next is started
-                local next_one <close> = spawn("true")
-                assert.equal("exit", next_one:wait().kind)
-                next_one:close()
-                if sandbox.read("/proc/thread-self/children") == "" then
-                    break
-                end
-                os.execute("sleep 0.05")
-            end
+            until_reaped()
         end)
     end)
 

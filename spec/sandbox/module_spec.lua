@@ -161,14 +161,14 @@ describe("policy:run", function()
         end)
 
         it("a timeout kills what ignores TERM, after a grace", function()
-            local result = assert(sh("trap '' TERM; while :; do sleep 1; done", { timeout = 0.2,
+            local result = assert(sh("trap '' TERM; while :; do sleep 1; done", { timeout = 0.6,
                 capture = true }))
             assert.same({ "timeout", 9 }, { result.kind, result.signal })
             assert.is_true(result.wall > 1.5 and result.wall < 60)
         end)
 
         it("a timeout reaches a command that is stopped", function()
-            local result = assert(sh("kill -STOP $$", { timeout = 0.2, capture = true }))
+            local result = assert(sh("kill -STOP $$", { timeout = 0.6, capture = true }))
             assert.same({ "timeout", 15 }, { result.kind, result.signal })
         end)
 

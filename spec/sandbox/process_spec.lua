@@ -49,6 +49,8 @@ describe("a process", function()
     end)
 
     it("tells of its deadline by its descriptor", function()
+        local without <close> = spawn("sleep 60", { stdin = "null" })
+        assert.is_nil(without:timeout())
         local process <close> = spawn("trap '' TERM; sleep 60 & wait; wait", { stdin = "null", timeout = 0.6 })
         local fd = process:pollfd()
         local result
@@ -146,9 +148,11 @@ describe("a process", function()
         end
 
         it("with the collector, many at once", function()
+            collectgarbage("stop")
             for _ = 1, 70 do -- more than it leaves to be reaped later
                 spawn("exec sleep 300")
             end
+            collectgarbage("restart")
             collectgarbage()
             collectgarbage()
             until_reaped()

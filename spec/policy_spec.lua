@@ -130,7 +130,8 @@ local wrong = {
     { { launched = {} }, "type", "launched", "table where a function is needed" },
     { { finished = true }, "type", "finished", "true is a boolean; a function is needed" },
 
-    { { requires = { "landlock" } }, "field.unsupported", "requires", "is not supported yet; take it out" },
+    { { requires = { "landlok" } }, "requires.unknown", "requires[1]", 'is no control; did you mean "landlock"?' },
+    { { requires = "cgroup" }, "type", "requires", "is a string; a list of controls is needed" },
     { { extends = "base" }, "field.unsupported", "extends", "is not supported yet; take it out" },
     { { devices = { "/dev/dri" } }, "field.unsupported", "devices", "is not supported yet; take it out" },
 }

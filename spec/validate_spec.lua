@@ -268,16 +268,6 @@ describe("the rules accept", function()
     end
 end)
 
-describe("a limit of processes", function()
-    it("is for ordinary users, since the kernel does not count root's", function()
-        if sandbox.is_root then
-            refused({ limits = { pids = 5 } }, "limit.unavailable", "limits.pids", "start as an ordinary user")
-        else
-            accepted { limits = { pids = 5 } }
-        end
-    end)
-end)
-
 describe("a command", function()
     local function command_refused(command, code, field, words)
         local problem = policies.find(policies.problems({}, command), code, field)

@@ -10,6 +10,28 @@
 const struct dml_bwrap_features dml_bwrap_all_features = {
     .bind_fd = true, .disable_userns = true, .seccomp = true, .size = true};
 
+unsigned dml_bwrap_controls(const struct dml_bwrap_features *features)
+{
+    return (features->bind_fd ? 1u << DML_CONTROL_BIND_FD : 0) |
+           (features->disable_userns ? 1u << DML_CONTROL_DISABLE_USERNS : 0) |
+           (features->size ? 1u << DML_CONTROL_TMPFS_SIZE : 0) |
+           (features->seccomp ? 1u << DML_CONTROL_SECCOMP : 0);
+}
+
+/* What a policy requires of this bwrap. */
+static bool provides(const struct dml_bwrap_features *features, unsigned required, struct dml_error *error)
+{
+    unsigned missing = required & ~(dml_bwrap_controls(features) | 1u << DML_CONTROL_CGROUP);
+    for (int i = 0; i < DML_CONTROL_COUNT; i++) {
+        if (missing & 1u << i)
+            return dml_fail(
+                error, DML_ERROR_UNAVAILABLE, 0,
+                "requires: %s is not to be had with this bwrap; install a newer one, or leave it out",
+                dml_control_names[i]);
+    }
+    return true;
+}
+
 struct renderer {
     struct dml_bwrap_arguments *out;
     const struct dml_bwrap_features *features;
@@ -180,6 +202,8 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     if (plan->seccomp && !filtered && (plan->tty || plan->seccomp_named))
         return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "this bwrap has no --add-seccomp-fd; leave out %s",
                         plan->tty ? "tty" : "seccomp");
+    if (!shown && !provides(features, plan->requires, error))
+        return false;
     r.file_count = filtered;
     for (size_t i = 0; i < plan->mount_count; i++)
         r.file_count += needs_file(&plan->mounts[i]);
@@ -222,6 +246,11 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
         check_length(mount, mount->sandbox, problems);
         if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
             check_length(mount, mount->source.path, problems);
+    }
+    if (plan->requires & 1u << DML_CONTROL_LANDLOCK) {
+        dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8,
+                        "bwrap applies no Landlock rules; leave it out");
+        return;
     }
     struct dml_bwrap_arguments arguments;
     enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */

@@ -15,6 +15,9 @@ struct dml_bwrap_features {
 /* Every feature: what a launch assumes until a binary refuses. */
 extern const struct dml_bwrap_features dml_bwrap_all_features;
 
+/* The same as bits of enum dml_control. */
+unsigned dml_bwrap_controls(const struct dml_bwrap_features *features);
+
 enum {
     DML_BWRAP_MAX_ARGUMENTS = 9000
 }; /* bubblewrap.c, MAX_ARGS: all arguments, those of --args among them */

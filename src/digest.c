@@ -54,8 +54,8 @@ void dml_digest_plan(const struct dml_plan *plan, char digest[DML_DIGEST_LENGTH 
     }
     hash_string(&hash, plan->chdir);
     hash_string(&hash, plan->hostname);
-    const uint64_t settings[] = {plan->uid,    plan->gid,     plan->network,        plan->tty,
-                                 plan->nested, plan->seccomp, plan->seccomp_options};
+    const uint64_t settings[] = {plan->uid,    plan->gid,     plan->network,         plan->tty,
+                                 plan->nested, plan->seccomp, plan->seccomp_options, plan->requires};
     hash_bytes(&hash, settings, sizeof settings);
     for (int i = 0; i < DML_LIMIT_COUNT; i++) {
         hash_number(&hash, plan->limits.has[i]);

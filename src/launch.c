@@ -117,8 +117,8 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
 
 static bool prepare_descriptors(struct dml_channels *channels, const struct dml_start *start,
                                 const struct dml_bwrap_features *features,
-                                const struct dml_bwrap_arguments *arguments, struct descriptors *d,
-                                struct dml_error *error)
+                                const struct dml_bwrap_arguments *arguments, unsigned covered,
+                                struct descriptors *d, struct dml_error *error)
 {
     int ends[2], sockets[2];
     d->count = DML_FD_COUNT + arguments->file_count;
@@ -142,7 +142,7 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     if (!own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
         !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
-        !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, error)))
+        !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, covered, error)))
         return false;
     for (size_t i = 0; i < arguments->file_count; i++) {
         const struct dml_bytes *file = &arguments->files[i];
@@ -153,17 +153,19 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
 }
 
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
-                struct dml_channels *channels, struct dml_error *error)
+                const struct dml_cgroup *cgroup, struct dml_channels *channels, struct dml_error *error)
 {
     struct dml_bwrap_arguments arguments;
     struct descriptors d = {0};
+    int cgroups[DML_CONTROLLER_COUNT], cgroup_count = 0;
     char args_fd[8], stage_path[32];
     snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
     snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
     char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
     *channels = (struct dml_channels){.pidfd = -1, .control = -1, .messages = -1, .captured = {-1, -1, -1}};
     bool ready = dml_bwrap_render(start->plan, features, false, &arguments, error) &&
-                 prepare_descriptors(channels, start, features, &arguments, &d, error);
+                 prepare_descriptors(channels, start, features, &arguments, cgroup->covers, &d, error) &&
+                 (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     if (ready) {
         struct dml_spawn spawn = {
             .path = start->bwrap_path,
@@ -173,9 +175,13 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
             .sources = arguments.sources,
             .source_count = arguments.source_count,
             .keep_sources = features->bind_fd,
+            .cgroups = cgroups,
+            .cgroup_count = (size_t)cgroup_count,
         };
         channels->pidfd = dml_spawn(&spawn, &channels->pid, error);
     }
+    for (int i = 0; i < cgroup_count; i++)
+        close(cgroups[i]);
     close_descriptors(&d);
     dml_bwrap_arguments_clear(&arguments);
     return channels->pidfd >= 0;
@@ -183,5 +189,7 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
 
 const char *dml_launch_code(const struct dml_error *error)
 {
-    return error->kind == DML_ERROR_CHANGED ? "source.changed" : "setup.failed";
+    return error->kind == DML_ERROR_CHANGED       ? "source.changed"
+           : error->kind == DML_ERROR_UNAVAILABLE ? "control.unavailable"
+                                                  : "setup.failed";
 }

@@ -4,6 +4,7 @@
 #define DML_LAUNCH_H
 
 #include "bwrap.h"
+#include "cgroup.h"
 #include "plan.h"
 #include "probe.h"
 
@@ -19,6 +20,7 @@ struct dml_start {
     const char *input;       /* bytes for its input instead, or NULL */
     size_t input_length;
     bool capture[3]; /* keep its output (1) or error (2) */
+    bool *swept;     /* see dml_cgroup_make */
     int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
     void (*on_wake)(void *context, struct dml_process *process);
     void *context;
@@ -33,12 +35,12 @@ struct dml_channels {
     int captured[3]; /* output (1) and error (2), when they are captured; non-blocking */
 };
 
-/* Launches a plan under bwrap. False when it was not started; `channels` may hold descriptors all the same.
- */
+/* Launches a plan under bwrap, in a cgroup. False when it was not started; `channels` may hold descriptors
+ * all the same. */
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
-                struct dml_channels *channels, struct dml_error *error);
+                const struct dml_cgroup *cgroup, struct dml_channels *channels, struct dml_error *error);
 
-/* "source.changed" or "setup.failed": what a failed launch is called. */
+/* "source.changed", "control.unavailable" or "setup.failed": what a failed launch is called. */
 const char *dml_launch_code(const struct dml_error *error);
 
 #endif

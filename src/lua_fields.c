@@ -346,6 +346,22 @@ static void read_acknowledge(struct dml_reader *r, int index, const char *field)
     dml_read_list(r, index, field, "a list of dangers", read_danger);
 }
 
+static void read_control(struct dml_reader *r, int index, const char *field)
+{
+    const char *name = dml_read_string(r, index, field, "the name of a control");
+    if (!name)
+        return;
+    int control = dml_name_index(name, dml_control_names, DML_CONTROL_COUNT);
+    if (control >= 0)
+    r->policy->requires |= 1u << control;
+    else unknown_name(r, "requires.unknown", field, name, "control", dml_control_names, DML_CONTROL_COUNT);
+}
+
+static void read_requires(struct dml_reader *r, int index, const char *field)
+{
+    dml_read_list(r, index, field, "a list of controls", read_control);
+}
+
 /* --- all of them --- */
 
 /* In the order in which problems are reported. `effects` stands before `network`, which it may turn on. */
@@ -377,7 +393,7 @@ static const struct {
     {"seccomp", read_seccomp},
     {"limits", read_limits},
     {"acknowledge", read_acknowledge},
-    {"requires", read_unsupported},
+    {"requires", read_requires},
     {"extends", read_unsupported},
     {"prepare", read_hook},
     {"launched", read_hook},

@@ -199,12 +199,12 @@ static void push_limits(lua_State *L, const struct dml_limits *limits)
     }
 }
 
-static void push_options(lua_State *L, unsigned options)
+void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count)
 {
     lua_newtable(L);
-    for (int i = 0; i < DML_OPTION_COUNT; i++) {
-        if (options & 1u << i) {
-            lua_pushstring(L, dml_seccomp_option_names[i]);
+    for (int i = 0; i < count; i++) {
+        if (bits & 1u << i) {
+            lua_pushstring(L, names[i]);
             lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
         }
     }
@@ -231,8 +231,10 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_secret");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
-    push_options(L, plan->seccomp_options);
+    dml_push_names(L, plan->seccomp_options, dml_seccomp_option_names, DML_OPTION_COUNT);
     lua_setfield(L, -2, "seccomp_allow");
+    dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);
+    lua_setfield(L, -2, "requires");
     set_string(L, "chdir", plan->chdir);
     set_string(L, "hostname", plan->hostname);
     set_string(L, "name", plan->name);

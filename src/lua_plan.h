@@ -13,4 +13,7 @@ struct dml_lua_plan {
     struct dml_problems problems, warnings;
 };
 
+/* Pushes a list of those of the names whose bits are set. */
+void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count);
+
 #endif

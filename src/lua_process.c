@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define DML_LUA_PROCESS "demilune.core.process"
-/* registry keys: what is known of the bwrap binary, and what is still to be reaped */
-#define DML_LUA_PROBE "demilune.probe"
+/* registry keys: what is known from earlier launches, and what is still to be buried */
+#define DML_LUA_LESSONS "demilune.lessons"
 #define DML_LUA_ABANDONED "demilune.abandoned"
 
 struct held_process {
@@ -23,25 +23,31 @@ struct held_process {
     struct dml_forward forward;
 };
 
-/* What the collector ended and nobody could wait for then: reaped when there is an occasion. */
+/* What the collector ended and nobody could wait for then: buried when there is an occasion. */
 struct abandoned {
-    int pidfds[64];
+    struct dml_process *items[64];
     size_t count;
+    pid_t owner;
 };
 
-static void reap_abandoned(struct abandoned *abandoned)
+static void bury_abandoned(struct abandoned *abandoned, bool wait)
 {
     size_t kept = 0;
     for (size_t i = 0; i < abandoned->count; i++) {
-        siginfo_t ended = {0};
-        int fd = abandoned->pidfds[i];
-        bool alive = waitid((idtype_t)P_PIDFD, (id_t)fd, &ended, WEXITED | WNOHANG) == 0 && ended.si_pid == 0;
-        if (alive)
-            abandoned->pidfds[kept++] = fd;
-        else
-            close(fd);
+        if (abandoned->owner != getpid())
+            dml_process_forget(abandoned->items[i]);
+        else if (!dml_process_bury(abandoned->items[i], wait))
+            abandoned->items[kept++] = abandoned->items[i];
     }
     abandoned->count = kept;
+    abandoned->owner = getpid();
+}
+
+/* The state is closed. */
+static int abandoned_gc(lua_State *L)
+{
+    bury_abandoned(lua_touserdata(L, 1), true);
+    return 0;
 }
 
 static struct abandoned *abandoned_of(lua_State *L)
@@ -62,14 +68,11 @@ static int process_gc(lua_State *L)
         dml_process_forget(process);
     if (!process || held->owner != getpid())
         return 0;
-    reap_abandoned(abandoned);
-    if (abandoned->count == sizeof abandoned->pidfds / sizeof abandoned->pidfds[0]) {
-        dml_process_free(process); /* many at once: now it waits */
-        return 0;
-    }
-    int pidfd = dml_process_abandon(process);
-    if (pidfd >= 0)
-        abandoned->pidfds[abandoned->count++] = pidfd;
+    /* many at once: now it waits */
+    bury_abandoned(abandoned, abandoned->count == sizeof abandoned->items / sizeof abandoned->items[0]);
+    dml_process_abandon(process);
+    if (!dml_process_bury(process, false))
+        abandoned->items[abandoned->count++] = process;
     return 0;
 }
 
@@ -80,17 +83,23 @@ static struct dml_process *check_process(lua_State *L, int index)
     return held->process;
 }
 
-static struct dml_probe *probe_of(lua_State *L)
+/* What one launch teaches the next. */
+struct lessons {
+    struct dml_probe probe;
+    bool swept;
+};
+
+static struct lessons *lessons_of(lua_State *L)
 {
-    if (lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE) != LUA_TUSERDATA) {
-        struct dml_probe *fresh = lua_newuserdatauv(L, sizeof *fresh, 0);
-        *fresh = (struct dml_probe){0};
-        lua_setfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE);
-        lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_PROBE);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_LESSONS) != LUA_TUSERDATA) {
+        struct lessons *fresh = lua_newuserdatauv(L, sizeof *fresh, 0);
+        *fresh = (struct lessons){0};
+        lua_setfield(L, LUA_REGISTRYINDEX, DML_LUA_LESSONS);
+        lua_getfield(L, LUA_REGISTRYINDEX, DML_LUA_LESSONS);
     }
-    struct dml_probe *probe = lua_touserdata(L, -1);
+    struct lessons *lessons = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return probe;
+    return lessons;
 }
 
 static int integer_field(lua_State *L, int index, const char *name, int otherwise)
@@ -125,7 +134,8 @@ static int core_start(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     struct dml_error error;
-    struct dml_start start = {.plan = plan->plan, .probe = probe_of(L)};
+    struct lessons *lessons = lessons_of(L);
+    struct dml_start start = {.plan = plan->plan, .probe = &lessons->probe, .swept = &lessons->swept};
     lua_getfield(L, 2, "bwrap");
     start.bwrap_path = luaL_checkstring(L, -1); /* anchored on the stack, as the input below */
     lua_getfield(L, 2, "input");
@@ -147,7 +157,7 @@ static int core_start(lua_State *L)
     luaL_setmetatable(L, DML_LUA_PROCESS);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
-    reap_abandoned(abandoned_of(L));
+    bury_abandoned(abandoned_of(L), false);
     held->process = dml_process_start(&start, &error);
     if (held->process)
         return 1;
@@ -258,16 +268,6 @@ static void push_capture(lua_State *L, const struct dml_capture *capture, const 
     lua_setfield(L, -2, field);
 }
 
-static void push_names(lua_State *L, const char *const names[DML_HARDENING], const char *field)
-{
-    lua_newtable(L);
-    for (int i = 0; names[i]; i++) {
-        lua_pushstring(L, names[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_setfield(L, -2, field);
-}
-
 static void push_result(lua_State *L, const struct dml_result *result)
 {
     char name[16];
@@ -306,8 +306,12 @@ static void push_result(lua_State *L, const struct dml_result *result)
         lua_pushstring(L, result->message);
         lua_setfield(L, -2, "message");
     }
-    push_names(L, result->applied, "applied");
-    push_names(L, result->skipped, "skipped");
+    dml_push_names(L, result->applied, dml_control_names, DML_CONTROL_COUNT);
+    lua_setfield(L, -2, "applied");
+    dml_push_names(L, result->skipped, dml_control_names, DML_CONTROL_COUNT);
+    lua_setfield(L, -2, "skipped");
+    dml_push_names(L, result->hit, dml_limit_names, DML_LIMIT_COUNT);
+    lua_setfield(L, -2, "limits_hit");
 }
 
 /* result(process, { capture_stdout=, capture_stderr= }) -> how it ended; it has to have */
@@ -434,7 +438,11 @@ void dml_open_process(lua_State *L)
         {NULL, NULL},
     };
     struct abandoned *abandoned = lua_newuserdatauv(L, sizeof *abandoned, 0);
-    *abandoned = (struct abandoned){0};
+    *abandoned = (struct abandoned){.owner = getpid()};
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, abandoned_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
     lua_setfield(L, LUA_REGISTRYINDEX, DML_LUA_ABANDONED);
     luaL_newmetatable(L, DML_LUA_PROCESS);
     lua_pushcfunction(L, process_gc);

@@ -70,7 +70,8 @@ static void add_rlimit(struct dml_stage_message *message, int resource, uint64_t
         (struct dml_stage_rlimit){.resource = (uint64_t)resource, .soft = soft, .hard = hard};
 }
 
-static void fill_rlimits(struct dml_stage_message *message, const struct dml_limits *limits)
+/* Processor time is limited here too: the kernel does so to the tick. */
+static void fill_rlimits(struct dml_stage_message *message, const struct dml_limits *limits, unsigned covered)
 {
     struct rlimit files;
     uint64_t cpu_seconds = (limits->value[DML_LIMIT_CPU_TIME] + 999) / 1000;
@@ -82,9 +83,9 @@ static void fill_rlimits(struct dml_stage_message *message, const struct dml_lim
         add_rlimit(message, RLIMIT_NOFILE, files.rlim_cur, files.rlim_max);
     if (limits->has[DML_LIMIT_CPU_TIME])
         add_rlimit(message, RLIMIT_CPU, cpu_seconds, cpu_seconds + 1);
-    if (limits->has[DML_LIMIT_MEMORY])
+    if (limits->has[DML_LIMIT_MEMORY] && !(covered & 1u << DML_LIMIT_MEMORY))
         add_rlimit(message, RLIMIT_AS, limits->value[DML_LIMIT_MEMORY], limits->value[DML_LIMIT_MEMORY]);
-    if (limits->has[DML_LIMIT_PIDS])
+    if (limits->has[DML_LIMIT_PIDS] && !(covered & 1u << DML_LIMIT_PIDS))
         add_rlimit(message, RLIMIT_NPROC, limits->value[DML_LIMIT_PIDS], limits->value[DML_LIMIT_PIDS]);
     if (limits->has[DML_LIMIT_FILE_SIZE])
         add_rlimit(message, RLIMIT_FSIZE, limits->value[DML_LIMIT_FILE_SIZE],
@@ -97,7 +98,7 @@ static char *append_string(char *at, const char *string)
 }
 
 int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_features *features,
-                           struct dml_error *error)
+                           unsigned covered, struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -125,7 +126,7 @@ int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_f
         dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/self/ns cannot be read");
         return -1;
     }
-    fill_rlimits(message, &plan->limits);
+    fill_rlimits(message, &plan->limits, covered);
     char *at = (char *)(message + 1);
     for (size_t i = 0; i < plan->argc; i++)
         at = append_string(at, plan->argv[i]);

@@ -60,7 +60,7 @@ void dml_process_reap(struct dml_process *process)
     close_one(&process->control);
     if (process->pidfd < 0)
         return;
-    if (process->concluded)
+    if (process->concluded && process->cgroup.count == 0) /* else it ends after the last inside, by itself */
         syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
     else if (!bwrap_ends_within(process, LAST_WORDS))
         dml_process_kill_bwrap(process);
@@ -68,6 +68,12 @@ void dml_process_reap(struct dml_process *process)
     while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
         ;
     close_one(&process->pidfd);
+}
+
+void dml_process_leave_cgroup(struct dml_process *process)
+{
+    dml_cgroup_remove(&process->cgroup, LAST_WORDS);
+    dml_cgroup_clear(&process->cgroup);
 }
 
 /* Reads what bwrap says; once the stage has reported, only the end of it matters. */
@@ -99,26 +105,31 @@ static void hear_last_words(struct dml_process *process)
     close_one(&process->messages);
 }
 
-/* What of the default hardening this bwrap could do. */
-static void list_hardening(struct dml_process *process)
+/* What of the plan's controls this host had. */
+static void list_controls(struct dml_process *process)
 {
-    const struct dml_plan *plan = process->plan;
-    const struct {
-        const char *name;
-        bool wanted, applied;
-    } parts[] = {
-        {"bind_fd", true, process->features.bind_fd},
-        {"disable_userns", !plan->nested, process->features.disable_userns},
-        {"tmpfs_size", true, process->features.size},
-        {"seccomp", plan->seccomp, process->features.seccomp},
-    };
-    size_t applied = 0, skipped = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].wanted && parts[i].applied)
-            process->result.applied[applied++] = parts[i].name;
-        else if (parts[i].wanted)
-            process->result.skipped[skipped++] = parts[i].name;
-    }
+    const struct dml_limits *limits = &process->plan->limits;
+    unsigned wanted = dml_plan_controls(process->plan), had = dml_bwrap_controls(&process->features);
+    unsigned covers = process->cgroup.covers;
+    bool as_a_whole = (!limits->has[DML_LIMIT_MEMORY] || covers & 1u << DML_LIMIT_MEMORY) &&
+                      (!limits->has[DML_LIMIT_PIDS] || covers & 1u << DML_LIMIT_PIDS) &&
+                      (!limits->has[DML_LIMIT_CPU_TIME] || covers & 1u << DML_LIMIT_CPU_TIME);
+    if (process->cgroup.count > 0 && as_a_whole)
+        had |= 1u << DML_CONTROL_CGROUP;
+    process->result.applied = wanted & had;
+    process->result.skipped = wanted & ~had;
+}
+
+/* The limits of the cgroup that were come to; those that ended it are added when that is known. */
+static void list_hits(struct dml_process *process)
+{
+    unsigned *hit = &process->result.hit;
+    if (dml_cgroup_hits(&process->cgroup, DML_CONTROLLER_MEMORY))
+        *hit |= 1u << DML_LIMIT_MEMORY;
+    if (dml_cgroup_hits(&process->cgroup, DML_CONTROLLER_PIDS))
+        *hit |= 1u << DML_LIMIT_PIDS;
+    if (process->captures[1].dropped || process->captures[2].dropped)
+        *hit |= 1u << DML_LIMIT_OUTPUT;
 }
 
 /* `wait_for_tree`: something may still live inside. */
@@ -135,17 +146,29 @@ static void end(struct dml_process *process, bool wait_for_tree)
         close_one(&process->captures[i].fd);
     }
     result->wall = dml_seconds_now() - process->started;
-    list_hardening(process);
+    list_controls(process);
+    list_hits(process);
+    dml_process_leave_cgroup(process);
     process->state = DML_PROCESS_ENDED;
 }
 
-/* A launch that we ended before the command ran: what bwrap or the stage says of it is not the reason. */
+/* A launch that we or its limits ended before the command ran: what bwrap or the stage says of it is not the
+ * reason. */
 static void ended_by_us(struct dml_process *process)
 {
     struct dml_result *result = &process->result;
+    if (result->kind == DML_RESULT_SETUP_FAILED &&
+        result->hit & (1u << DML_LIMIT_MEMORY | 1u << DML_LIMIT_PIDS)) {
+        bool memory = result->hit & 1u << DML_LIMIT_MEMORY;
+        result->code = memory ? "limit.memory" : "limit.pids";
+        snprintf(result->message, sizeof result->message, "limits.%s is too small to start anything",
+                 memory ? "memory" : "pids");
+    }
     if (!process->cancelled && !process->timed_out)
         return;
     result->kind = process->cancelled ? DML_RESULT_CANCELLED : DML_RESULT_TIMEOUT;
+    if (process->timed_out)
+        result->hit |= 1u << DML_LIMIT_TIMEOUT;
     result->code = process->cancelled ? "cancelled" : "limit.timeout";
     snprintf(result->message, sizeof result->message, "%s before the command ran",
              process->cancelled ? "cancelled" : "the timeout ended it");
@@ -289,15 +312,23 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     } else {
         result->exit_code = WEXITSTATUS(status);
     }
+    bool killed = result->signal == SIGKILL, starved = result->hit & 1u << DML_LIMIT_MEMORY;
     /* The limit counts ticks, the usage is measured: under load they differ. */
     bool cpu_spent =
-        limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || result->signal == SIGKILL) &&
+        limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
         (result->user + result->system) * 1000 >= 0.75 * (double)limits->value[DML_LIMIT_CPU_TIME];
-    result->kind = process->cancelled   ? DML_RESULT_CANCELLED
-                   : process->timed_out ? DML_RESULT_TIMEOUT
-                   : cpu_spent          ? DML_RESULT_CPU_TIME
-                   : result->signal     ? DML_RESULT_SIGNAL
-                                        : DML_RESULT_EXIT;
+    result->kind = process->cancelled                ? DML_RESULT_CANCELLED
+                   : process->timed_out              ? DML_RESULT_TIMEOUT
+                   : process->cpu_spent || cpu_spent ? DML_RESULT_CPU_TIME
+                   : starved && killed               ? DML_RESULT_MEMORY
+                   : result->signal                  ? DML_RESULT_SIGNAL
+                                                     : DML_RESULT_EXIT;
+    if (result->kind == DML_RESULT_TIMEOUT)
+        result->hit |= 1u << DML_LIMIT_TIMEOUT;
+    if (result->kind == DML_RESULT_CPU_TIME)
+        result->hit |= 1u << DML_LIMIT_CPU_TIME;
+    if (result->signal == SIGXFSZ && limits->has[DML_LIMIT_FILE_SIZE])
+        result->hit |= 1u << DML_LIMIT_FILE_SIZE;
 }
 
 /* The stage is gone without a last report: it or bwrap was killed, from outside or as our last resort. */

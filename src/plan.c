@@ -127,11 +127,21 @@ static bool copy_settings(struct builder *b)
     plan->hostname = dml_arena_string(&plan->arena, policy->hostname);
     plan->name = dml_arena_string(&plan->arena, policy->name);
     plan->limits = policy->limits;
+    plan->requires = policy->requires;
     double share = policy->limits.tmp_share > 0 ? policy->limits.tmp_share : 0.25;
     if (!policy->limits.has[DML_LIMIT_TMP] || policy->limits.tmp_share > 0)
         plan->limits.value[DML_LIMIT_TMP] = (uint64_t)((double)b->host->memory * share);
     plan->limits.value[DML_LIMIT_TMP] &= ~(uint64_t)4095;
     return !plan->hostname == !policy->hostname && !plan->name == !policy->name; /* a copy failed otherwise */
+}
+
+unsigned dml_plan_controls(const struct dml_plan *plan)
+{
+    const bool *has = plan->limits.has;
+    bool as_a_whole = has[DML_LIMIT_MEMORY] || has[DML_LIMIT_PIDS] || has[DML_LIMIT_CPU_TIME];
+    return plan->requires | 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE |
+           (plan->nested ? 0 : 1u << DML_CONTROL_DISABLE_USERNS) |
+           (plan->seccomp ? 1u << DML_CONTROL_SECCOMP : 0) | (as_a_whole ? 1u << DML_CONTROL_CGROUP : 0);
 }
 
 struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,

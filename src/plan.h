@@ -29,10 +29,14 @@ struct dml_plan {
     bool seccomp;             /* the system call filter is applied */
     bool seccomp_named;       /* the policy names it: nothing runs without it */
     unsigned seccomp_options; /* bits of enum dml_seccomp_option: what the filter lets through */
+    unsigned requires;        /* bits of enum dml_control */
     struct dml_limits limits; /* with `tmp` in bytes */
 };
 
 enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */
+
+/* The controls that a plan asks for, as bits of enum dml_control: by default, and by its limits. */
+unsigned dml_plan_controls(const struct dml_plan *plan);
 
 /* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be
  * launched as it is; then `problems` says why, or memory is out if it says nothing. The plan copies what it

@@ -23,6 +23,12 @@ const char *const dml_danger_names[DML_DANGER_COUNT] = {
     [DML_DANGER_NO_SECCOMP] = "no_seccomp",
 };
 
+const char *const dml_control_names[DML_CONTROL_COUNT] = {
+    [DML_CONTROL_BIND_FD] = "bind_fd",       [DML_CONTROL_DISABLE_USERNS] = "disable_userns",
+    [DML_CONTROL_TMPFS_SIZE] = "tmpfs_size", [DML_CONTROL_SECCOMP] = "seccomp",
+    [DML_CONTROL_CGROUP] = "cgroup",         [DML_CONTROL_LANDLOCK] = "landlock",
+};
+
 const char *const dml_limit_names[DML_LIMIT_COUNT] = {
     [DML_LIMIT_TIMEOUT] = "timeout",     [DML_LIMIT_CPU_TIME] = "cpu_time",
     [DML_LIMIT_MEMORY] = "memory",       [DML_LIMIT_PIDS] = "pids",

@@ -112,6 +112,18 @@ enum dml_danger {
     DML_DANGER_COUNT,
 };
 
+/* What may be missing on a host: `requires` names what must not, a result lists what was applied and what
+ * not. */
+enum dml_control {
+    DML_CONTROL_BIND_FD,        /* sources are handed over as the objects that were checked */
+    DML_CONTROL_DISABLE_USERNS, /* no user namespaces inside */
+    DML_CONTROL_TMPFS_SIZE,     /* private file systems have a limit */
+    DML_CONTROL_SECCOMP,        /* the system call filter */
+    DML_CONTROL_CGROUP,         /* limits hold for the sandbox as a whole */
+    DML_CONTROL_LANDLOCK,
+    DML_CONTROL_COUNT,
+};
+
 /* DML_SECCOMP_ALLOW: the default filter without the options named. */
 enum dml_seccomp { DML_SECCOMP_DEFAULT, DML_SECCOMP_OFF, DML_SECCOMP_ALLOW };
 
@@ -135,11 +147,13 @@ struct dml_policy {
     enum dml_seccomp seccomp;
     unsigned seccomp_options; /* bits of enum dml_seccomp_option, of DML_SECCOMP_ALLOW */
     struct dml_limits limits;
+    unsigned requires; /* bits of enum dml_control: without one of these nothing runs */
     bool acknowledged[DML_DANGER_COUNT];
     bool wire; /* from a client of the ancestor, who cannot acknowledge: dangers are warnings */
 };
 
 extern const char *const dml_danger_names[DML_DANGER_COUNT];
+extern const char *const dml_control_names[DML_CONTROL_COUNT];
 extern const char *const dml_limit_names[DML_LIMIT_COUNT];
 
 /* An empty policy, or NULL when memory is out. The caller frees it with `dml_policy_free`. */

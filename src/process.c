@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,15 +21,17 @@ const char *const dml_result_names[] = {
     [DML_RESULT_SIGNAL] = "signal",
     [DML_RESULT_TIMEOUT] = "timeout",
     [DML_RESULT_CPU_TIME] = "cpu_time",
+    [DML_RESULT_MEMORY] = "memory",
     [DML_RESULT_CANCELLED] = "cancelled",
     [DML_RESULT_SETUP_FAILED] = "setup_failed",
     [DML_RESULT_NOT_EXECUTED] = "not_executed",
 };
 
 enum {
-    GRACE = 2000,     /* milliseconds between TERM and KILL */
-    LAST_CALL = 1000, /* milliseconds between KILL and the end of bwrap itself */
-    MOST_ROUNDS = 16, /* of a look that does not wait: a command that writes for ever must not hold us */
+    GRACE = 2000,       /* milliseconds between TERM and KILL */
+    LAST_CALL = 1000,   /* milliseconds between KILL and the end of bwrap itself */
+    SHORTEST_LOOK = 20, /* milliseconds between two looks at the processor time */
+    MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
 };
 
 double dml_seconds_now(void)
@@ -66,15 +69,23 @@ static bool watch_all(const struct dml_process *process)
            watch(process, process->captures[2].fd);
 }
 
-/* Makes the timer that is watched agree with the deadline; an ended process is always readable. */
+/* When there is something to do whatever the descriptors say; 0: never. */
+static uint64_t next_time(const struct dml_process *process)
+{
+    uint64_t deadline = process->deadline, look = process->next_look;
+    return deadline && (!look || deadline < look) ? deadline : look;
+}
+
+/* Makes the timer that is watched agree with it; an ended process is always readable. */
 static void set_timer(const struct dml_process *process)
 {
     struct itimerspec at = {0};
+    uint64_t next = next_time(process);
     if (process->state == DML_PROCESS_ENDED) {
         at.it_value.tv_nsec = 1;
-    } else if (process->deadline) {
-        at.it_value.tv_sec = (time_t)(process->deadline / 1000);
-        at.it_value.tv_nsec = (long)(process->deadline % 1000) * 1000000 + 1;
+    } else if (next) {
+        at.it_value.tv_sec = (time_t)(next / 1000);
+        at.it_value.tv_nsec = (long)(next % 1000) * 1000000 + 1;
     }
     if (process->timer >= 0)
         timerfd_settime(process->timer, TFD_TIMER_ABSTIME, &at, NULL);
@@ -107,7 +118,7 @@ int dml_process_pollfd(struct dml_process *process, struct dml_error *error)
 bool dml_process_launch(struct dml_process *process, struct dml_error *error)
 {
     struct dml_channels channels;
-    bool launched = dml_launch(process->start, &process->features, &channels, error);
+    bool launched = dml_launch(process->start, &process->features, &process->cgroup, &channels, error);
     process->pid = channels.pid;
     process->pidfd = channels.pidfd;
     process->control = channels.control;
@@ -132,6 +143,45 @@ static void prove(struct dml_process *process)
         dml_probe_trust(start->probe, start->bwrap_path);
 }
 
+/* Asks with a signal, and ends everything after a grace time. */
+static void end_softly(struct dml_process *process, int signal, uint64_t grace)
+{
+    process->pressure = DML_PRESSURE_ASKED;
+    set_deadline(process, now() + grace);
+    dml_process_signal(process, signal);
+    dml_process_signal(process, SIGCONT);
+}
+
+/* Everything inside counts, and several of it can run at once: the limit is not come to before what is left
+ * of it, shared by all processors, is over. */
+static void look_at_cpu_time(struct dml_process *process)
+{
+    uint64_t limit = process->plan->limits.value[DML_LIMIT_CPU_TIME], at = now();
+    if (!process->next_look || at < process->next_look)
+        return;
+    uint64_t used = dml_cgroup_cpu_time(&process->cgroup);
+    if (used >= limit) {
+        process->next_look = 0;
+        process->cpu_spent = true;
+        end_softly(process, SIGXCPU, LAST_CALL);
+        return;
+    }
+    uint64_t pause = (limit - used) / (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    process->next_look = at + (pause > SHORTEST_LOOK ? pause : SHORTEST_LOOK);
+    set_timer(process);
+}
+
+static bool join_cgroup(struct dml_process *process, struct dml_error *error)
+{
+    const struct dml_plan *plan = process->plan;
+    bool required = plan->requires & 1u << DML_CONTROL_CGROUP;
+    if (!dml_cgroup_make(&process->cgroup, &plan->limits, required, process->start->swept, error))
+        return false;
+    if (process->cgroup.covers & 1u << DML_LIMIT_CPU_TIME)
+        process->next_look = now() + SHORTEST_LOOK;
+    return true;
+}
+
 struct dml_process *dml_process_start(const struct dml_start *start, struct dml_error *error)
 {
     struct dml_process *process = calloc(1, sizeof *process);
@@ -150,7 +200,7 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
     uint64_t timeout = start->plan->limits.value[DML_LIMIT_TIMEOUT];
     process->deadline =
         timeout ? now() + timeout + 1 : 0; /* never early, though the clock is cut to milliseconds */
-    if (!dml_process_launch(process, error)) {
+    if (!join_cgroup(process, error) || !dml_process_launch(process, error)) {
         dml_process_free(process);
         return NULL;
     }
@@ -180,10 +230,7 @@ static void press(struct dml_process *process)
             dml_process_kill_bwrap(process);
     } else if (process->pressure == DML_PRESSURE_NONE &&
                (process->state == DML_PROCESS_RUNNING || process->cancelled)) {
-        process->pressure = DML_PRESSURE_ASKED;
-        set_deadline(process, now() + GRACE);
-        dml_process_signal(process, SIGTERM);
-        dml_process_signal(process, SIGCONT);
+        end_softly(process, SIGTERM, GRACE);
     } else {
         process->pressure = DML_PRESSURE_FORCED;
         set_deadline(process, now() + LAST_CALL);
@@ -215,9 +262,10 @@ int dml_process_time_left(const struct dml_process *process)
 {
     if (process->state == DML_PROCESS_ENDED)
         return 0;
-    if (!process->deadline)
+    uint64_t next = next_time(process);
+    if (!next)
         return -1;
-    uint64_t at = now(), left = process->deadline > at ? process->deadline - at : 0;
+    uint64_t at = now(), left = next > at ? next - at : 0;
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
@@ -236,9 +284,10 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
     int ready = poll(polled, COUNT, sooner ? left : milliseconds);
     /* Looked at also when there is always something to read. */
     if (process->deadline && now() >= process->deadline) {
-        process->timed_out = process->timed_out || !process->cancelled;
+        process->timed_out = process->timed_out || !(process->cancelled || process->cpu_spent);
         press(process);
     }
+    look_at_cpu_time(process);
     if (ready <= 0)
         return false;
     if (polled[MESSAGES].revents)
@@ -300,7 +349,6 @@ static void free_parts(struct dml_process *process)
     close_one(&process->timer);
     for (int i = 0; i < 3; i++)
         dml_capture_clear(&process->captures[i]);
-    free(process);
 }
 
 void dml_process_free(struct dml_process *process)
@@ -312,21 +360,41 @@ void dml_process_free(struct dml_process *process)
         dml_process_advance(process, DML_PROCESS_ENDED, -1, -1);
     }
     free_parts(process);
+    dml_process_leave_cgroup(process);
+    free(process);
 }
 
 void dml_process_forget(struct dml_process *process)
 {
     close_one(&process->pidfd);
     free_parts(process);
+    dml_cgroup_clear(&process->cgroup);
+    free(process);
 }
 
-int dml_process_abandon(struct dml_process *process)
+void dml_process_abandon(struct dml_process *process)
 {
-    int pidfd = process->pidfd;
-    if (process->state != DML_PROCESS_ENDED && pidfd >= 0)
+    if (process->state != DML_PROCESS_ENDED && process->pidfd >= 0)
         dml_process_kill_bwrap(process);
     free_parts(process);
-    return pidfd;
+    process->plan = NULL;
+}
+
+bool dml_process_bury(struct dml_process *process, bool wait)
+{
+    siginfo_t ended = {0};
+    int options = WEXITED | (wait ? 0 : WNOHANG), failed = 0;
+    while (process->pidfd >= 0 &&
+           (failed = waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, options)) != 0 && errno == EINTR)
+        ;
+    if (process->pidfd >= 0 && !failed && ended.si_pid == 0)
+        return false;
+    close_one(&process->pidfd);
+    if (!dml_cgroup_remove(&process->cgroup, wait ? LAST_CALL : 0) && !wait)
+        return false;
+    dml_cgroup_clear(&process->cgroup);
+    free(process);
+    return true;
 }
 
 const char *dml_signal_name(int signal, char buffer[16])

@@ -12,14 +12,13 @@ enum dml_result_kind {
     DML_RESULT_SIGNAL,
     DML_RESULT_TIMEOUT,      /* our deadline ended it */
     DML_RESULT_CPU_TIME,     /* its limit of processor time ended it */
+    DML_RESULT_MEMORY,       /* its limit of memory ended it */
     DML_RESULT_CANCELLED,    /* the caller killed it */
     DML_RESULT_SETUP_FAILED, /* the sandbox could not be set up: nothing was executed */
     DML_RESULT_NOT_EXECUTED, /* the command could not be executed */
 };
 
 extern const char *const dml_result_names[];
-
-enum { DML_HARDENING = 5 }; /* parts of the default hardening that a bwrap may lack, and a NULL */
 
 struct dml_result {
     enum dml_result_kind kind;
@@ -31,8 +30,8 @@ struct dml_result {
     uint64_t max_rss;          /* bytes */
     const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
     char message[768];         /* why it was not executed */
-    const char *applied[DML_HARDENING],
-        *skipped[DML_HARDENING]; /* of the default hardening; NULL ends them */
+    unsigned applied, skipped; /* bits of enum dml_control: of what the plan asks for */
+    unsigned hit;              /* bits of enum dml_limit: the limits that it came to */
 };
 
 enum dml_process_state {
@@ -82,9 +81,12 @@ void dml_process_free(struct dml_process *process);
 /* Gives back what a forked copy of the program has of it, and leaves the sandbox alone. */
 void dml_process_forget(struct dml_process *process);
 
-/* As `dml_process_free`, without waiting: returns a descriptor of what is still to be reaped, the caller's to
- * do so and to close; -1 when there is nothing. */
-int dml_process_abandon(struct dml_process *process);
+/* Kills everything without waiting, and gives the plan free. After it only `dml_process_bury`. */
+void dml_process_abandon(struct dml_process *process);
+
+/* Frees an abandoned process once nothing of it is left, and waits for that if it is told to. True when it is
+ * freed. */
+bool dml_process_bury(struct dml_process *process, bool wait);
 
 /* "TERM" for SIGTERM, the number for a signal without a name. Written to `buffer`, which is returned. */
 const char *dml_signal_name(int signal, char buffer[16]);

@@ -25,11 +25,13 @@ struct dml_process {
     bool reported;  /* the stage has said something, so bwrap did its part */
     bool concluded; /* the stage has said its last: nothing is left inside but the stage itself, which is
                        ending */
+    struct dml_cgroup cgroup;
     struct dml_capture captures[3];
     double started;
     uint64_t deadline;          /* milliseconds of the same clock, when the next pressure is due; 0: none */
     enum dml_pressure pressure; /* to end */
-    bool timed_out, cancelled;
+    uint64_t next_look;         /* when its processor time is looked at, the same clock; 0: never */
+    bool timed_out, cancelled, cpu_spent;
     int poll,
         timer; /* for loops that watch one descriptor: an epoll over all of the above, and the deadline */
     struct dml_result result;
@@ -46,6 +48,9 @@ void dml_process_kill_bwrap(struct dml_process *process);
 
 /* Ends what is left, takes bwrap's exit and closes what connects us, but for the captured output. */
 void dml_process_reap(struct dml_process *process);
+
+/* Takes the cgroup away once everything has left it. */
+void dml_process_leave_cgroup(struct dml_process *process);
 
 /* Reads what bwrap says. */
 void dml_process_read_messages(struct dml_process *process);

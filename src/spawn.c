@@ -19,7 +19,7 @@
 
 enum { STACK_SIZE = 64 * 1024 };
 
-enum step { STEP_NONE, STEP_DESCRIPTORS, STEP_SOURCE_OPEN, STEP_SOURCE_CHANGED, STEP_EXECUTE };
+enum step { STEP_NONE, STEP_CGROUP, STEP_DESCRIPTORS, STEP_SOURCE_OPEN, STEP_SOURCE_CHANGED, STEP_EXECUTE };
 
 /* What the child needs and where it leaves its failure. It shares our memory: nothing here is allocated or
  * freed by it, and it makes only system calls. */
@@ -103,6 +103,10 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
         syscall(SYS_setgroups, 0,
                 NULL); /* not glibc's, which would ask every thread of the host to do the same */
     syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* an empty one instead of the caller's */
+    for (size_t i = 0; i < spawn->cgroup_count; i++) {
+        if (write(spawn->cgroups[i], "0", 1) != 1)
+            return fail_child(child, STEP_CGROUP, errno, 0);
+    }
     raise_descriptor_limit(2 * spawn->descriptor_count + spawn->source_count + 16);
     if (!place_descriptors(child))
         return fail_child(child, STEP_DESCRIPTORS, errno, 0);
@@ -130,6 +134,8 @@ static bool explain(const struct child *child, struct dml_error *error)
             return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be opened", quoted);
         return dml_fail(error, DML_ERROR_CHANGED, child->reason, "%s changed between check and launch",
                         quoted);
+    case STEP_CGROUP:
+        return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "the sandbox cannot be put into its cgroup");
     case STEP_EXECUTE:
         return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be executed", quoted);
     default: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "descriptors cannot be handed over");

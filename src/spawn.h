@@ -19,6 +19,8 @@ struct dml_spawn {
     const struct dml_object *const *sources;
     size_t source_count;
     bool keep_sources;
+    const int *cgroups; /* cgroup.procs of each that it is to be in, open for writing */
+    size_t cgroup_count;
 };
 
 /* Starts it, with every signal blocked and none ignored; supplementary

@@ -1,5 +1,6 @@
 #include "validate.h"
 #include "danger.h"
+#include "host_cgroup.h"
 #include "path.h"
 #include "text.h"
 
@@ -357,9 +358,31 @@ static void check_limits(struct context *c)
         dml_problem_add(c->problems, "limit.range", "limits.open_files", NULL, 0,
                         "%llu is more than the hard limit of this process, %llu", (unsigned long long)wanted,
                         (unsigned long long)files.rlim_max);
-    if (limits->has[DML_LIMIT_PIDS] && c->host->uid == 0)
-        dml_problem_add(c->problems, "limit.unavailable", "limits.pids", NULL, 0,
-                        "the kernel does not count root's processes; start as an ordinary user");
+    if (limits->has[DML_LIMIT_PIDS] && c->host->uid == 0 && !dml_host_can_limit(DML_CONTROLLER_PIDS))
+        dml_problem_add(
+            c->problems, "limit.unavailable", "limits.pids", NULL, 0,
+            "root's processes are counted in a cgroup alone, and none can be made below ours; start "
+            "as an ordinary user");
+}
+
+/* What a policy switches off it cannot require. */
+static void check_requires(struct context *c)
+{
+    const struct dml_policy *policy = c->policy;
+    const struct {
+        enum dml_control control;
+        bool off;
+        const char *by;
+    } off[] = {
+        {DML_CONTROL_SECCOMP, policy->seccomp == DML_SECCOMP_OFF, "seccomp = \"off\""},
+        {DML_CONTROL_DISABLE_USERNS, policy->nested, "nested"},
+    };
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        const char *name = dml_control_names[off[i].control];
+        if (off[i].off && policy->requires & 1u << off[i].control)
+            dml_problem_add(c->problems, "requires.off", "requires", name, strlen(name),
+                            "the policy switches it off, with %s; leave out one of them", off[i].by);
+    }
 }
 
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
@@ -377,5 +400,6 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
         dml_validate_path((char *)policy->chdir, "chdir", true, problems);
     check_hostname(&c);
     check_limits(&c);
+    check_requires(&c);
     dml_danger_check(policy, host, problems, warnings);
 }

@@ -93,6 +93,7 @@ local function add_settings(lines, description)
     local allowed = table.concat(description.seccomp_allow, " ")
     add("seccomp", not description.seccomp and "off"
         or "the default filter" .. (allowed ~= "" and ", which lets through: " .. allowed or ""))
+    add("requires", #description.requires > 0 and table.concat(description.requires, " ") or "nothing")
     add("off", "capabilities, new privileges, core dumps, writing to / and /proc/sys")
 end
 

@@ -23,9 +23,9 @@
 
 ---@class demilune.Limits
 ---@field timeout? number|string seconds, or "30s"
----@field cpu_time? number|string
----@field memory? integer|string bytes of address space of each process, or "512M"
----@field pids? integer processes
+---@field cpu_time? number|string seconds of processor time of all together, where a cgroup can be made, and of each
+---@field memory? integer|string bytes, or "512M", of all together (cgroup), else address space of each
+---@field pids? integer processes, all together
 ---@field file_size? integer|string bytes
 ---@field open_files? integer descriptors
 ---@field output? integer|string bytes kept of each captured stream
@@ -59,6 +59,7 @@
 ---@field seccomp? "default"|"off"|demilune.Seccomp
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
+---@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock")[] nothing runs without them
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
 ---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)
 ---@field finished? fun(result: demilune.Result, context: demilune.Context)
@@ -120,7 +121,7 @@
 ---@field backend? "auto"|"bwrap"|"native"|"none"
 
 ---@class demilune.Result
----@field kind "exit"|"signal"|"timeout"|"cpu_time"|"cancelled"
+---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"memory"|"cancelled"
 ---@field ok boolean it exited with 0
 ---@field exit_code? integer
 ---@field signal? integer
@@ -137,6 +138,7 @@
 ---@field survivors boolean it left something running, which was killed
 ---@field backend string
 ---@field digest string of the plan
----@field applied string[] hardening that was applied
----@field skipped string[] hardening that could not be applied
+---@field applied string[] controls that were applied: the default ones, and those that the limits or `requires` ask for
+---@field skipped string[] those that could not be
+---@field limits_hit string[] limits that it came to, whether or not that ended it
 ---@field hook_errors? string[] hooks that failed after the launch

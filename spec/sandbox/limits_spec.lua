@@ -18,8 +18,9 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
         local result = probe.python({ "--cpu-time", "5s", "--limit", "file_size=3M", "--limit",
             "open_files=33", "--memory",
             "2G" }, SHOW)
-        assert.equal(("CPU 5 6\nFSIZE %d %d\nNOFILE 33 33\nAS %d %d\nCORE 0 0\n"):format(3 << 20, 3 << 20,
-            2 << 30, 2 << 30),
+        -- in a cgroup, which root can make, memory is no address space
+        local space = sandbox.is_root and "-1 -1" or ("%d %d"):format(2 << 30, 2 << 30)
+        assert.equal(("CPU 5 6\nFSIZE %d %d\nNOFILE 33 33\nAS %s\nCORE 0 0\n"):format(3 << 20, 3 << 20, space),
             result.out, result.err)
     end)
 
@@ -50,7 +51,7 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
         local record, result = probe.status(scratch("status"), { "--cpu-time", "1s", "--", "sh", "-c",
             "while :; do :; done" })
         assert.equal(124, result.code)
-        assert.equal("demilune: ended by its limit: cpu_time\n", result.err)
+        assert.matches("demilune: ended by its limit: cpu_time\n$", result.err)
         assert.same({ "cpu_time", "XCPU" }, { record.kind, record.signal_name })
     end)
 
@@ -89,7 +90,7 @@ for name in ("CPU", "FSIZE", "NOFILE", "AS", "CORE"):
 
     it("memory", function()
         local code = "try:\n x = bytearray(600 << 20); print('got it')\nexcept MemoryError: print('refused')"
-        assert.equal("refused\n", probe.python({ "--memory", "512M" }, code).out)
+        assert.equal(sandbox.is_root and "" or "refused\n", probe.python({ "--memory", "512M" }, code).out)
         assert.equal("got it\n", probe.python({ "--memory", "4G" }, code).out)
     end)
 
@@ -107,11 +108,6 @@ except BlockingIOError:
 print("stopped" if n < 20 else "never stopped")
 ]]
         local result = probe.python({ "--pids", "20" }, code)
-        if sandbox.is_root then
-            assert.equal(125, result.code)
-            assert.matches("%[limit.unavailable%]", result.err)
-            return
-        end
         assert.equal("stopped\n", result.out, result.err)
         assert.equal("never stopped\n", probe.python({}, code).out)
     end)

@@ -45,11 +45,40 @@ function common.warn(warnings, quiet)
     end
 end
 
---- Says what of the hardening was left out.
+-- What it means that a control was left out.
+local left_out = {
+    cgroup = "no cgroup can be made here: limits of memory, pids and cpu_time hold for each process, " ..
+        "not for all together",
+}
+
+--- Says what was left out that this host cannot do.
 ---@param result demilune.Result
 function common.report_skipped(result)
-    if #result.skipped > 0 then
-        common.complain("warning: this bwrap cannot do all: left out: " .. table.concat(result.skipped, ", "))
+    local others = {}
+    for _, name in ipairs(result.skipped) do
+        if left_out[name] then
+            common.complain("warning: " .. left_out[name])
+        else
+            others[#others + 1] = name
+        end
+    end
+    if #others > 0 then
+        common.complain("warning: this bwrap cannot do all: left out: " .. table.concat(others, ", "))
+    end
+end
+
+local limit_ends = { timeout = true, cpu_time = true, memory = true }
+
+--- Says which limits it came to.
+---@param result demilune.Result
+function common.report_limits(result)
+    if limit_ends[result.kind] then
+        common.complain("ended by its limit: " .. result.kind)
+    end
+    for _, name in ipairs(result.limits_hit) do
+        if name ~= result.kind and name ~= "output" then
+            common.complain("warning: it came to its limit: " .. name)
+        end
     end
 end
 

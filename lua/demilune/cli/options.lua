@@ -122,7 +122,7 @@ options.groups = {
         { "--base", nil, "host|nix|none", "what is there at all", field("base") },
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
         { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
-        { "--require", nil, "NAME", "a control that must be applied (not supported yet)", append("requires") },
+        { "--require", nil, "NAME", "a control that must be applied: cgroup, seccomp, ...", append("requires") },
         { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function()
             return unsupported("--ceiling")
         end },

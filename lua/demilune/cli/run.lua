@@ -133,9 +133,7 @@ local function launch(state, policy, backend, write_status)
     for _, failure in ipairs(result.hook_errors or {}) do
         common.complain("warning: " .. failure)
     end
-    if result.kind == "timeout" or result.kind == "cpu_time" then
-        common.complain(("ended by its limit: %s"):format(result.kind))
-    end
+    common.report_limits(result)
     write_status(result)
     return common.exit_code(result)
 end

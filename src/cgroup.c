@@ -1,0 +1,283 @@
+#include "cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OURS = 2 }; /* processes in the cgroup that are not the command's: bwrap and the inner stage */
+
+/* "demilune-NAMESPACE-PID-": whose cgroup it is. A number of a process means something in its namespace
+ * alone. */
+static bool owner_prefix(char *buffer, size_t size)
+{
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) == 0 &&
+           snprintf(buffer, size, "demilune-%ju-%d-", (uintmax_t)status.st_ino, (int)getpid()) < (int)size;
+}
+
+/* What a runner that was killed has left: its processes ended with it. */
+static void sweep(const char *directory)
+{
+    char own[64];
+    DIR *listing = owner_prefix(own, sizeof own) ? opendir(directory) : NULL;
+    size_t shared = strlen("demilune-");
+    while (listing && own[shared] != '-') /* past the namespace */
+        shared++;
+    struct dirent *item;
+    while (listing && (item = readdir(listing))) {
+        if (strncmp(item->d_name, own, shared + 1) != 0)
+            continue;
+        pid_t owner = (pid_t)strtol(item->d_name + shared + 1, NULL, 10);
+        if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH)
+            unlinkat(dirfd(listing), item->d_name, AT_REMOVEDIR);
+    }
+    if (listing)
+        closedir(listing);
+}
+
+static bool write_text(const char *directory, const char *name, const char *text)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+        return false;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return written;
+}
+
+static bool write_number(const char *directory, const char *name, uint64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    return write_text(directory, name, text);
+}
+
+/* Memory is memory: what does not fit is not swapped out either, where that is counted. */
+static bool limit_memory(const struct dml_cgroup_part *part, uint64_t bytes)
+{
+    const char *swap = part->unified ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
+    bool limited = write_number(part->path, part->unified ? "memory.max" : "memory.limit_in_bytes", bytes);
+    return limited && (write_number(part->path, swap, part->unified ? 0 : bytes) || errno == ENOENT);
+}
+
+/* Sets what this part is for. False with errno. */
+static bool apply(struct dml_cgroup *cgroup, const struct dml_cgroup_part *part,
+                  const struct dml_limits *limits)
+{
+    if (part->controllers & 1u << DML_CONTROLLER_MEMORY && limits->has[DML_LIMIT_MEMORY]) {
+        if (!limit_memory(part, limits->value[DML_LIMIT_MEMORY]))
+            return false;
+        cgroup->covers |= 1u << DML_LIMIT_MEMORY;
+    }
+    if (part->controllers & 1u << DML_CONTROLLER_PIDS && limits->has[DML_LIMIT_PIDS]) {
+        if (!write_number(part->path, "pids.max", limits->value[DML_LIMIT_PIDS] + OURS))
+            return false;
+        cgroup->covers |= 1u << DML_LIMIT_PIDS;
+    }
+    if (part->controllers & 1u << DML_CONTROLLER_CPU && limits->has[DML_LIMIT_CPU_TIME])
+        cgroup->covers |= 1u << DML_LIMIT_CPU_TIME;
+    return true;
+}
+
+/* Version 2: what a cgroup has its parent hands down. */
+static bool hand_down(const char *directory, unsigned controllers)
+{
+    char text[512];
+    bool memory = controllers & 1u << DML_CONTROLLER_MEMORY, pids = controllers & 1u << DML_CONTROLLER_PIDS;
+    if (!dml_host_cgroup_read(directory, "cgroup.subtree_control", text, sizeof text))
+        return false;
+    return ((!memory || dml_host_has_word(text, "memory")) && (!pids || dml_host_has_word(text, "pids"))) ||
+           write_text(directory, "cgroup.subtree_control",
+                      memory && pids ? "+memory +pids"
+                      : memory       ? "+memory"
+                                     : "+pids");
+}
+
+/* Makes the part of a cgroup that lies in one place. False with errno; then there is nothing of it. */
+static bool make_part(struct dml_cgroup *cgroup, const struct dml_cgroup_place *place, const char *name,
+                      unsigned wanted, const struct dml_limits *limits)
+{
+    struct dml_cgroup_part part = {.controllers = wanted & place->controllers, .unified = place->unified};
+    if (place->unified && !hand_down(place->directory, part.controllers))
+        part.controllers &= 1u << DML_CONTROLLER_CPU;
+    if (!part.controllers)
+        return false;
+    if (asprintf(&part.path, "%s/%s", place->directory, name) < 0)
+        return false;
+    unsigned before = cgroup->covers;
+    bool made = mkdir(part.path, 0755) == 0;
+    if (!made || !apply(cgroup, &part, limits)) {
+        int saved = errno;
+        if (made)
+            rmdir(part.path);
+        free(part.path);
+        cgroup->covers = before;
+        errno = saved;
+        return false;
+    }
+    cgroup->parts[cgroup->count++] = part;
+    return true;
+}
+
+static const char *const controller_names[] = {
+    [DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids", [DML_CONTROLLER_CPU] = "cpu_time"};
+
+/* The limits that ask for a controller, as bits of enum dml_controller. */
+static unsigned controllers_for(const struct dml_limits *limits)
+{
+    return (limits->has[DML_LIMIT_MEMORY] ? 1u << DML_CONTROLLER_MEMORY : 0) |
+           (limits->has[DML_LIMIT_PIDS] ? 1u << DML_CONTROLLER_PIDS : 0) |
+           (limits->has[DML_LIMIT_CPU_TIME] ? 1u << DML_CONTROLLER_CPU : 0);
+}
+
+static unsigned controllers_of(const struct dml_cgroup *cgroup)
+{
+    unsigned controllers = 0;
+    for (size_t i = 0; i < cgroup->count; i++)
+        controllers |= cgroup->parts[i].controllers;
+    return controllers;
+}
+
+static bool refuse(unsigned missing, int reason, struct dml_error *error)
+{
+    char names[64] = "";
+    for (unsigned i = 0; i < DML_CONTROLLER_COUNT; i++) {
+        if (missing & 1u << i)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "",
+                     controller_names[i]);
+    }
+    return dml_fail(error, DML_ERROR_UNAVAILABLE, reason,
+                    "no cgroup can be made below our own%s%s; start as root, or in a delegated one "
+                    "(systemd-run --user --scope -p Delegate=yes)",
+                    *names ? " to limit " : "", names);
+}
+
+bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, bool required, bool *swept,
+                     struct dml_error *error)
+{
+    enum { ANY = (1u << DML_CONTROLLER_COUNT) - 1 };
+    unsigned asked = controllers_for(limits), wanted = asked ? asked : required ? ANY : 0;
+    struct dml_cgroup_places places;
+    uint32_t random;
+    char owner[64], name[80];
+    int reason = 0;
+    *cgroup = (struct dml_cgroup){0};
+    if (!wanted)
+        return true;
+    if (!owner_prefix(owner, sizeof owner) || getrandom(&random, sizeof random, 0) != sizeof random)
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "no name for a cgroup");
+    snprintf(name, sizeof name, "%s%08x", owner, random);
+    dml_host_cgroup_places(&places);
+    for (size_t i = 0; i < places.count; i++) {
+        const struct dml_cgroup_place *place = &places.items[i];
+        if (!*swept)
+            sweep(place->directory);
+        unsigned missing = wanted & ~controllers_of(cgroup) & place->controllers;
+        if (missing && !make_part(cgroup, place, name, missing, limits))
+            reason = errno;
+    }
+    *swept = true;
+    dml_host_cgroup_places_clear(&places);
+    unsigned missing = asked & ~controllers_of(cgroup);
+    /* The kernel does not hold root to a number of processes. */
+    bool uncounted = missing & 1u << DML_CONTROLLER_PIDS && geteuid() == 0;
+    if ((required && (missing || cgroup->count == 0)) || uncounted) {
+        dml_cgroup_remove(cgroup, 0);
+        dml_cgroup_clear(cgroup);
+        return refuse(missing, reason, error);
+    }
+    return true;
+}
+
+int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error)
+{
+    for (size_t i = 0; i < cgroup->count; i++) {
+        char path[PATH_MAX];
+        int length = snprintf(path, sizeof path, "%s/cgroup.procs", cgroup->parts[i].path);
+        fds[i] = length < (int)sizeof path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+        if (fds[i] < 0) {
+            dml_fail(error, DML_ERROR_SYSTEM, errno, "%s", path);
+            while (i > 0)
+                close(fds[--i]);
+            return -1;
+        }
+    }
+    return (int)cgroup->count;
+}
+
+static const struct dml_cgroup_part *part_with(const struct dml_cgroup *cgroup,
+                                               enum dml_controller controller)
+{
+    for (size_t i = 0; i < cgroup->count; i++) {
+        if (cgroup->parts[i].controllers & 1u << controller)
+            return &cgroup->parts[i];
+    }
+    return NULL;
+}
+
+/* The number that follows `key` in a file of lines "key number"; the first one for an empty key. */
+static uint64_t read_number(const char *directory, const char *name, const char *key)
+{
+    char text[1024];
+    size_t length = strlen(key);
+    if (!dml_host_cgroup_read(directory, name, text, sizeof text))
+        return 0;
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        if (strncmp(line, key, length) == 0 && (length == 0 || line[length] == ' '))
+            return strtoull(line + length, NULL, 10);
+    }
+    return 0;
+}
+
+uint64_t dml_cgroup_cpu_time(const struct dml_cgroup *cgroup)
+{
+    const struct dml_cgroup_part *part = part_with(cgroup, DML_CONTROLLER_CPU);
+    if (!part)
+        return 0;
+    return part->unified ? read_number(part->path, "cpu.stat", "usage_usec") / 1000
+                         : read_number(part->path, "cpuacct.usage", "") / 1000000;
+}
+
+uint64_t dml_cgroup_hits(const struct dml_cgroup *cgroup, enum dml_controller controller)
+{
+    const struct dml_cgroup_part *part = part_with(cgroup, controller);
+    if (!part)
+        return 0;
+    if (controller == DML_CONTROLLER_PIDS)
+        return read_number(part->path, "pids.events", "max");
+    return read_number(part->path, part->unified ? "memory.events" : "memory.oom_control", "oom_kill");
+}
+
+bool dml_cgroup_remove(struct dml_cgroup *cgroup, int milliseconds)
+{
+    static const struct timespec pause = {.tv_nsec = 1000000};
+    for (;;) {
+        bool gone = true;
+        for (size_t i = 0; i < cgroup->count; i++)
+            gone = (rmdir(cgroup->parts[i].path) == 0 || errno == ENOENT) && gone;
+        if (gone || milliseconds-- <= 0)
+            return gone;
+        nanosleep(&pause, NULL);
+    }
+}
+
+void dml_cgroup_clear(struct dml_cgroup *cgroup)
+{
+    for (size_t i = 0; i < cgroup->count; i++)
+        free(cgroup->parts[i].path);
+    *cgroup = (struct dml_cgroup){0};
+}

@@ -1,0 +1,43 @@
+/* The cgroup of one sandbox: limits on all of it together, of version 1 (a directory in each hierarchy) or of
+ * version 2. */
+#ifndef DML_CGROUP_H
+#define DML_CGROUP_H
+
+#include "host_cgroup.h"
+#include "policy.h"
+#include "problem.h"
+
+/* A zeroed one has no parts and does nothing. */
+struct dml_cgroup {
+    struct dml_cgroup_part {
+        char *path;
+        unsigned controllers; /* bits of enum dml_controller that it is used for */
+        bool unified;
+    } parts[DML_CONTROLLER_COUNT];
+    size_t count;
+    unsigned covers; /* bits of enum dml_limit that hold for the sandbox as a whole */
+};
+
+/* Makes a cgroup for these limits below our own: memory, processes and processor time, what there is; a limit
+ * that `covers` lacks is for the caller to set otherwise. With `required` each of them must be had, and a
+ * cgroup also where no limit asks for one. `swept`: whether what dead runners left behind was taken away
+ * already; it is done and set when not. False with an error when nothing may run; then nothing was made. */
+bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, bool required, bool *swept,
+                     struct dml_error *error);
+
+/* Opens cgroup.procs of each part, close-on-exec, into `fds` (of DML_CONTROLLER_COUNT): a process that writes
+ * "0" to each is in it. Returns how many, -1 with an error. The caller closes them. */
+int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error);
+
+/* Processor time of everything that was in it, milliseconds. */
+uint64_t dml_cgroup_cpu_time(const struct dml_cgroup *cgroup);
+
+/* How often a limit of it has hit: processes killed for want of memory, or not started. */
+uint64_t dml_cgroup_hits(const struct dml_cgroup *cgroup, enum dml_controller controller);
+
+/* Takes the cgroup away, waiting up to `milliseconds` for its last process to leave it. False when it is
+ * still there; a later sweep takes it. Memory is given back by `dml_cgroup_clear`, in any case. */
+bool dml_cgroup_remove(struct dml_cgroup *cgroup, int milliseconds);
+void dml_cgroup_clear(struct dml_cgroup *cgroup);
+
+#endif

@@ -61,6 +61,20 @@ describe("a policy file", function()
         assert.truthy(demilune.load(scratch "fits.lua"))
     end)
 
+    it("is read in the memory that it needs, also when it does not say its size", function()
+        write("small.lua", "return {}")
+        collectgarbage()
+        collectgarbage("stop")
+        local before = collectgarbage("count")
+        local text = core.read_file(scratch "small.lua", 256 * 1024)
+        local taken = collectgarbage("count") - before
+        collectgarbage("restart")
+        assert.equal("return {}", text)
+        assert.truthy(taken < 8, taken .. " KiB")
+        assert.equal("Linux\n", core.read_file("/proc/sys/kernel/ostype", 6))
+        assert.same({ nil, "is too large" }, { core.read_file("/proc/sys/kernel/ostype", 5) })
+    end)
+
     it("may take its time on a processor, not the time that it has to wait for one", function()
         write("slow.lua", "print('started') for _ = 1, 5e6 do end return {}")
         local stopped = probe.host([[

@@ -144,27 +144,43 @@ static const char *open_regular(const char *path, size_t most, int *fd)
     return NULL;
 }
 
-/* read_file(path, most) -> bytes | nil, message. Regular files of at most `most` bytes only. */
-static int core_read_file(lua_State *L)
+/* Reads a regular file of at most `most` bytes into a buffer of `size` + 1. NULL, with `length` above `size`
+ * when there is more, or a message. */
+static const char *read_regular(const char *path, size_t most, char *buffer, size_t size, size_t *length)
 {
-    const char *path = luaL_checkstring(L, 1);
-    size_t most = (size_t)luaL_checkinteger(L, 2);
-    char *buffer = lua_newuserdatauv(L, most + 1, 0); /* before the file is open */
     int fd;
     const char *message = open_regular(path, most, &fd);
-    size_t length = 0;
-    while (!message && length <= most) {
-        ssize_t got = read(fd, buffer + length, most + 1 - length);
+    *length = 0;
+    while (!message && *length <= size) {
+        ssize_t got = read(fd, buffer + *length, size + 1 - *length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             message = strerror(errno);
         if (got <= 0)
             break;
-        length += (size_t)got;
+        *length += (size_t)got;
     }
     if (fd >= 0)
         close(fd);
+    return message;
+}
+
+/* read_file(path, most) -> bytes | nil, message. Regular files of at most `most` bytes only. */
+static int core_read_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    size_t most = (size_t)luaL_checkinteger(L, 2), length;
+    struct stat status;
+    bool known = stat(path, &status) == 0 && status.st_size >= 0 && (size_t)status.st_size <= most;
+    size_t size = known ? (size_t)status.st_size : 0;
+    char *buffer = lua_newuserdatauv(L, size + 1, 0); /* while no file is open */
+    const char *message = read_regular(path, most, buffer, size, &length);
+    if (!message && length > size && size < most) { /* it grew, or lies in /proc, which tells no size */
+        size = most;
+        buffer = lua_newuserdatauv(L, size + 1, 0);
+        message = read_regular(path, most, buffer, size, &length);
+    }
     if (!message && length > most)
         message = "is too large";
     if (message) {

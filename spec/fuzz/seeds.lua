@@ -54,6 +54,7 @@ seed("table", 2, "*return { ro_binds = { \"relative\", {}, 5 }, env = { [1] = 2,
 seed("table", 3, "*return { rw_binds = { \"/\" }, masks = { \"/usr/games\" }, acknowledge = { \"root_rw\" }, base = \"none\" }")
 seed("table", 4, "1" .. policy)
 seed("table", 5, "1return { masks = { \"/a\", [4] = \"/b\" }, x = { { { { \"deep\" } } } } }")
+seed("table", 6, "*return { env = { " .. ("LONG_ENOUGH_TO_BE_ALLOCATED_EACH_TIME_IT_IS_PUSHED"):rep(2) .. " = true } }")
 
 local header = ("I4"):rep(8) .. ("I8"):rep(6) .. ("I4"):rep(2) .. ("I8"):rep(3 * 8)
 local function message(argc, envc, strings)

@@ -13,14 +13,18 @@ int luaopen_demilune_core(lua_State *L);
 
 /* --- memory that runs out --- */
 
-/* Of Lua, by its allocator, and of the engine: the linker leads its calls of the allocator here (--wrap). */
+/* Of Lua, by its allocator, and of the engine: the linker leads its calls of the allocator here (--wrap).
+ * What builds the value and looks at the outcome gets what it asks for: some of that runs unprotected. */
 static struct {
-    long left; /* allocations before one is refused; -1: none is */
+    bool tested; /* the code under test runs, for which memory runs out */
+    long left;   /* allocations before one is refused; -1: none is */
     bool refused;
 } memory;
 
 static bool may_allocate(void)
 {
+    if (!memory.tested)
+        return true;
     if (memory.left == 0)
         memory.refused = true;
     else if (memory.left > 0)
@@ -353,7 +357,9 @@ static void check_copy(lua_State *from, int index, lua_State *to, bool functions
     bool fine = may_be_copied(from, index, &bounds, false) && bounds.entries <= 20000 &&
                 (from == to || bounds.text <= (size_t)8 << 20);
     lua_settop(from, from_top);
+    memory.tested = true;
     bool copied = dml_copy_value(from, index, to, &copy);
+    memory.tested = false;
     must(lua_gettop(to) == to_top + copied, "a copy pushes itself alone");
     must(from == to || lua_gettop(from) == from_top, "the state that is read from stays as it was");
     must(copied == fine || strstr(copy.message, "not enough memory"),
@@ -389,7 +395,9 @@ static void call_core(lua_State *L, const char *name, int arguments, int results
 {
     lua_getfield(L, 2, name);
     lua_insert(L, -1 - arguments);
+    memory.tested = true;
     lua_call(L, arguments, results);
+    memory.tested = false;
 }
 
 /* Asks for a plan, and for what it says; its digest goes to `digest`. */
@@ -450,7 +458,9 @@ static int try_value(lua_State *L)
     luaL_checkstack(L, ROOM, NULL);
     lua_newtable(L);
     lua_replace(L, 1);
+    memory.tested = true;
     luaL_requiref(L, "demilune.core", luaopen_demilune_core, 0);
+    memory.tested = false;
     if (is_lua(&job->in)) {
         lua_sethook(L, stop, LUA_MASKCOUNT, 10000);
         push_lua(L, &job->in);
@@ -485,12 +495,11 @@ static bool run(struct job *job, struct input in, long allocations)
 {
     *job = (struct job){.in = in};
     size_t used = 0, other_used = 0;
-    memory.left = -1;
-    memory.refused = false;
+    memory.tested = memory.refused = false;
+    memory.left = allocations;
     lua_State *L = lua_newstate(allocate, &used);
     job->other = lua_newstate(allocate, &other_used);
     lua_checkstack(job->other, ROOM);
-    memory.left = allocations;
     lua_pushcfunction(L, try_value);
     lua_pushlightuserdata(L, job);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK && job->built && !memory.refused) {
@@ -498,8 +507,10 @@ static bool run(struct job *job, struct input in, long allocations)
         fprintf(stderr, "%s\n", error ? error : "(no message)");
         must(false, "nothing is raised but that memory is out");
     }
+    memory.tested = true; /* by what is collected */
     lua_close(L);
     lua_close(job->other);
+    memory.tested = false;
     must(used == 0 && other_used == 0, "a closed state has given everything back");
     return memory.refused;
 }

@@ -1,0 +1,56 @@
+/* What the checks of binds ask of a bind and of a place. */
+#include "danger_private.h"
+#include "path.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger, const char *path)
+{
+    struct dml_object object;
+    bool exists = dml_host_resolve(path, &c->arena, &object);
+    if (!exists && dml_host_is_exhausted(errno))
+        dml_danger_report_unknown(c, path, errno);
+    const char *found = exists ? object.path : dml_arena_string(&c->arena, path);
+    c->problems->failed |= !found;
+    return (struct dml_place){danger, found ? found : "?", exists};
+}
+
+bool dml_danger_is_own_bind(const struct dml_entry *entry)
+{
+    bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
+    return bind && entry->source.path && entry->rank != DML_RANK_BASE;
+}
+
+void dml_danger_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind,
+                            const char *host_path)
+{
+    const char *below = dml_path_below(host_path, bind->source.path);
+    snprintf(inside, 2 * DML_PATH_MAX, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
+             *below ? "/" : "", below);
+}
+
+bool dml_danger_covered(const struct dml_danger_context *c, const struct dml_entry *bind,
+                        const char *host_path, bool readonly_will_do)
+{
+    char inside[2 * DML_PATH_MAX];
+    dml_danger_path_inside(inside, bind, host_path);
+    const struct dml_entry *nearest = bind;
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        const struct dml_entry *entry = &c->policy->entries[i];
+        bool nearer = dml_path_depth(entry->sandbox) > dml_path_depth(nearest->sandbox) ||
+                      (strcmp(entry->sandbox, nearest->sandbox) == 0 && entry->rank > nearest->rank);
+        if (nearer && dml_path_within(inside, entry->sandbox))
+            nearest = entry;
+    }
+    if (nearest == bind)
+        return false;
+    switch (nearest->kind) {
+    case DML_MASK:
+    case DML_TMPFS:
+    case DML_DATA: return true;
+    case DML_BIND_RO: return readonly_will_do;
+    default: return true; /* another bind, checked for itself */
+    }
+}

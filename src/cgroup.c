@@ -281,3 +281,51 @@ void dml_cgroup_clear(struct dml_cgroup *cgroup)
         free(cgroup->parts[i].path);
     *cgroup = (struct dml_cgroup){0};
 }
+
+/* Whether this process is the only one in a cgroup. */
+static bool is_alone(const char *directory)
+{
+    char text[64], own[16];
+    snprintf(own, sizeof own, "%d\n", (int)getpid());
+    return dml_host_cgroup_read(directory, "cgroup.procs", text, sizeof text) && strcmp(text, own) == 0;
+}
+
+/* Whether it has what we limit by, and does not hand it down yet. */
+static bool keeps_controllers(const char *directory)
+{
+    char own[512], down[512];
+    return dml_host_cgroup_read(directory, "cgroup.controllers", own, sizeof own) &&
+           dml_host_cgroup_read(directory, "cgroup.subtree_control", down, sizeof down) &&
+           ((dml_host_has_word(own, "memory") && !dml_host_has_word(down, "memory")) ||
+            (dml_host_has_word(own, "pids") && !dml_host_has_word(down, "pids")));
+}
+
+void dml_cgroup_settle(struct dml_cgroup_leaf *leaf)
+{
+    struct dml_arena arena = {0};
+    char owner[64];
+    *leaf = (struct dml_cgroup_leaf){0};
+    const char *home = dml_host_unified_cgroup(&arena);
+    if (home && owner_prefix(owner, sizeof owner) && keeps_controllers(home) && is_alone(home)) {
+        leaf->home = strdup(home);
+        if (asprintf(&leaf->path, "%s/%srunner", home, owner) < 0)
+            leaf->path = NULL;
+        if (!leaf->home || !leaf->path || mkdir(leaf->path, 0755) != 0 ||
+            !write_text(leaf->path, "cgroup.procs", "0"))
+            dml_cgroup_return(leaf);
+    }
+    dml_arena_clear(&arena);
+}
+
+void dml_cgroup_return(struct dml_cgroup_leaf *leaf)
+{
+    if (leaf->home && leaf->path) {
+        write_text(leaf->home, "cgroup.subtree_control", "-memory");
+        write_text(leaf->home, "cgroup.subtree_control", "-pids");
+        write_text(leaf->home, "cgroup.procs", "0");
+        rmdir(leaf->path);
+    }
+    free(leaf->home);
+    free(leaf->path);
+    *leaf = (struct dml_cgroup_leaf){0};
+}

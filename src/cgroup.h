@@ -40,4 +40,17 @@ uint64_t dml_cgroup_hits(const struct dml_cgroup *cgroup, enum dml_controller co
 bool dml_cgroup_remove(struct dml_cgroup *cgroup, int milliseconds);
 void dml_cgroup_clear(struct dml_cgroup *cgroup);
 
+/* Where a program that owns its process goes, so that its own cgroup of version 2 can hand controllers down:
+ * a cgroup with processes of its own hands none down. A zeroed one is nowhere. */
+struct dml_cgroup_leaf {
+    char *home, *path;
+};
+
+/* Moves this process into a leaf of its own cgroup, when that is of version 2, ours to change, and has no
+ * other process. Where that cannot be, everything stays as it is. */
+void dml_cgroup_settle(struct dml_cgroup_leaf *leaf);
+
+/* Goes home and takes the leaf away; no cgroup of a sandbox may be left. */
+void dml_cgroup_return(struct dml_cgroup_leaf *leaf);
+
 #endif

@@ -14,6 +14,7 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_descriptors(L);
     dml_open_private(L);
     dml_open_seccomp(L);
+    dml_open_cgroup(L);
     lua_pushliteral(L, DML_VERSION);
     lua_setfield(L, -2, "version");
     return 1;

@@ -235,6 +235,7 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "seccomp_allow");
     dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);
     lua_setfield(L, -2, "requires");
+
     set_string(L, "chdir", plan->chdir);
     set_string(L, "hostname", plan->hostname);
     set_string(L, "name", plan->name);
@@ -253,6 +254,13 @@ static int core_describe(lua_State *L)
         lua_pushboolean(L, flags[i].value);
         lua_setfield(L, -2, flags[i].name);
     }
+    return 1;
+}
+
+/* wants_cgroup(plan) -> whether it asks for one */
+static int core_wants_cgroup(lua_State *L)
+{
+    lua_pushboolean(L, dml_plan_controls(check_plan(L, 1)) >> DML_CONTROL_CGROUP & 1);
     return 1;
 }
 
@@ -302,6 +310,7 @@ void dml_open_plan(lua_State *L)
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},
+        {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
         {NULL, NULL},
     };

@@ -45,6 +45,13 @@ function common.warn(warnings, quiet)
     end
 end
 
+--- Makes room for the cgroups of a plan that asks for one. Returns what to close at the end.
+---@param plan demilune.Plan
+function common.settle(plan)
+    local core = require "demilune.core"
+    return core.wants_cgroup(plan.core) and core.settle_cgroup() or nil
+end
+
 -- What it means that a control was left out.
 local left_out = {
     cgroup = "no cgroup can be made here: limits of memory, pids and cpu_time hold for each process, " ..

@@ -120,6 +120,7 @@ local function launch(state, policy, backend, write_status)
     if state.verbose then
         common.complain(("launching by %s, digest %s"):format(backend.bwrap_path, plan:digest()))
     end
+    local _ <close> = common.settle(plan)
     local result
     result, text, code, problems, state.unexecuted = plan:run {
         backend = state.backend, signals = core.forward_signals(),

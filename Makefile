@@ -27,6 +27,8 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 DML_CPPFLAGS = -D_GNU_SOURCE -DDML_VERSION='"$(VERSION)"' -I$(LUA_INCDIR) -iquote src -I$(BUILD)/gen
 DML_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
 HARDEN_LDFLAGS = -Wl,-z,relro,-z,now
+# What is linked in stays ours: a host program may have functions of the same names.
+CORE_LDFLAGS = -Wl,--exclude-libs,ALL
 
 BUILD ?= build
 LUADIR = $(BUILD)/share/lua/5.4
@@ -77,7 +79,7 @@ $(BUILD)/obj/%.o: src/%.c $(HEADERS) Makefile
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo LD $@
-	@$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
+	@$(CC) $(LIBFLAG) $(HARDEN_LDFLAGS) $(CORE_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 $(COMMAND): $(OBJECTS) $(patsubst src/%.c,$(BUILD)/obj/%.o,$(COMMAND_ONLY))
 	@mkdir -p $(@D)

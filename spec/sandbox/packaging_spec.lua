@@ -93,6 +93,11 @@ describe("make install", function()
         works(scratch("link"), scratch)
     end)
 
+    it("makes a module with one name for others to see", function()
+        local core = package.searchpath("demilune.core", package.cpath)
+        assert.equal("luaopen_demilune_core\n", sandbox.sh("nm -D --defined-only " .. core .. " | cut -d' ' -f3").out)
+    end)
+
     it("makes a command that loads nothing from the current directory", function()
         make("install", "/usr")
         sandbox.write(scratch("script.lua"), "print(package.path) print(package.cpath)")

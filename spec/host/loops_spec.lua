@@ -111,6 +111,101 @@ while #waiting > 0 do
     waiting = rest
 end
 ]],
+    prosody = [[
+package.path, package.cpath = package.path .. ";/usr/lib/prosody/?.lua", package.cpath .. ";/usr/lib/prosody/?.so"
+local server = require "net.server_epoll"
+local left = 200
+for i = 1, 200 do
+    local process = start(i)
+    server.watchfd(process, function(watch)
+        local result, message = process:poll()
+        if message ~= "running" then
+            watch:close()
+            ended(i, result, message)
+            left = left - 1
+            server.setquitting(left == 0)
+        end
+    end)
+end
+server.loop()
+]],
+}
+
+-- What a command says, as each loop hears it: a piece of it each time that its pipe is readable, and then its end.
+local HEARD = [[
+local demilune = require "demilune"
+local policy = assert(demilune.policy {})
+local process = assert(policy:spawn({ "/bin/sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.05; done; head -c 300000 /dev/zero" },
+    { stdin = "null", stdout = "pipe" }))
+local heard = {}
+-- Takes what is there; true at the end.
+local function hear()
+    local piece, problem = process.stdout:read_some()
+    assert(not problem, problem)
+    heard[#heard + 1] = piece
+    return not piece
+end
+]]
+local HEARD_REPORT = [[
+local text = table.concat(heard)
+print(#text, text:sub(1, 6):gsub("\n", " "), #heard >= 3, process:wait().exit_code)
+process:close()
+]]
+
+local streams = {
+    luv = [[
+local uv = require "luv"
+local poll = uv.new_poll(process.stdout:getfd())
+poll:start("r", function()
+    if hear() then
+        poll:stop()
+        poll:close()
+    end
+end)
+uv.run()
+]],
+    ["luv, which takes the descriptor over"] = [[
+local uv = require "luv"
+local pipe = uv.new_pipe()
+assert(pipe:open(process.stdout:release()))
+pipe:read_start(function(problem, piece)
+    assert(not problem, problem)
+    heard[#heard + 1] = piece
+    if not piece then
+        pipe:close()
+    end
+end)
+uv.run()
+assert(process.stdout:getfd() == nil)
+]],
+    cqueues = [[
+local cqueues = require "cqueues"
+local queue = cqueues.new()
+queue:wrap(function()
+    repeat
+        cqueues.poll(process.stdout)
+    until hear()
+    cqueues.cancel(process.stdout:pollfd())
+end)
+assert(queue:loop())
+]],
+    luasocket = [[
+local socket = require "socket"
+repeat
+    assert(socket.select({ process.stdout }, nil, 60)[1] == process.stdout)
+until hear()
+]],
+    prosody = [[
+package.path, package.cpath = package.path .. ";/usr/lib/prosody/?.lua", package.cpath .. ";/usr/lib/prosody/?.so"
+local server = require "net.server_epoll"
+server.watchfd(process.stdout, function(watch)
+    if hear() then
+        watch:close()
+        server.setquitting(true)
+    end
+end)
+server.loop()
+]],
 }
 
 describe("a host's loop:", function()
@@ -124,6 +219,26 @@ describe("a host's loop:", function()
             assert.equal("200\t20\n", result.out, result.err)
         end)
     end
+
+    for name, code in pairs(streams) do
+        it(name .. " hears what a command says while it runs", function()
+            local result = probe.lua(scratch("loop.lua"), HEARD .. code .. HEARD_REPORT)
+            assert.equal("300006\t1 2 3 \ttrue\t0\n", result.out, result.err)
+        end)
+    end
+
+    it("luasocket is told of what was read ahead", function()
+        local result = probe.lua(scratch("loop.lua"), [[
+            local socket = require "socket"
+            local process = require "demilune".policy {}:spawn({ "printf", "1\\n2\\n" }, { stdin = "null", stdout = "pipe" })
+            process:wait()
+            print(process.stdout:dirty(), process.stdout:read("l"), process.stdout:dirty(),
+                #socket.select({ process.stdout }, nil, 60), process.stdout:read_some(1), process.stdout:read_some(),
+                process.stdout:read_some(), process.stdout:dirty())
+            process:close()
+            print(process.stdout:getfd(), process.stdout:read_some())]])
+        assert.equal("false\t1\ttrue\t1\t2\t\n\tnil\tfalse\nnil\tnil\tclosed\n", result.out, result.err)
+    end)
 end)
 
 describe("a host", function()

@@ -21,17 +21,18 @@ function stream.new(fd, mode, owner)
     return setmetatable({ file = file, fd = fd, mode = mode, owner = owner }, stream)
 end
 
+-- What a method of the file returned, as the stream's.
+local function returned(self, first, ...)
+    return first == self.file and self or first, ...
+end
+
 for _, name in ipairs { "read", "write", "flush", "setvbuf", "seek" } do
     stream[name] = function(self, ...)
         local file = self.file
         if not file then
             return nil, "closed"
         end
-        local first, second, third = file[name](file, ...)
-        if first == file then
-            return self
-        end
-        return first, second, third
+        return returned(self, file[name](file, ...))
     end
 end
 

@@ -303,6 +303,50 @@ int main(int argc, char **argv)
 }
 ]]
 
+    -- One that runs each function of a Lua program in a thread of its own, one after the other, which ends with it; the
+    -- last when the thread that began it all is gone.
+    local SHORT_LIVED = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static lua_State *L;
+static pthread_t first;
+static void *call(void *name)
+{
+    lua_getglobal(L, name);
+    if (lua_pcall(L, 0, 0, 0)) puts(lua_tostring(L, -1));
+    return 0;
+}
+static void *last(void *unused)
+{
+    pthread_join(first, 0);
+    usleep(200000);
+    call("last");
+    lua_close(L);
+    fflush(stdout);
+    exit(0);
+    return unused;
+}
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    L = luaL_newstate();
+    luaL_openlibs(L);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    for (const char *const *name = (const char *[]){"spawn", "look", "wait", "again", 0}; *name; name++) {
+        pthread_create(&thread, 0, call, (void *)*name);
+        pthread_join(thread, 0);
+        usleep(200000);
+    }
+    first = pthread_self();
+    pthread_create(&thread, 0, last, 0);
+    pthread_exit(0);
+}
+]]
+
     local function run_in(host, body)
         sandbox.write(scratch("host.c"), host)
         local built = sandbox.sh(("gcc -O1 -pthread -Wl,-E -I/usr/include/lua5.4 -o %s %s -llua5.4 -lm -ldl"):format(
@@ -339,5 +383,36 @@ print(right)
     it("with eight threads busy in malloc has every result #unsanitized", function()
         local result = run_in(THREADS, FIFTY)
         assert.equal("50\n", result.out, result.err)
+    end)
+
+    -- What a sandbox is bound to is the process, not a thread of it.
+    it("whose threads come and go keeps its sandboxes; any of them waits for any #unsanitized", function()
+        local result = run_in(SHORT_LIVED, [[
+local policy = require("demilune").policy {}
+local process
+local function start(code)
+    process = assert(policy:spawn({ "/bin/sh", "-c", code }, { stdin = "null", stdout = "pipe", timeout = 60 }))
+end
+function spawn() start("echo ready; read -r _ <&0; sleep 0.7; exit 7") assert(process.stdout:read() == "ready") end
+function look() print(process:poll()) end
+function wait() print(process:wait().exit_code, process.stdout:read("a")) process:close() end
+function again() start("trap 'exit 8' TERM; echo ready; sleep 60 & wait") assert(process.stdout:read() == "ready") end
+function last()
+    print(process:poll())
+    process:kill()
+    print(process:wait().exit_code)
+    process:close()
+    print(policy:run({ "/bin/sh", "-c", "exit 9" }, { stdin = "null" }).exit_code)
+end
+]])
+        assert.equal("nil\trunning\n7\t\nnil\trunning\n8\n9\n", result.out, result.err)
+    end)
+
+    it("that ignores SIGCHLD can ask bwrap what it is", function()
+        local ignoring = "import signal, os, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+        local result = probe.lua(scratch("version.lua"), [[
+            local core = require "demilune.core"
+            print(core.bwrap_version(core.find_bwrap()))]], { prefix = "/usr/bin/python3 -c " .. sandbox.quote(ignoring) })
+        assert.matches("^%d+%.%d+%.%d+\n$", result.out, result.err)
     end)
 end)

@@ -119,7 +119,7 @@ $(BUILD)/bench/driver: spec/bench/driver.c
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs \
-                  lua-luv lua-cqueues lua-socket
+                  lua-luv lua-cqueues lua-socket prosody
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static bool append_head(struct dml_capture *capture, const char *bytes, size_t length)
@@ -58,25 +59,24 @@ static void append(struct dml_capture *capture, const char *bytes, size_t length
         capture->dropped += length - room;
 }
 
+/* Takes what is there by now, and no more: whoever goes on writing must not hold us. */
 void dml_capture_read(struct dml_capture *capture)
 {
     char buffer[64 * 1024];
-    for (;;) {
+    int there = 0;
+    ioctl(capture->fd, FIONREAD, &there);
+    do {
         ssize_t length = read(capture->fd, buffer, sizeof buffer);
-        if (length > 0) {
-            append(capture, buffer, (size_t)length);
-        } else if (length < 0 && errno == EINTR) {
-            continue;
-        } else {
-            if (length == 0 || errno != EAGAIN) {
-                close(capture->fd);
-                capture->fd = -1;
-            }
+        if (length < 0 && (errno == EINTR || errno == EAGAIN))
+            return;
+        if (length <= 0) {
+            close(capture->fd);
+            capture->fd = -1;
             return;
         }
-        if ((size_t)length < sizeof buffer) /* most likely all; what is left wakes the next poll */
-            return;
-    }
+        append(capture, buffer, (size_t)length);
+        there -= (int)length;
+    } while (there > 0);
 }
 
 void dml_capture_clear(struct dml_capture *capture)

@@ -129,40 +129,59 @@ bool dml_host_is_exhausted(int reason)
     return reason == ENOMEM || reason == EMFILE || reason == ENFILE;
 }
 
-/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
- * be looked at may have one. */
-static bool has_writable(int parent, const char *path, int depth, int *budget)
-{
-    int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!directory) {
-        bool gone = errno == ENOENT;
-        if (fd >= 0)
-            close(fd);
-        return !gone;
-    }
-    bool found = false;
-    struct dirent *item;
-    while (!found && (item = readdir(directory))) {
-        struct stat status;
-        if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        if (S_ISDIR(status.st_mode))
-            found = depth > 0 && has_writable(fd, item->d_name, depth - 1, budget);
-        else
-            found = S_ISREG(status.st_mode) && (status.st_mode & 0222);
-        found = found || --*budget <= 0;
-    }
-    closedir(directory);
-    return found;
-}
-
 struct directory_entry { /* as getdents64 gives it */
     uint64_t inode, offset;
     unsigned short length;
     unsigned char type;
     char name[];
 };
+
+/* A directory read in small pieces, without memory of its own: a launch pays for each system call of it. */
+struct listing {
+    int fd;
+    long length, at; /* of what is in the buffer; a length below 0: it could not be read */
+    _Alignas(struct directory_entry) char buffer[1024];
+};
+
+static const struct directory_entry *next_entry(struct listing *listing)
+{
+    if (listing->at >= listing->length) {
+        listing->length = syscall(SYS_getdents64, listing->fd, listing->buffer, sizeof listing->buffer);
+        listing->at = 0;
+    }
+    if (listing->length <= 0)
+        return NULL;
+    const struct directory_entry *item = (const struct directory_entry *)(listing->buffer + listing->at);
+    listing->at += item->length;
+    return item;
+}
+
+static bool has_writable(int parent, const char *path, int depth, int *budget);
+
+static bool is_writable(int parent, const struct directory_entry *item, int depth, int *budget)
+{
+    struct stat status;
+    if (item->type == DT_DIR)
+        return depth > 0 && has_writable(parent, item->name, depth - 1, budget);
+    return item->type == DT_REG && fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (status.st_mode & 0222);
+}
+
+/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
+ * be looked at may have one. */
+static bool has_writable(int parent, const char *path, int depth, int *budget)
+{
+    struct listing listing = {.fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (listing.fd < 0)
+        return errno != ENOENT;
+    bool found = false;
+    const struct directory_entry *item;
+    while (!found && (item = next_entry(&listing)))
+        found = item->name[0] != '.' && (is_writable(listing.fd, item, depth, budget) || --*budget <= 0);
+    found |= listing.length < 0;
+    close(listing.fd);
+    return found;
+}
 
 /* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18).
  * Looking at each costs a launch more than knowing them. In the order of strcmp. */
@@ -191,48 +210,34 @@ static bool is_read_only(const char *name)
 static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
                             struct dml_arena *arena)
 {
-    struct stat status;
     int budget = 400;
-    bool writable = false;
-    if (is_read_only(item->name))
-        return true;
-    if (item->type == DT_DIR)
-        writable = has_writable(proc, item->name, 3, &budget);
-    else if (item->type == DT_REG && fstatat(proc, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        writable = (status.st_mode & 0222) != 0;
-    if (!writable)
+    if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
         return true;
     covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
     return covers[(*count)++] != NULL;
 }
 
-/* Looks at what is in /proc besides the processes. Those come last and cost the kernel most, so the listing
- * is read in small pieces and ends at the first of them. False with errno when it cannot be had. */
+/* Looks at what is in /proc besides the processes. Those come last and cost the kernel most: the listing ends
+ * at the first of them. False with errno when it cannot be had. */
 static bool add_writable(const char **covers, size_t known, size_t most, struct dml_arena *arena)
 {
-    _Alignas(struct directory_entry) char buffer[1024];
-    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct listing listing = {.fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (listing.fd < 0)
+        return false;
     size_t count = known;
-    bool more = proc >= 0, stored = more;
-    while (more && stored) {
-        long length = syscall(SYS_getdents64, proc, buffer, sizeof buffer);
-        more = length > 0;
-        stored = length >= 0;
-        for (long at = 0; at < length && more && stored;) {
-            const struct directory_entry *item = (const struct directory_entry *)(buffer + at);
-            char path[300];
-            at += item->length;
-            more = !(item->name[0] >= '0' && item->name[0] <= '9') && count < most;
-            snprintf(path, sizeof path, "/proc/%s", item->name);
-            if (more && item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
-                stored = add_if_writable(proc, item, covers, &count, arena);
-        }
+    bool stored = true;
+    const struct directory_entry *item;
+    while (stored && count < most && (item = next_entry(&listing)) &&
+           !(item->name[0] >= '0' && item->name[0] <= '9')) {
+        char path[300];
+        snprintf(path, sizeof path, "/proc/%s", item->name);
+        if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
+            stored = add_if_writable(listing.fd, item, covers, &count, arena);
     }
     int saved = errno;
-    if (proc >= 0)
-        close(proc);
+    close(listing.fd);
     errno = saved;
-    return stored;
+    return stored && listing.length >= 0;
 }
 
 /* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may

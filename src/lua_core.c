@@ -12,6 +12,7 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_plan(L);
     dml_open_process(L);
     dml_open_descriptors(L);
+    dml_open_stream(L);
     dml_open_private(L);
     dml_open_seccomp(L);
     dml_open_cgroup(L);

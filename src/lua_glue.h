@@ -13,6 +13,7 @@ void dml_open_plan(lua_State *L);
 void dml_open_host(lua_State *L);
 void dml_open_process(lua_State *L);
 void dml_open_descriptors(lua_State *L);
+void dml_open_stream(lua_State *L);
 void dml_open_seccomp(lua_State *L);
 void dml_open_cgroup(lua_State *L);
 

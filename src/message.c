@@ -51,7 +51,7 @@ static bool fill_namespaces(struct dml_stage_message *message, bool network)
 {
     static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "pid", "user", "ipc", "uts", "net"};
     bool known = true;
-    int directory = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int directory = open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {
         struct stat status;
         if (network && strcmp(names[i], "net") == 0)
@@ -123,7 +123,7 @@ int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_f
     };
     if (!fill_namespaces(message, plan->network)) {
         free(message);
-        dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/self/ns cannot be read");
+        dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
         return -1;
     }
     fill_rlimits(message, &plan->limits, covered);

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { PATIENCE = 5000 }; /* milliseconds */
@@ -83,15 +84,13 @@ bool dml_probe_output(const char *path, const char *argument, char *buffer, size
         close(ends[0]);
         struct pollfd polled = {.fd = pidfd, .events = POLLIN};
         if (poll(&polled, 1, PATIENCE) <= 0)
-            kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        close(pidfd);
+            syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        status = dml_spawn_reap(pidfd);
     } else {
         close(ends[0]);
         return false;
     }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    if (status != 0) {
         char quoted[256];
         return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "%s %s failed",
                         dml_quote(quoted, sizeof quoted, path, strlen(path)), argument);

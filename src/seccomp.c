@@ -7,9 +7,11 @@
 #include <linux/seccomp.h>
 #include <string.h>
 
-/* The kernel runs a new filter once for each call of its tables, so the length of the path through it is the
- * cost of a launch: a search tree over ranges of numbers with the same verdict, split where the numbers are
- * halved. */
+/* A launch pays for a filter twice: the kernel compiles each of its instructions, and runs it once for each
+ * call of its tables. So the path through it is short, a search tree over ranges of numbers with the same
+ * verdict, split where the numbers are halved; and it is small, what a verdict comes to is there once.
+ *
+ * Jumps only go forward. The filter is written from its end, so that each knows where it leads. */
 
 static const uint32_t audit_names[DML_MACHINE_COUNT] = {
     [DML_X86_64] = AUDIT_ARCH_X86_64, [DML_AARCH64] = AUDIT_ARCH_AARCH64};
@@ -21,29 +23,28 @@ struct range {
 };
 
 struct writer {
-    struct sock_filter *filter;
-    size_t length;
+    struct sock_filter *filter;      /* DML_FILTER_MAX of them, filled from the last */
+    size_t first;                    /* where the program begins so far */
+    size_t codes[DML_VERDICT_COUNT]; /* where what a verdict comes to begins; 0: it is not there yet */
 };
 
 static size_t put(struct writer *w, struct sock_filter instruction)
 {
-    assert(w->length < DML_FILTER_MAX);
-    w->filter[w->length] = instruction;
-    return w->length++;
+    assert(w->first > 0);
+    w->filter[--w->first] = instruction;
+    return w->first;
 }
 
-static void put_load(struct writer *w, size_t offset)
+static size_t put_load(struct writer *w, size_t offset)
 {
-    put(w, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+    return put(w, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
-static void put_simple(struct writer *w, enum dml_verdict verdict)
+static size_t put_jump(struct writer *w, unsigned test, uint32_t value, size_t yes, size_t no)
 {
-    static const uint32_t actions[] = {[DML_ALLOWED] = SECCOMP_RET_ALLOW,
-                                       [DML_REFUSED] = SECCOMP_RET_ERRNO | EPERM,
-                                       [DML_ABSENT] = SECCOMP_RET_ERRNO | ENOSYS,
-                                       [DML_WITNESS] = SECCOMP_RET_ERRNO | DML_WITNESS_ERROR};
-    put(w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, actions[verdict]));
+    assert(yes - w->first <= UINT8_MAX && no - w->first <= UINT8_MAX);
+    return put(w, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, (uint8_t)(yes - w->first),
+                                               (uint8_t)(no - w->first)));
 }
 
 static size_t argument_offset(const struct dml_seccomp_test *test)
@@ -53,46 +54,52 @@ static size_t argument_offset(const struct dml_seccomp_test *test)
            (second ? sizeof(uint32_t) : 0);
 }
 
-/* How far a test jumps, with `after` tests behind it: to the next one, or past all to the returns. */
-static uint8_t distance(enum dml_verdict outcome, size_t after)
+static size_t code(struct writer *w, enum dml_verdict verdict);
+
+static size_t put_check(struct writer *w, enum dml_verdict verdict)
 {
-    return outcome == DML_NEXT ? 0 : (uint8_t)(2 * after + (outcome == DML_REFUSED));
+    size_t count, next = 0;
+    const struct dml_seccomp_test *tests = dml_seccomp_tests(verdict, &count);
+    size_t allowed = code(w, DML_ALLOWED), refused = code(w, DML_REFUSED);
+    while (count-- > 0) {
+        const struct dml_seccomp_test *test = &tests[count];
+        size_t at[2];
+        for (int i = 0; i < 2; i++) {
+            enum dml_verdict outcome = i ? test->no : test->yes;
+            at[i] = outcome == DML_NEXT ? next : outcome == DML_REFUSED ? refused : allowed;
+        }
+        put_jump(w, test->bits ? BPF_JSET : BPF_JEQ, test->value, at[0], at[1]);
+        next = put_load(w, argument_offset(test));
+    }
+    return next;
 }
 
-static void put_check(struct writer *w, enum dml_verdict verdict)
+/* Where what a verdict comes to begins. All of it is shorter than a jump can be. */
+static size_t code(struct writer *w, enum dml_verdict verdict)
 {
-    size_t count;
-    const struct dml_seccomp_test *test = dml_seccomp_tests(verdict, &count);
-    for (; count-- > 0; test++) {
-        put_load(w, argument_offset(test));
-        put(w, (struct sock_filter)BPF_JUMP(BPF_JMP | (test->bits ? BPF_JSET : BPF_JEQ) | BPF_K, test->value,
-                                            distance(test->yes, count), distance(test->no, count)));
-    }
-    put_simple(w, DML_ALLOWED);
-    put_simple(w, DML_REFUSED);
+    static const uint32_t actions[] = {[DML_ALLOWED] = SECCOMP_RET_ALLOW,
+                                       [DML_REFUSED] = SECCOMP_RET_ERRNO | EPERM,
+                                       [DML_ABSENT] = SECCOMP_RET_ERRNO | ENOSYS,
+                                       [DML_WITNESS] = SECCOMP_RET_ERRNO | DML_WITNESS_ERROR};
+    if (w->codes[verdict] == 0)
+        w->codes[verdict] = verdict >= DML_CHECK_SOCKET
+                                ? put_check(w, verdict)
+                                : put(w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, actions[verdict]));
+    return w->codes[verdict];
 }
 
 /* The tree over `count` ranges, of which the last ends before `end`. */
-static void put_tree(struct writer *w, const struct range *ranges, size_t count, uint32_t end)
+static size_t put_tree(struct writer *w, const struct range *ranges, size_t count, uint32_t end)
 {
-    if (count == 1) {
-        if (ranges->verdict < DML_CHECK_SOCKET)
-            put_simple(w, ranges->verdict);
-        else
-            put_check(w, ranges->verdict);
-        return;
-    }
+    if (count == 1)
+        return code(w, ranges->verdict);
     size_t split = 1;
     uint32_t middle = ranges->first + (end - ranges->first) / 2;
     while (split + 1 < count && ranges[split].first < middle)
         split++;
-    size_t branch =
-        put(w, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ranges[split].first, 0, 0));
-    put_tree(w, ranges, split, ranges[split].first);
-    size_t lower = w->length - branch - 1;
-    assert(lower <= UINT8_MAX);
-    w->filter[branch].jt = (uint8_t)lower;
-    put_tree(w, ranges + split, count - split, end);
+    size_t upper = put_tree(w, ranges + split, count - split, end);
+    size_t lower = put_tree(w, ranges, split, ranges[split].first);
+    return put_jump(w, BPF_JGE, ranges[split].first, upper, lower);
 }
 
 enum {
@@ -135,12 +142,14 @@ size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
                           struct sock_filter filter[DML_FILTER_MAX])
 {
     struct range ranges[KNOWN];
-    struct writer w = {.filter = filter};
+    struct writer w = {.filter = filter, .first = DML_FILTER_MAX};
     size_t count = merge(machine, options, ranges);
+    size_t tree = put_tree(&w, ranges, count, KNOWN);
+    size_t ours = put_load(&w, offsetof(struct seccomp_data, nr));
+    assert(tree == ours + 1);
+    size_t foreign = put(&w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+    put_jump(&w, BPF_JEQ, audit_names[machine], ours, foreign);
     put_load(&w, offsetof(struct seccomp_data, arch));
-    put(&w, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit_names[machine], 1, 0));
-    put_simple(&w, DML_ABSENT);
-    put_load(&w, offsetof(struct seccomp_data, nr));
-    put_tree(&w, ranges, count, KNOWN);
-    return w.length;
+    memmove(filter, filter + w.first, (DML_FILTER_MAX - w.first) * sizeof *filter);
+    return DML_FILTER_MAX - w.first;
 }

@@ -142,6 +142,17 @@ static bool explain(const struct child *child, struct dml_error *error)
     }
 }
 
+int dml_spawn_reap(int pidfd)
+{
+    siginfo_t ended;
+    int failed;
+    do
+        failed = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &ended, WEXITED);
+    while (failed && errno == EINTR);
+    close(pidfd);
+    return failed ? 0 : ended.si_code == CLD_EXITED ? ended.si_status : -1;
+}
+
 int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error)
 {
     int pidfd = -1;
@@ -170,8 +181,7 @@ int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error
         return -1;
     }
     if (child.step != STEP_NONE) {
-        waitpid(*pid, NULL, 0);
-        close(pidfd);
+        dml_spawn_reap(pidfd);
         explain(&child, error);
         return -1;
     }

@@ -29,4 +29,8 @@ struct dml_spawn {
  * threads. */
 int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error);
 
+/* Waits for its end and closes its descriptor. Returns its exit code, -1 after a signal, and 0 when a host
+ * that reaps everything was first: by number we might take another's child then. */
+int dml_spawn_reap(int pidfd);
+
 #endif

@@ -43,7 +43,7 @@ local function descriptor(self, wanted, name, open, opened)
         end
         local mine = name == "stdin" and writing or reading
         local theirs = name == "stdin" and reading or writing
-        self[name] = stream.new(mine, name == "stdin" and "w" or "r")
+        self[name] = stream.new(mine, name == "stdin" and "w" or "r", self)
         opened[#opened + 1] = theirs
         return theirs
     elseif type(wanted) == "table" and math.type(wanted.fd) == "integer" then

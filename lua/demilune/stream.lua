@@ -1,8 +1,12 @@
---- A pipe to or from a process: a Lua file, and its descriptor for a loop that waits for it or takes it over.
+--- A pipe to or from a process: a Lua file and, for a loop, its descriptor. It is a type of its own, since Lua's files
+--- share one table of methods, and adding to that would change every file of the host.
 local core = require "demilune.core"
 
 ---@class demilune.Stream
----@field file file* the pipe as Lua has files
+---@field file file* the pipe as Lua has files, for whoever asks with io.type
+---@field package fd integer
+---@field package mode "r"|"w"
+---@field package owner demilune.Process lives as long as somebody reads what it writes
 local stream = {}
 stream.__index = stream
 stream.__name = "demilune.stream"
@@ -10,29 +14,70 @@ stream.__name = "demilune.stream"
 --- Takes over a descriptor.
 ---@param fd integer
 ---@param mode "r"|"w"
+---@param owner? demilune.Process
 ---@return demilune.Stream
-function stream.new(fd, mode)
-    return setmetatable({ file = core.file(fd, mode) }, stream)
+function stream.new(fd, mode, owner)
+    local file = mode == "w" and core.writer(fd) or core.file(fd, mode)
+    return setmetatable({ file = file, fd = fd, mode = mode, owner = owner }, stream)
 end
 
-for _, name in ipairs { "read", "write", "lines", "flush", "setvbuf" } do
+-- What a method of the file returned, as the stream's.
+local function returned(self, first, ...)
+    return first == self.file and self or first, ...
+end
+
+for _, name in ipairs { "read", "write", "flush", "setvbuf", "seek" } do
     stream[name] = function(self, ...)
         local file = self.file
         if not file then
             return nil, "closed"
         end
-        local first, second, third = file[name](file, ...)
-        if first == file then
-            return self
-        end
-        return first, second, third
+        return returned(self, file[name](file, ...))
     end
+end
+
+--- As of a Lua file: an iterator, which keeps the process.
+---@return fun(): string|nil
+function stream:lines(...)
+    if not self.file then
+        error("the stream is closed", 2)
+    end
+    local following = self.file:lines(...)
+    return function()
+        return following(self)
+    end
+end
+
+--- What is there by now, without waiting for more: after the descriptor was readable at least one byte.
+---@param most? integer bytes
+---@return string|nil bytes "" when there is nothing yet, nil at the end
+---@return string|nil message
+function stream:read_some(most)
+    if not self.file then
+        return nil, "closed"
+    end
+    return core.read_some(self.file, most)
 end
 
 --- The descriptor, to wait for: it stays the stream's. Nil once it is closed.
 ---@return integer|nil
 function stream:getfd()
-    return self.file and core.fileno(self.file)
+    return self.file and self.fd
+end
+
+--- What to watch the descriptor for, for cqueues.
+---@return "r"|"w"
+function stream:events()
+    return self.mode
+end
+
+--- For cqueues: it has no deadline.
+function stream.timeout() end
+
+--- Whether something was read ahead, which the descriptor does not show, for LuaSocket.
+---@return boolean
+function stream:dirty()
+    return self.file ~= nil and self.mode == "r" and core.is_dirty(self.file)
 end
 
 --- Gives the descriptor away, close-on-exec: the caller closes it. What the stream has read ahead is lost, so do this
@@ -42,7 +87,7 @@ function stream:release()
     if not self.file then
         return nil
     end
-    local fd = core.duplicate(core.fileno(self.file))
+    local fd = core.duplicate(self.fd)
     self:close()
     return fd
 end
@@ -51,7 +96,10 @@ end
 function stream:close()
     local file = self.file
     self.file = nil
-    return not file or file:close()
+    if not file then
+        return true
+    end
+    return file:close()
 end
 
 stream.pollfd, stream.fileno = stream.getfd, stream.getfd

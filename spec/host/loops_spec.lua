@@ -111,6 +111,101 @@ while #waiting > 0 do
     waiting = rest
 end
 ]],
+    prosody = [[
+package.path, package.cpath = package.path .. ";/usr/lib/prosody/?.lua", package.cpath .. ";/usr/lib/prosody/?.so"
+local server = require "net.server_epoll"
+local left = 200
+for i = 1, 200 do
+    local process = start(i)
+    server.watchfd(process, function(watch)
+        local result, message = process:poll()
+        if message ~= "running" then
+            watch:close()
+            ended(i, result, message)
+            left = left - 1
+            server.setquitting(left == 0)
+        end
+    end)
+end
+server.loop()
+]],
+}
+
+-- What a command says, as each loop hears it: a piece of it each time that its pipe is readable, and then its end.
+local HEARD = [[
+local demilune = require "demilune"
+local policy = assert(demilune.policy {})
+local process = assert(policy:spawn({ "/bin/sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.05; done; head -c 300000 /dev/zero" },
+    { stdin = "null", stdout = "pipe" }))
+local heard = {}
+-- Takes what is there; true at the end.
+local function hear()
+    local piece, problem = process.stdout:read_some()
+    assert(not problem, problem)
+    heard[#heard + 1] = piece
+    return not piece
+end
+]]
+local HEARD_REPORT = [[
+local text = table.concat(heard)
+print(#text, text:sub(1, 6):gsub("\n", " "), #heard >= 3, process:wait().exit_code)
+process:close()
+]]
+
+local streams = {
+    luv = [[
+local uv = require "luv"
+local poll = uv.new_poll(process.stdout:getfd())
+poll:start("r", function()
+    if hear() then
+        poll:stop()
+        poll:close()
+    end
+end)
+uv.run()
+]],
+    ["luv, which takes the descriptor over"] = [[
+local uv = require "luv"
+local pipe = uv.new_pipe()
+assert(pipe:open(process.stdout:release()))
+pipe:read_start(function(problem, piece)
+    assert(not problem, problem)
+    heard[#heard + 1] = piece
+    if not piece then
+        pipe:close()
+    end
+end)
+uv.run()
+assert(process.stdout:getfd() == nil)
+]],
+    cqueues = [[
+local cqueues = require "cqueues"
+local queue = cqueues.new()
+queue:wrap(function()
+    repeat
+        cqueues.poll(process.stdout)
+    until hear()
+    cqueues.cancel(process.stdout:pollfd())
+end)
+assert(queue:loop())
+]],
+    luasocket = [[
+local socket = require "socket"
+repeat
+    assert(socket.select({ process.stdout }, nil, 60)[1] == process.stdout)
+until hear()
+]],
+    prosody = [[
+package.path, package.cpath = package.path .. ";/usr/lib/prosody/?.lua", package.cpath .. ";/usr/lib/prosody/?.so"
+local server = require "net.server_epoll"
+server.watchfd(process.stdout, function(watch)
+    if hear() then
+        watch:close()
+        server.setquitting(true)
+    end
+end)
+server.loop()
+]],
 }
 
 describe("a host's loop:", function()
@@ -124,6 +219,26 @@ describe("a host's loop:", function()
             assert.equal("200\t20\n", result.out, result.err)
         end)
     end
+
+    for name, code in pairs(streams) do
+        it(name .. " hears what a command says while it runs", function()
+            local result = probe.lua(scratch("loop.lua"), HEARD .. code .. HEARD_REPORT)
+            assert.equal("300006\t1 2 3 \ttrue\t0\n", result.out, result.err)
+        end)
+    end
+
+    it("luasocket is told of what was read ahead", function()
+        local result = probe.lua(scratch("loop.lua"), [[
+            local socket = require "socket"
+            local process = require "demilune".policy {}:spawn({ "printf", "1\\n2\\n" }, { stdin = "null", stdout = "pipe" })
+            process:wait()
+            print(process.stdout:dirty(), process.stdout:read("l"), process.stdout:dirty(),
+                #socket.select({ process.stdout }, nil, 60), process.stdout:read_some(1), process.stdout:read_some(),
+                process.stdout:read_some(), process.stdout:dirty())
+            process:close()
+            print(process.stdout:getfd(), process.stdout:read_some())]])
+        assert.equal("false\t1\ttrue\t1\t2\t\n\tnil\tfalse\nnil\tnil\tclosed\n", result.out, result.err)
+    end)
 end)
 
 describe("a host", function()
@@ -188,6 +303,50 @@ int main(int argc, char **argv)
 }
 ]]
 
+    -- One that runs each function of a Lua program in a thread of its own, one after the other, which ends with it; the
+    -- last when the thread that began it all is gone.
+    local SHORT_LIVED = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static lua_State *L;
+static pthread_t first;
+static void *call(void *name)
+{
+    lua_getglobal(L, name);
+    if (lua_pcall(L, 0, 0, 0)) puts(lua_tostring(L, -1));
+    return 0;
+}
+static void *last(void *unused)
+{
+    pthread_join(first, 0);
+    usleep(200000);
+    call("last");
+    lua_close(L);
+    fflush(stdout);
+    exit(0);
+    return unused;
+}
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    L = luaL_newstate();
+    luaL_openlibs(L);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    for (const char *const *name = (const char *[]){"spawn", "look", "wait", "again", 0}; *name; name++) {
+        pthread_create(&thread, 0, call, (void *)*name);
+        pthread_join(thread, 0);
+        usleep(200000);
+    }
+    first = pthread_self();
+    pthread_create(&thread, 0, last, 0);
+    pthread_exit(0);
+}
+]]
+
     local function run_in(host, body)
         sandbox.write(scratch("host.c"), host)
         local built = sandbox.sh(("gcc -O1 -pthread -Wl,-E -I/usr/include/lua5.4 -o %s %s -llua5.4 -lm -ldl"):format(
@@ -224,5 +383,36 @@ print(right)
     it("with eight threads busy in malloc has every result #unsanitized", function()
         local result = run_in(THREADS, FIFTY)
         assert.equal("50\n", result.out, result.err)
+    end)
+
+    -- What a sandbox is bound to is the process, not a thread of it.
+    it("whose threads come and go keeps its sandboxes; any of them waits for any #unsanitized", function()
+        local result = run_in(SHORT_LIVED, [[
+local policy = require("demilune").policy {}
+local process
+local function start(code)
+    process = assert(policy:spawn({ "/bin/sh", "-c", code }, { stdin = "null", stdout = "pipe", timeout = 60 }))
+end
+function spawn() start("echo ready; read -r _ <&0; sleep 0.7; exit 7") assert(process.stdout:read() == "ready") end
+function look() print(process:poll()) end
+function wait() print(process:wait().exit_code, process.stdout:read("a")) process:close() end
+function again() start("trap 'exit 8' TERM; echo ready; sleep 60 & wait") assert(process.stdout:read() == "ready") end
+function last()
+    print(process:poll())
+    process:kill()
+    print(process:wait().exit_code)
+    process:close()
+    print(policy:run({ "/bin/sh", "-c", "exit 9" }, { stdin = "null" }).exit_code)
+end
+]])
+        assert.equal("nil\trunning\n7\t\nnil\trunning\n8\n9\n", result.out, result.err)
+    end)
+
+    it("that ignores SIGCHLD can ask bwrap what it is", function()
+        local ignoring = "import signal, os, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+        local result = probe.lua(scratch("version.lua"), [[
+            local core = require "demilune.core"
+            print(core.bwrap_version(core.find_bwrap()))]], { prefix = "/usr/bin/python3 -c " .. sandbox.quote(ignoring) })
+        assert.matches("^%d+%.%d+%.%d+\n$", result.out, result.err)
     end)
 end)

@@ -158,7 +158,7 @@ describe("exhaustion:", function()
     end)
 
     local LAUNCH = { '"/usr" cannot be looked up', '"/proc/net/unix" cannot be looked up', "no pipe", "no socket", "no pidfd",
-        "no memory file", "/proc/self/ns cannot be read", "no process can be started", "descriptors cannot be handed over" }
+        "no memory file", "/proc/thread-self/ns cannot be read", "no process can be started", "descriptors cannot be handed over" }
     for name, case in pairs {
         ["of a run"] = { "run", LAUNCH },
         ["of a run with standard input closed"] = { "run <&-", LAUNCH },

@@ -77,7 +77,7 @@ describe("a host", function()
         local without = lacking.mounts "mount -t tmpfs none /proc"
         refuses(without, '"/proc/self/mountinfo" cannot be looked up: No such file or directory; ' ..
             "so it is not known what the policy shows [host.unknown]")
-        refuses(without, "/proc/self/ns cannot be read: No such file or directory", "{}")
+        refuses(without, "/proc/thread-self/ns cannot be read: No such file or directory", "{}")
         local result = sandbox.demilune({ "run", "true" }, { prefix = without })
         assert.equal(125, result.code)
         assert.matches("/proc/self/exe cannot be read; is /proc mounted?", result.err, 1, true)

@@ -18,11 +18,24 @@ describe("a process", function()
         return core.wait_readable({ fd }, seconds)[1] == fd
     end
 
+    -- What the collector left is reaped when the next is started.
+    local function until_reaped()
+        for _ = 1, 50 do
+            local next_one <close> = spawn("true")
+            assert.equal("exit", next_one:wait().kind)
+            next_one:close()
+            if sandbox.read("/proc/thread-self/children") == "" then
+                break
+            end
+            os.execute("sleep 0.05")
+        end
+    end
+
     it("is there at once, and tells when it has ended", function()
         local before = core.clock()
-        local process <close> = spawn("exec sleep 0.3")
+        local process <close> = spawn("exec sleep 2")
         assert.same({ n = 2, nil, "running" }, table.pack(process:poll()))
-        assert.is_true(core.clock() - before < 0.25)
+        assert.is_true(core.clock() - before < 1.5)
         local result, message = process:wait(0.05)
         assert.same({ nil, "timeout" }, { result, message })
         assert.equal("number", type(process:pid()))
@@ -134,19 +147,6 @@ describe("a process", function()
             end)
         end
 
-        -- What the collector left is reaped when the next is started.
-        local function until_reaped()
-            for _ = 1, 50 do
-                local next_one <close> = spawn("true")
-                assert.equal("exit", next_one:wait().kind)
-                next_one:close()
-                if sandbox.read("/proc/thread-self/children") == "" then
-                    break
-                end
-                os.execute("sleep 0.05")
-            end
-        end
-
         it("with the collector, many at once", function()
             collectgarbage("stop")
             for _ = 1, 70 do -- more than it leaves to be reaped later
@@ -239,6 +239,79 @@ describe("a process", function()
             assert.same({ "1", "2", "3" }, seen)
         end)
 
+        it("with what Lua's files have", function()
+            local process <close> = spawn("seq 5; echo tail", { stdin = "null", stdout = "pipe" })
+            local out = process.stdout
+            assert.equal("file", io.type(out.file))
+            assert.same({ n = 1, 1 }, table.pack(out:read("n")))
+            assert.equal("\n", out:read(1))
+            assert.same({ nil, "Illegal seek" }, { out:seek("set", 0) and nil, (select(2, out:seek("set", 0))) })
+            assert.is_true(out:setvbuf("full"))
+            local lines = {}
+            for line in out:lines("L") do
+                lines[#lines + 1] = line
+            end
+            assert.same({ "2\n", "3\n", "4\n", "5\n", "tail\n" }, lines)
+            assert.equal("", out:read("a"))
+            assert.is_nil(out:read("l"))
+            assert.is_true(out:close())
+            assert.is_true(out:close())
+            assert.is_nil(out.file)
+            assert.same({ nil, "closed" }, { out:read("a") })
+            assert.has_error(function() out:lines() end)
+            assert.same({ nil, "closed" }, { out:read_some() })
+        end)
+
+        it("of a process that nobody else holds any more", function()
+            local seen = 0
+            for line in spawn("seq 2000; sleep 0.05; seq 2001 4000", { stdin = "null", stdout = "pipe" }).stdout:lines() do
+                seen = seen + (tonumber(line) == seen + 1 and 1 or 0)
+                if seen % 500 == 0 then
+                    collectgarbage()
+                end
+            end
+            assert.equal(4000, seen)
+            collectgarbage()
+            collectgarbage()
+            until_reaped()
+        end)
+
+        it("whose other end is gone: an error, and no signal for the host", function()
+            local result = probe.lua(scratch("host.lua"), [[
+                local process = require "demilune".policy {}:spawn({ "sh", "-c", "exec <&-; exit 3" }, { stdin = "pipe" })
+                print(process:wait().exit_code)
+                print(process.stdin:write(("x"):rep(100000)))
+                local other = require "demilune".policy {}:spawn({ "true" }, { stdin = "pipe" })
+                other:wait()
+                other.stdin:write("left in the buffer")
+                other:close()
+                os.execute("kill -PIPE $PPID")
+                print("not reached")]])
+            assert.equal("3\nnil\tBroken pipe\t32\n", result.out, result.err)
+            assert.equal(128 + 13, result.code)
+        end)
+
+        it("read piece by piece, without waiting", function()
+            local process <close> = spawn("echo one; read -r _; printf two", { stdin = "pipe", stdout = "pipe" })
+            local out, piece = process.stdout
+            assert.is_true(readable(out:getfd(), 10))
+            assert.equal("on", out:read_some(2))
+            assert.equal("e\n", out:read_some())
+            assert.equal("", out:read_some())
+            process.stdin:write("go\n")
+            process.stdin:flush()
+            assert.is_true(readable(out:getfd(), 10))
+            assert.equal("two", out:read_some())
+            repeat
+                assert.is_true(readable(out:getfd(), 10))
+                piece = out:read_some()
+            until piece ~= ""
+            assert.is_nil(piece)
+            assert.has_error(function() out:read_some(0) end)
+            assert.same({ "r", "w" }, { out:events(), process.stdin:events() })
+            assert.is_nil(out:timeout())
+        end)
+
         it("given away: the loop that takes the descriptor closes it", function()
             local process <close> = spawn("echo given", { stdin = "null", stdout = "pipe" })
             local fd = process.stdout:release()
@@ -261,6 +334,61 @@ describe("a process", function()
             assert.equal("done\n", process.stdout:read("a"))
             assert.is_true(core.clock() - before < 5)
             assert.is_true(process:wait().survivors)
+        end)
+    end)
+
+    -- A descriptor of its output gets out through a socket, to somebody who keeps it and writes to it without end.
+    describe("whose output got out", function()
+        local KEEPER = [[
+import array, os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(1)
+os.chmod(sys.argv[1], 0o777)
+if os.fork():
+    os._exit(0)
+connection, _ = listener.accept()
+_, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
+while True:
+    os.write(descriptors[0], b"." * 4096) # until nobody can read it any more
+]]
+        local LEAK = [[
+import os, socket
+os.write(1, b"before\n")
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/out/socket")
+socket.send_fds(connection, [b"x"], [1])
+os.read(0, 1)
+os._exit(4)
+]]
+        local function leak(options)
+            local keeper = probe.host(KEEPER, { scratch("socket") }, { prefix = "exec >/dev/null 2>&1;" })
+            assert.equal(0, keeper.code)
+            return assert(demilune.policy { rw_binds = { { scratch(), "/out" } } }):spawn({ "/usr/bin/python3", "-c", LEAK },
+                options)
+        end
+
+        it("ends when the command does, with what it said", function()
+            local process <close> = leak { stdin = "pipe", capture = true }
+            assert.is_nil(process:wait(0.7))
+            process.stdin:close()
+            local result = assert(process:wait(30))
+            assert.equal(4, result.exit_code, result.stderr)
+            assert.equal("before\n....", result.stdout:sub(1, 11))
+            assert.is_nil(result.stdout:find("[^.]", 8))
+        end)
+
+        it("ends at its deadline", function()
+            local process <close> = leak { stdin = "pipe", capture = true, timeout = 1 }
+            local result = assert(process:wait(30))
+            assert.equal("timeout", result.kind)
+        end)
+
+        it("ends though nobody reads its pipe", function()
+            local process <close> = leak { stdin = "pipe", stdout = "pipe", stderr = "null" }
+            assert.equal("before", process.stdout:read())
+            process.stdin:close()
+            assert.equal(4, assert(process:wait(30)).exit_code)
         end)
     end)
 

@@ -12,6 +12,8 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_plan(L);
     dml_open_process(L);
     dml_open_descriptors(L);
+    dml_open_files(L);
+    dml_open_bytes(L);
     dml_open_private(L);
     dml_open_seccomp(L);
     lua_pushliteral(L, DML_VERSION);

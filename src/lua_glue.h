@@ -13,6 +13,8 @@ void dml_open_plan(lua_State *L);
 void dml_open_host(lua_State *L);
 void dml_open_process(lua_State *L);
 void dml_open_descriptors(lua_State *L);
+void dml_open_files(lua_State *L);
+void dml_open_bytes(lua_State *L);
 void dml_open_seccomp(lua_State *L);
 
 #endif

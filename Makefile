@@ -111,7 +111,8 @@ test: all
 	@BUILD=$(BUILD) sh spec/support/check.sh $(SPECS)
 
 bench: all $(BUILD)/bench/driver
-	@BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;;" LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/launch.lua
+	@for part in launch batch; do BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;;" LUA_CPATH="$(LIBDIR)/?.so;;" \
+	    $(LUA) spec/bench/$$part.lua || exit 1; done
 
 $(BUILD)/bench/driver: spec/bench/driver.c
 	@mkdir -p $(@D)

@@ -37,6 +37,12 @@ int dml_forward_open(struct dml_error *error)
     return fd;
 }
 
+int dml_forward_take(int fd)
+{
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
 void dml_forward_one(struct dml_forward *forward, struct dml_process *process)
 {
     struct signalfd_siginfo info;

@@ -16,6 +16,9 @@ void dml_forward_set(sigset_t *set);
  * an error. */
 int dml_forward_open(struct dml_error *error);
 
+/* Takes one signal of the descriptor; 0 when none has come. */
+int dml_forward_take(int fd);
+
 struct dml_forward {
     int fd;
     bool keeps_terminal; /* the terminal signals the command itself */

@@ -13,6 +13,8 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_process(L);
     dml_open_descriptors(L);
     dml_open_stream(L);
+    dml_open_files(L);
+    dml_open_bytes(L);
     dml_open_private(L);
     dml_open_seccomp(L);
     dml_open_cgroup(L);

@@ -106,11 +106,13 @@ static int core_close_descriptor(lua_State *L)
     return 0;
 }
 
-/* wait_readable(descriptors[, seconds]) -> those of the list that are readable, as soon as one is, or none */
+/* wait_readable(descriptors[, seconds[, writable]]) -> those of the list that are readable, as soon as one
+ * is, or none; among them `writable`, when that one can be written to or nobody reads it any more */
 static int core_wait_readable(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_Number seconds = luaL_optnumber(L, 2, -1);
+    int writable = (int)luaL_optinteger(L, 3, -1);
     size_t count = lua_rawlen(L, 1);
     struct pollfd *polled = lua_newuserdatauv(L, (count + 1) * sizeof *polled, 0);
     for (size_t i = 0; i < count; i++) {
@@ -118,6 +120,7 @@ static int core_wait_readable(lua_State *L)
         polled[i] = (struct pollfd){.fd = (int)luaL_checkinteger(L, -1), .events = POLLIN};
         lua_pop(L, 1);
     }
+    polled[count++] = (struct pollfd){.fd = writable, .events = POLLOUT};
     int milliseconds = seconds < 0 ? -1 : seconds > 2000000 ? 2000000000 : (int)(seconds * 1000 + 0.999);
     int ready = poll(polled, count, milliseconds);
     lua_createtable(L, ready > 0 ? ready : 0, 0);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,6 +47,16 @@ static int core_facts(lua_State *L)
     lua_setfield(L, -2, "uid");
     lua_pushinteger(L, (lua_Integer)host.gid);
     lua_setfield(L, -2, "gid");
+    return 1;
+}
+
+/* processors() -> how many of them we may run on */
+static int core_processors(lua_State *L)
+{
+    cpu_set_t set;
+    int count =
+        sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    lua_pushinteger(L, count > 0 ? count : 1);
     return 1;
 }
 
@@ -309,6 +320,7 @@ void dml_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"facts", core_facts},
+        {"processors", core_processors},
         {"environ", core_environ},
         {"cwd", core_cwd},
         {"realpath", core_realpath},

@@ -416,6 +416,25 @@ static int core_forward_signals(lua_State *L)
     return 1;
 }
 
+/* take_signal(descriptor) -> the number of one that has come | nil */
+static int core_take_signal(lua_State *L)
+{
+    int signal = dml_forward_take((int)luaL_checkinteger(L, 1));
+    if (signal)
+        lua_pushinteger(L, signal);
+    else
+        luaL_pushfail(L);
+    return 1;
+}
+
+/* suspend(): stops us, as TSTP would, until CONT comes */
+static int core_suspend(lua_State *L)
+{
+    (void)L;
+    raise(SIGSTOP);
+    return 0;
+}
+
 void dml_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -432,6 +451,8 @@ void dml_open_process(lua_State *L)
         {"close", core_close},
         {"is_owner", core_is_owner},
         {"forward_signals", core_forward_signals},
+        {"take_signal", core_take_signal},
+        {"suspend", core_suspend},
         {"ignore_broken_pipes", core_ignore_broken_pipes},
         {"execute", core_execute},
         {"run_bare", core_run_bare},

@@ -8,6 +8,7 @@ local summaries = {
     { "run", "run a command in a sandbox" },
     { "check", "validate policies; print problems; run nothing" },
     { "explain", "say what the sandbox will be, and why" },
+    { "batch", "run many jobs, some at a time; results as JSON lines" },
     { "script", "run a trusted Lua program with the module at hand" },
     { "sandbox", "the protocol of noether-sandbox, also when called by that name" },
 }
@@ -50,7 +51,7 @@ local function unknown(word)
 end
 
 --- Runs the command line and returns the exit code.
----@param arg string[] arg[0] is the program
+---@param arg string[] arg[0] is the program; arg.output_was_closed, whether its standard output was
 ---@return integer
 return function(arg)
     local word = arg[1]
@@ -68,7 +69,9 @@ return function(arg)
     end
     for _, entry in ipairs(summaries) do
         if entry[1] == word then
-            return require("demilune.cli." .. word)(table.move(arg, 2, #arg, 1, {}))
+            local words = table.move(arg, 2, #arg, 1, {})
+            words.output_was_closed = arg.output_was_closed
+            return require("demilune.cli." .. word)(words)
         end
     end
     return unknown(word)

@@ -1,5 +1,7 @@
 --- JSON: read strictly, and written in one line with its keys in order. Bytes that are not UTF-8 are written as base64
 --- under a key that ends in "_base64".
+local core = require "demilune.core"
+
 local json = {}
 
 -- --- reading ---------------------------------------------------------------------------------------------------------
@@ -66,27 +68,6 @@ end
 
 -- --- writing ---------------------------------------------------------------------------------------------------------
 
-local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function base64(bytes)
-    local out = {}
-    for at = 1, #bytes, 3 do
-        local a, b, c = bytes:byte(at, at + 2)
-        local group = a << 16 | (b or 0) << 8 | (c or 0)
-        for shift = 18, 0, -6 do
-            local index = (group >> shift & 63) + 1
-            out[#out + 1] = alphabet:sub(index, index)
-        end
-        if not c then
-            out[#out] = "="
-            if not b then
-                out[#out - 1] = "="
-            end
-        end
-    end
-    return table.concat(out)
-end
-
 local escapes = {
     ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t",
 }
@@ -119,7 +100,7 @@ local function encode_object(object)
     for _, key in ipairs(keys) do
         local value = object[key]
         if type(value) == "string" and not utf8.len(value) then
-            key, value = key .. "_base64", base64(value)
+            key, value = key .. "_base64", core.base64(value)
         end
         parts[#parts + 1] = encode_string(key) .. ":" .. encode(value)
     end
@@ -130,7 +111,7 @@ local function encode_list(list)
     local parts = {}
     for i, value in ipairs(list) do
         if type(value) == "string" and not utf8.len(value) then
-            value = { base64 = base64(value) }
+            value = { base64 = core.base64(value) }
         end
         parts[i] = encode(value)
     end

@@ -110,14 +110,25 @@
 ---@class demilune.EncodeOptions
 ---@field lossy? boolean leave out hooks and secrets instead of refusing
 
+--- What may be said on top of a policy that is not to become wider; the rest is refused.
+---@class (exact) demilune.Narrowing
+---@field network? boolean false; true where the policy gives it
+---@field nested? boolean false; true where the policy allows it
+---@field seccomp? "default"
+---@field limits? demilune.Limits each at most what the policy has
+---@field masks? string[] besides those of the policy
+---@field chdir? string
+
 ---@class demilune.RunOptions
----@field stdin? string|{path: string}|{fd: integer} text, "null", "inherit" (the default) or, for spawn, "pipe"
+---@field stdin? string|{path: string}|{fd: integer}|{text: string} text (in { text = } any), "null", "inherit" (the
+--- default) or, for spawn, "pipe"
 ---@field stdout? string|{path: string}|{fd: integer} "inherit" (the default), "null", "capture" or, for spawn, "pipe"
 ---@field stderr? string|{path: string}|{fd: integer} as stdout
 ---@field capture? boolean capture output and errors
 ---@field timeout? number|string seconds, or "30s"
 ---@field env? table<string, string|boolean> on top of the policy's
 ---@field chdir? string
+---@field narrow? demilune.Narrowing what is taken away from the policy, after its hooks
 ---@field backend? "auto"|"bwrap"|"native"|"none"
 
 ---@class demilune.Result

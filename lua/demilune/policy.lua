@@ -332,6 +332,13 @@ function policy:plan(command, options)
             return nil, problem, code, problems
         end
     end
+    if options.narrow then
+        local problems
+        fields, problems = require("demilune.narrow").apply(fields, core.copy(options.narrow) or options.narrow)
+        if not fields then
+            return refusal.of(problems)
+        end
+    end
     fields = overlay(fields, options)
     local built, warnings, problems = freeze_and_plan(self, fields, command)
     if not built then

@@ -59,6 +59,7 @@ end
 -- The options as core.start takes them.
 local function prepare(self, backend, options, opened)
     local open, input = {}, options.stdin
+    local text = type(input) == "table" and input.text -- which may say "null", too
     for name, fd in pairs(standard) do
         open[name] = core.is_open(fd)
     end
@@ -70,6 +71,8 @@ local function prepare(self, backend, options, opened)
     }
     if type(input) == "string" and input ~= "null" and input ~= "inherit" and input ~= "pipe" then
         start.input = input
+    elseif type(text) == "string" then
+        start.input = text
     end
     for name in pairs(standard) do
         if not (start["capture_" .. name] or (name == "stdin" and start.input)) then

@@ -1,4 +1,5 @@
 --- What the subcommands share: messages, and a policy from files and options.
+local core = require "demilune.core"
 local demilune = require "demilune"
 
 local common = { EXIT_REFUSED = 125, EXIT_LIMIT = 124, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }
@@ -91,12 +92,38 @@ end
 
 local function hook_policy(code)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
-    local core = require "demilune.core"
     local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd())
     if not loaded then
         return nil, problem, why
     end
     return demilune.policy(loaded.fields)
+end
+
+-- Where a path may lead: to itself as it is now, and where its last name stands in its directory.
+local function places_of(path)
+    local directory, name = path:match("^(.*)/([^/]+)$")
+    local parent = core.realpath(directory == "" and "/" or directory or ".")
+    return { core.realpath(path), parent and (parent == "/" and "" or parent) .. "/" .. (name or path) }
+end
+
+--- What the command can write to, it can replace: what we record there would be worth nothing. Returns what is wrong
+--- with an option that names such a file, or nil.
+---@param option string
+---@param path string
+---@param plan demilune.Plan
+---@return string|nil
+function common.at_risk(option, path, plan)
+    local places = places_of(path)
+    for _, mount in ipairs(core.describe(plan.core).mounts) do
+        local source = mount.kind == "rw_bind" and (mount.source:gsub("/$", ""))
+        for _, place in pairs(source and places or {}) do
+            if place == source or place:sub(1, #source + 1) == source .. "/" then
+                return ("%s %s: the command could write there, through %s"):format(option, core.quote(place),
+                    core.quote(mount.at))
+            end
+        end
+    end
+    return nil
 end
 
 --- The policy of a command line: its files in order, then its options, then its hooks.

@@ -6,11 +6,11 @@ local options = require "demilune.cli.options"
 ---@param words string[]
 ---@return integer exit code
 return function(words)
-    local state, problem = options.parse(words)
+    local state, problem = options.parse(words, "explain")
     if not state then
         return common.usage("explain", problem)
     elseif state.help then
-        io.stdout:write("usage: demilune explain [options] [--] [COMMAND...]\n", options.help())
+        io.stdout:write("usage: demilune explain [options] [--] [COMMAND...]\n", options.help("explain"))
         return 0
     end
     local policy, text = common.policy(state)

@@ -1,4 +1,4 @@
---- The options of run and explain: one table drives the parser, the policy that they make, and --help.
+--- The options of run, explain and batch: one table drives the parser, the policy that they make, and --help.
 local core = require "demilune.core"
 
 local options = {}
@@ -110,11 +110,27 @@ local function secret(state, value)
     put("secrets", at)(state, content)
 end
 
+local function flag(name)
+    return function(state)
+        state[name] = true
+    end
+end
+
+local function jobs(state, value)
+    state.jobs = value:find("^%d+$") and math.tointeger(tonumber(value)) or 0
+    if state.jobs < 1 then
+        return ("--jobs %s: write a number from 1 on"):format(core.quote(value))
+    end
+end
+
 local function unsupported(state, value)
     return ("%s is not supported yet"):format(core.quote(tostring(value or state)))
 end
 
--- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error.
+local one_command, many_jobs = { run = true, explain = true }, { batch = true }
+
+-- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error. `of`: the
+-- subcommands that have it, when not all do.
 options.groups = {
     { "what the policy is",
         { "--policy", "-p", "NAME|FILE|-", "a policy; .json and - are JSON; more are layers", collect("policies") },
@@ -145,7 +161,7 @@ options.groups = {
         { "--env", nil, "NAME[=VALUE]", "set a variable, or pass it through", environment },
         { "--user", nil, "nobody|caller", "who the command is", field("user") },
         { "--hostname", nil, "NAME", "the host name inside", field("hostname") },
-        { "--tty", nil, nil, "keep the terminal", function(state) state.fields.tty = true end },
+        { "--tty", nil, nil, "keep the terminal", function(state) state.fields.tty = true end, of = one_command },
         { "--nested", nil, nil, "allow user namespaces inside", function(state) state.fields.nested = true end },
         { "--seccomp", nil, "default|off|NAMES", "system call filter, or what it lets through: debug,perf",
             field("seccomp", filter) },
@@ -157,33 +173,53 @@ options.groups = {
         { "--pids", nil, "N", "processes", put("limits", "pids", number) },
         { "--limit", nil, "NAME=VALUE", "any limit: file_size, open_files, output, tmp, ...", limit },
     },
+    { "how the jobs run",
+        { "--jobs", "-j", "N", "at the same time; as many as there are processors", jobs, of = many_jobs },
+        { "--keep-going", nil, nil, "a job that fails does not keep others from being started",
+            flag("keep_going"), of = many_jobs },
+        { "--journal", nil, "FILE", "record each result there first; a later batch goes on from it",
+            setting("journal"), of = many_jobs },
+    },
     { "how it runs",
         { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },
-        { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", function(state)
-            state.unsafe = true
-        end },
-        { "--status", nil, "FILE|FD", "write the result there, as one line of JSON", setting("status") },
-        { "--dry-run", "-n", nil, "print the command line; run nothing", function(state) state.dry_run = true end },
-        { "--show-values", nil, nil, "show values that are hidden otherwise", function(state)
-            state.show_values = true
-        end },
-        { "--json", nil, nil, "with explain: as JSON", function(state) state.json = true end },
-        { "--quiet", "-q", nil, "no warnings", function(state) state.quiet = true end },
-        { "--verbose", "-v", nil, "say what is launched", function(state) state.verbose = true end },
-        { "--help", "-h", nil, "this text", function(state) state.help = true end },
+        { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", flag("unsafe"), of = one_command },
+        { "--status", nil, "FILE|FD", "write the result there, as one line of JSON", setting("status"),
+            of = one_command },
+        { "--dry-run", "-n", nil, "print the command line; run nothing", flag("dry_run"), of = one_command },
+        { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
+        { "--json", nil, nil, "with explain: as JSON", flag("json"), of = one_command },
+        { "--quiet", "-q", nil, "no warnings", flag("quiet") },
+        { "--verbose", "-v", nil, "say what is launched", flag("verbose"), of = one_command },
+        { "--help", "-h", nil, "this text", flag("help") },
     },
 }
 
-local by_name, names = {}, {}
+local by_name = {}
 for _, group in ipairs(options.groups) do
     for i = 2, #group do
         local entry = group[i]
         by_name[entry[1]] = entry
-        names[#names + 1] = entry[1]
         if entry[2] then
             by_name[entry[2]] = entry
         end
     end
+end
+
+local function has(command, entry)
+    return not entry.of or entry.of[command] == true
+end
+
+local function unknown(command, name, entry)
+    if entry then
+        return ("%s is no option of %s"):format(name, command)
+    end
+    local names = {}
+    for known, one in pairs(by_name) do
+        names[#names + 1] = has(command, one) and #known > 2 and known or nil
+    end
+    table.sort(names)
+    local nearest = core.nearest(name, names)
+    return ("unknown option %s%s"):format(core.quote(name), nearest and ("; did you mean %s?"):format(nearest) or "")
 end
 
 local function find(word)
@@ -204,17 +240,16 @@ end
 
 --- Parses the words of a command line up to the first that is no option.
 ---@param words string[]
+---@param command "run"|"explain"|"batch"
 ---@return table|nil state fields, policies, hooks, settings, and `command`
 ---@return string|nil message what is wrong with the usage
-function options.parse(words)
+function options.parse(words, command)
     local state = { fields = {}, policies = {}, hooks = {} }
     local at = 1
     while words[at] and words[at]:sub(1, 1) == "-" and words[at] ~= "--" do
         local entry, name, value = find(words[at])
-        if not entry then
-            local nearest = core.nearest(name, names)
-            return nil, ("unknown option %s%s"):format(core.quote(name),
-                nearest and ("; did you mean %s?"):format(nearest) or "")
+        if not entry or not has(command, entry) then
+            return nil, unknown(command, name, entry)
         elseif entry[3] and not value then
             at = at + 1
             value = words[at]
@@ -244,16 +279,23 @@ function options.parse(words)
     return state
 end
 
+local function help_line(entry)
+    local head = (entry[2] and entry[2] .. ", " or "    ") .. entry[1] .. (entry[3] and " " .. entry[3] or "")
+    return ("  %-32s  %s"):format(head, entry[4])
+end
+
 --- The options as help text.
+---@param command "run"|"explain"|"batch"
 ---@return string
-function options.help()
+function options.help(command)
     local lines = {}
     for _, group in ipairs(options.groups) do
-        lines[#lines + 1] = "\n" .. group[1] .. ":"
+        local before = #lines
         for i = 2, #group do
-            local entry = group[i]
-            local head = (entry[2] and entry[2] .. ", " or "    ") .. entry[1] .. (entry[3] and " " .. entry[3] or "")
-            lines[#lines + 1] = ("  %-32s  %s"):format(head, entry[4])
+            lines[#lines + 1] = has(command, group[i]) and help_line(group[i]) or nil
+        end
+        if #lines > before then
+            table.insert(lines, before + 1, "\n" .. group[1] .. ":")
         end
     end
     return table.concat(lines, "\n") .. "\n"

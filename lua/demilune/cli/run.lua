@@ -5,7 +5,7 @@ local demilune = require "demilune"
 local options = require "demilune.cli.options"
 
 local function help()
-    return "usage: demilune run [options] [--] COMMAND [ARG...]\n" .. options.help() .. [[
+    return "usage: demilune run [options] [--] COMMAND [ARG...]\n" .. options.help("run") .. [[
 
 exit codes:
   0-255     the command's own
@@ -85,25 +85,13 @@ local function run_bare(state, warning)
     return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
 end
 
--- What the command can write to, it can replace: a result there would be worth nothing.
-local function status_at_risk(state, plan)
-    local path = state.status and not state.status:find("^%d+$") and core.realpath(state.status)
-    for _, mount in ipairs(path and core.describe(plan.core).mounts or {}) do
-        local source = mount.kind == "rw_bind" and (mount.source:gsub("/$", ""))
-        if source and (path == source or path:sub(1, #source + 1) == source .. "/") then
-            return ("--status %s: the command could write there, through %s"):format(core.quote(path),
-                core.quote(mount.at))
-        end
-    end
-    return nil
-end
-
 local function launch(state, policy, backend, write_status)
     local plan, text, code, problems = policy:plan(state.command)
     if not plan then
         return refuse(write_status, text, code, problems)
     end
-    local risk = status_at_risk(state, plan)
+    local to_file = state.status and not state.status:find("^%d+$")
+    local risk = to_file and common.at_risk("--status", state.status, plan)
     if risk then
         return refuse(write_status, risk, "status.writable")
     end
@@ -142,7 +130,7 @@ end
 ---@param words string[]
 ---@return integer exit code
 return function(words)
-    local state, problem = options.parse(words)
+    local state, problem = options.parse(words, "run")
     if not state then
         return common.usage("run", problem)
     elseif state.help then

@@ -1,0 +1,124 @@
+-- What many jobs cost: the rate of `demilune batch` against loops of the same hardening by hand, in turns on one machine,
+-- and how much memory a long batch takes. Run it with `make bench`.
+local core = require "demilune.core"
+local demilune = require "demilune"
+
+local JOBS = tonumber(os.getenv("JOBS")) or 2000
+local LONG = tonumber(os.getenv("LONG")) or 100000 -- jobs of the long batch
+local AT_ONCE, ROUNDS = 8, 10
+local build = os.getenv("BUILD") or "build"
+local command = build .. "/bin/demilune"
+local payload = { "/usr/bin/true" }
+local binds = { "/usr", "/bin", "/lib", "/lib64" }
+
+local function run(line)
+    local pipe = assert(io.popen(line))
+    local text = pipe:read("a")
+    assert(pipe:close(), line)
+    return text
+end
+
+local scratch = run("mktemp -d"):gsub("\n", "")
+
+local function write(name, text)
+    local path = scratch .. "/" .. name
+    local file = assert(io.open(path, "wb"))
+    file:write(text)
+    assert(file:close())
+    return path
+end
+
+local function quote(word)
+    return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- Without the system call filter, which takes a descriptor.
+local function by_hand()
+    local policy = assert(demilune.policy { base = "none", ro_binds = binds, seccomp = "off" })
+    local words = { (core.find_bwrap()) }
+    for _, word in ipairs(core.arguments(assert(policy:plan(payload)).core)) do
+        words[#words + 1] = word
+    end
+    for _, word in ipairs { "--clearenv", "--chdir", "/work", "--", table.unpack(payload) } do
+        words[#words + 1] = word
+    end
+    for i, word in ipairs(words) do
+        words[i] = quote(word)
+    end
+    return table.concat(words, " ")
+end
+
+local function seconds(line)
+    local start = core.clock()
+    run(line)
+    return core.clock() - start
+end
+
+-- `count` jobs, in as many loops as run at once.
+local function loops(count)
+    return ([[
+for loop in $(seq %d); do
+    ( i=0; while [ $i -lt %d ]; do %s >/dev/null 2>&1 || exit 1; i=$((i+1)); done ) &
+done
+wait]]):format(AT_ONCE, count // AT_ONCE, by_hand())
+end
+
+local policy_path = write("policy.lua", ('return { base = "none", ro_binds = { "%s" } }\n'):format(
+    table.concat(binds, '", "')))
+
+local function batch_line(jobs, more)
+    return ("%s batch -q -j %d -p %s %s <%s >/dev/null"):format(command, AT_ONCE, policy_path, more or "", jobs)
+end
+
+local function bench_rate()
+    local each = JOBS // ROUNDS // AT_ONCE * AT_ONCE
+    local lines = {}
+    for i = 1, each do
+        lines[i] = ('{"id":"job %d","command":["%s"]}\n'):format(i, payload[1])
+    end
+    local jobs = write("jobs", table.concat(lines))
+    local hand_line = write("loops.sh", loops(each))
+    local hand, batch, journalled = 0, 0, 0
+    for round = 1, ROUNDS do
+        hand = hand + seconds("sh " .. hand_line)
+        batch = batch + seconds(batch_line(jobs))
+        journalled = journalled + seconds(batch_line(jobs, ("--journal %s/journal%d"):format(scratch, round)))
+    end
+    local count = each * ROUNDS
+    print(("%d jobs, %d at once, in %d turns: by hand %.0f/s; batch %.0f/s (%.2f); with a journal %.0f/s (%.2f)"):format(
+        count, AT_ONCE, ROUNDS, count / hand, count / batch, hand / batch, count / journalled, hand / journalled))
+end
+
+local function peak(status)
+    return status:match("VmHWM:%s*(%d+) kB") / 1024
+end
+
+-- Starts a batch whose input and output are ours to feed, and says what its peak was when all was read.
+local function bench_memory(title, line_of, count)
+    local jobs = scratch .. "/long"
+    local file = assert(io.open(jobs, "wb"))
+    for i = 1, count do
+        file:write(line_of(i), "\n")
+    end
+    assert(file:close())
+    -- At its end it waits for us: the last job is one that sleeps until its peak has been read.
+    local text = run(([[
+{ cat %s; echo '{"id":"last","command":["/usr/bin/sleep","1000"]}'; } |
+    { %s batch -q --keep-going -j %d -p %s >%s/results & echo $! >%s/pid; wait $!; } &
+while ! [ -s %s/pid ] || [ "$(wc -l <%s/results)" -lt %d ]; do sleep 0.2; done
+cat /proc/$(cat %s/pid)/status
+kill $(cat %s/pid)
+wait
+rm -f %s/pid]]):format(jobs, command, AT_ONCE, policy_path, scratch, scratch, scratch, scratch, count, scratch, scratch,
+        scratch))
+    print(("%d jobs, %s: %.1f MiB resident at most"):format(count, title, peak(text)))
+end
+
+bench_rate()
+bench_memory("all run", function(i)
+    return ('{"id":"job %d","command":["%s"]}'):format(i, payload[1])
+end, JOBS)
+bench_memory("refused for what they ask of the policy, so that it ends today", function(i)
+    return ('{"id":"job %d","command":["%s"],"policy":{"network":true}}'):format(i, payload[1])
+end, LONG)
+os.execute("rm -rf " .. scratch)

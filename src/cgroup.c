@@ -1,4 +1,5 @@
 #include "cgroup.h"
+#include "host.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -181,8 +182,9 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
     if (!owner_prefix(owner, sizeof owner) || getrandom(&random, sizeof random, 0) != sizeof random)
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no name for a cgroup");
     snprintf(name, sizeof name, "%s%08x", owner, random);
-    dml_host_cgroup_places(&places);
-    for (size_t i = 0; i < places.count; i++) {
+    if (!dml_host_cgroup_places(&places))
+        reason = errno;
+    for (size_t i = 0; i < places.count && !dml_host_is_exhausted(reason); i++) {
         const struct dml_cgroup_place *place = &places.items[i];
         if (!*swept)
             sweep(place->directory);
@@ -195,12 +197,13 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
     unsigned missing = asked & ~controllers_of(cgroup);
     /* The kernel does not hold root to a number of processes. */
     bool uncounted = missing & 1u << DML_CONTROLLER_PIDS && geteuid() == 0;
-    if ((required && (missing || cgroup->count == 0)) || uncounted) {
-        dml_cgroup_remove(cgroup, 0);
-        dml_cgroup_clear(cgroup);
-        return refuse(missing, reason, error);
-    }
-    return true;
+    bool exhausted = dml_host_is_exhausted(reason); /* what could be had is not known */
+    if (!(required && (missing || cgroup->count == 0)) && !uncounted && !exhausted)
+        return true;
+    dml_cgroup_remove(cgroup, 0);
+    dml_cgroup_clear(cgroup);
+    return exhausted ? dml_fail(error, DML_ERROR_SYSTEM, reason, "no cgroup")
+                     : refuse(missing, reason, error);
 }
 
 int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error)

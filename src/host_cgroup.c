@@ -1,4 +1,5 @@
 #include "host_cgroup.h"
+#include "host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,27 +47,45 @@ bool dml_host_has_word(const char *text, const char *word)
     return has_word(text, word, " \n");
 }
 
-/* Our path in the hierarchy of `controller` ("": version 2), as /proc/self/cgroup has it: "4:memory:/path".
- */
-static char *own_path(const char *controller, struct dml_arena *arena)
+/* Calls `visit` for each line of a file until it returns true. False with errno when it cannot be read. */
+static bool visit_lines(const char *path, bool (*visit)(void *context, char *line), void *context)
 {
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    char *line = NULL, *found = NULL;
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
     size_t size = 0;
-    while (file && !found && getline(&line, &size, file) > 0) {
-        char *names = strchr(line, ':');
-        char *path = names ? strchr(names + 1, ':') : NULL;
-        if (!path)
-            continue;
-        *path++ = '\0';
-        path[strcspn(path, "\n")] = '\0';
-        if (*controller ? has_word(names + 1, controller, ",") : names[1] == '\0')
-            found = dml_arena_string(arena, path);
-    }
+    if (!file)
+        return false;
+    errno = 0;
+    while (getline(&line, &size, file) > 0 && !visit(context, line))
+        errno = 0;
+    int saved = errno;
     free(line);
-    if (file)
-        fclose(file);
-    return found;
+    fclose(file);
+    errno = saved;
+    return saved == 0;
+}
+
+/* A search for our directory in one hierarchy; `controller` "" is version 2. */
+struct search {
+    const char *controller;
+    struct dml_arena *arena;
+    char *path;            /* ours, as /proc/self/cgroup has it: "4:memory:/path" */
+    const char *directory; /* the same by where the hierarchy is mounted */
+};
+
+static bool take_path(void *context, char *line)
+{
+    struct search *search = context;
+    char *names = strchr(line, ':');
+    char *path = names ? strchr(names + 1, ':') : NULL;
+    if (!path)
+        return false;
+    *path++ = '\0';
+    path[strcspn(path, "\n")] = '\0';
+    bool ours = *search->controller ? has_word(names + 1, search->controller, ",") : names[1] == '\0';
+    if (ours && !(search->path = dml_arena_string(search->arena, path)))
+        errno = ENOMEM;
+    return ours;
 }
 
 /* The directory of the cgroup `path` below a mount point that shows the hierarchy from `root` on. NULL when
@@ -80,28 +99,33 @@ static const char *below_mount(const char *mount, const char *root, const char *
     return dml_arena_format(arena, "%s%s", mount, rest);
 }
 
-/* Our directory in the hierarchy of `controller` ("": version 2), by where it is mounted. */
+static bool take_mount(void *context, char *line)
+{
+    struct search *search = context;
+    char root[PATH_MAX], where[PATH_MAX], type[16], options[512];
+    const char *rest = strstr(line, " - cgroup");
+    if (!rest || sscanf(line, "%*s %*s %*s %4095s %4095s", root, where) != 2 ||
+        sscanf(rest, " - %15s %*s %511s", type, options) != 2)
+        return false;
+    bool fits = *search->controller
+                    ? strcmp(type, "cgroup") == 0 && has_word(options, search->controller, ",")
+                    : strcmp(type, "cgroup2") == 0;
+    if (fits)
+        search->directory = below_mount(where, root, search->path, search->arena);
+    return search->directory != NULL;
+}
+
+/* Our directory in the hierarchy of `controller`. NULL with errno; ENOENT when there is none. */
 static const char *own_directory(const char *controller, struct dml_arena *arena)
 {
-    const char *path = own_path(controller, arena), *found = NULL;
-    FILE *mounts = path ? fopen("/proc/self/mountinfo", "re") : NULL;
-    char *line = NULL;
-    size_t size = 0;
-    while (mounts && !found && getline(&line, &size, mounts) > 0) {
-        char root[PATH_MAX], where[PATH_MAX], type[16], options[512];
-        const char *rest = strstr(line, " - cgroup");
-        if (!rest || sscanf(line, "%*s %*s %*s %4095s %4095s", root, where) != 2 ||
-            sscanf(rest, " - %15s %*s %511s", type, options) != 2)
-            continue;
-        bool fits = *controller ? strcmp(type, "cgroup") == 0 && has_word(options, controller, ",")
-                                : strcmp(type, "cgroup2") == 0;
-        if (fits)
-            found = below_mount(where, root, path, arena);
-    }
-    free(line);
-    if (mounts)
-        fclose(mounts);
-    return found;
+    struct search search = {.controller = controller, .arena = arena};
+    if (!visit_lines("/proc/self/cgroup", take_path, &search))
+        return NULL;
+    if (search.path && !visit_lines("/proc/self/mountinfo", take_mount, &search) && !search.directory)
+        return NULL;
+    if (!search.directory)
+        errno = ENOENT;
+    return search.directory;
 }
 
 const char *dml_host_unified_cgroup(struct dml_arena *arena)
@@ -140,34 +164,39 @@ static const char *delegated_parent(const char *own, struct dml_arena *arena)
     return parent && may_make(parent) && (ours || is_delegated(parent)) ? parent : NULL;
 }
 
-static void add_unified(struct dml_cgroup_places *places)
+/* False with errno when nothing is known of it. */
+static bool add_unified(struct dml_cgroup_places *places)
 {
     static const char *const names[] = {[DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids"};
     char text[512];
     const char *own = own_directory("", &places->arena);
-    const char *parent = own ? delegated_parent(own, &places->arena) : NULL;
+    if (!own)
+        return !dml_host_is_exhausted(errno);
+    const char *parent = delegated_parent(own, &places->arena);
     const char *place = parent ? parent : own;
-    if (!place || !may_make(place))
-        return;
+    if (!may_make(place))
+        return true;
     unsigned controllers = 1u << DML_CONTROLLER_CPU; /* each cgroup counts its time */
-    if (dml_host_cgroup_read(place, "cgroup.controllers", text, sizeof text)) {
-        for (unsigned i = DML_CONTROLLER_MEMORY; i <= DML_CONTROLLER_PIDS; i++)
-            controllers |= dml_host_has_word(text, names[i]) ? 1u << i : 0;
-    }
+    bool read = dml_host_cgroup_read(place, "cgroup.controllers", text, sizeof text);
+    for (unsigned i = DML_CONTROLLER_MEMORY; read && i <= DML_CONTROLLER_PIDS; i++)
+        controllers |= dml_host_has_word(text, names[i]) ? 1u << i : 0;
     add_place(places, place, controllers, true);
+    return read || !dml_host_is_exhausted(errno);
 }
 
-void dml_host_cgroup_places(struct dml_cgroup_places *places)
+bool dml_host_cgroup_places(struct dml_cgroup_places *places)
 {
     static const char *const names[] = {
         [DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids", [DML_CONTROLLER_CPU] = "cpuacct"};
     *places = (struct dml_cgroup_places){0};
     for (unsigned i = 0; i < DML_CONTROLLER_COUNT; i++) {
         const char *directory = own_directory(names[i], &places->arena);
+        if (!directory && dml_host_is_exhausted(errno))
+            return false;
         if (directory && may_make(directory))
             add_place(places, directory, 1u << i, false);
     }
-    add_unified(places);
+    return add_unified(places);
 }
 
 void dml_host_cgroup_places_clear(struct dml_cgroup_places *places)
@@ -179,8 +208,7 @@ void dml_host_cgroup_places_clear(struct dml_cgroup_places *places)
 bool dml_host_can_limit(enum dml_controller controller)
 {
     struct dml_cgroup_places places;
-    bool can = false;
-    dml_host_cgroup_places(&places);
+    bool can = !dml_host_cgroup_places(&places);
     for (size_t i = 0; i < places.count; i++)
         can = can || places.items[i].controllers & 1u << controller;
     dml_host_cgroup_places_clear(&places);

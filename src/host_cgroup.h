@@ -23,16 +23,17 @@ struct dml_cgroup_places {
     size_t count;
 };
 
-/* Finds the places; where there are none, or they cannot be looked at, `places` is empty. Of version 2, whose
- * controllers are handed down by a parent that has no processes, it is our own cgroup when it has handed some
- * down or may, or the one above it when that is marked as delegated. The caller clears it. */
-void dml_host_cgroup_places(struct dml_cgroup_places *places);
+/* Finds the places; where there are none `places` is empty. False with errno when memory or descriptors ran
+ * out over it, so that nothing is known. Of version 2, whose controllers are handed down by a parent that has
+ * no processes, it is our own cgroup when it has handed some down or may, or the one above it when that is
+ * marked as delegated. The caller clears it. */
+bool dml_host_cgroup_places(struct dml_cgroup_places *places);
 void dml_host_cgroup_places_clear(struct dml_cgroup_places *places);
 
 /* The directory of our own cgroup of version 2, in `arena`; NULL when it cannot be seen. */
 const char *dml_host_unified_cgroup(struct dml_arena *arena);
 
-/* Whether a place has this controller. */
+/* Whether a place has this controller, or may have: that is not known when something ran out. */
 bool dml_host_can_limit(enum dml_controller controller);
 
 /* Reads a small file of a cgroup into `buffer`, as text. False with errno. */

@@ -64,8 +64,14 @@ static bool fill_namespaces(struct dml_stage_message *message, bool network)
     return known;
 }
 
+/* Where our own limit is lower already, it stays: the command can have no more. */
 static void add_rlimit(struct dml_stage_message *message, int resource, uint64_t soft, uint64_t hard)
 {
+    struct rlimit own;
+    if (getrlimit((__rlimit_resource_t)resource, &own) == 0 && own.rlim_max < hard)
+        hard = own.rlim_max;
+    if (soft > hard)
+        soft = hard;
     message->rlimits[message->rlimit_count++] =
         (struct dml_stage_rlimit){.resource = (uint64_t)resource, .soft = soft, .hard = hard};
 }

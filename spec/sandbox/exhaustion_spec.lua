@@ -18,7 +18,8 @@ for i = 1, 40 do
 end
 local fields = { ro_binds = { "/usr", "/bin", "/lib", { host = "/lib64", optional = true }, { host = "~/x", optional = true } },
     rw_binds = binds, env = env, env_allowlist = { "HOME" }, network = true, effects = { "Pure" }, masks = { "/m", "/marks/m" },
-    symlinks = { { target = "a", sandbox = "/l" } }, secrets = { ["/s"] = ("s"):rep(1000) }, tmpfs = { "/t" }, project = marks }
+    symlinks = { { target = "a", sandbox = "/l" } }, secrets = { ["/s"] = ("s"):rep(1000) }, tmpfs = { "/t" }, project = marks,
+    limits = { memory = "1G", cpu_time = 100 } }
 local base = { env_allowlist = { "L*" }, files = { ["/etc/f"] = "f" } }
 local command = { "/bin/sh", "-c", "echo >>/marks/ran; head -c 200000 /dev/zero" }
 local start = { bwrap = bwrap, stdin = -1, stdout = -1, stderr = -1, capture_stdout = true, input = "x" }
@@ -121,7 +122,7 @@ end
 
 local function launch()
     local policy, why = demilune.policy { rw_binds = { marks }, secrets = { ["/s"] = "x" }, masks = { marks .. "/m" },
-        network = true, acknowledge = dangers }
+        network = true, acknowledge = dangers, limits = { memory = "1G", cpu_time = 100 } }
     local plan, result
     if policy then plan, why = policy:plan { "sh", "-c", "echo >>" .. marks .. "/ran" } end
     if plan then result, why = ways[how](plan) end

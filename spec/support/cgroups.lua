@@ -80,7 +80,9 @@ end
 function cgroups:remove()
     local made = self:made()
     for i = #self.leaves, 1, -1 do
-        os.execute(("rmdir %s 2>/dev/null; [ ! -d %s ] || rmdir %s"):format(self.leaves[i], self.tops[i], self.tops[i]))
+        -- whoever was in it may not be quite gone
+        assert(os.execute(("i=0; while [ $i -lt 100 ]; do rmdir %s %s 2>/dev/null; [ -d %s ] || exit 0; sleep 0.05; "
+            .. "i=$((i + 1)); done; exit 1"):format(self.leaves[i], self.tops[i], self.tops[i])), self.tops[i])
     end
     if #made > 0 then
         error("left behind: " .. table.concat(made, " "), 0)

@@ -49,6 +49,23 @@ local function temporary_files()
     return table.concat(found, "\n")
 end
 
+-- Those whose runner is gone, where runners of ours are started; others make theirs elsewhere.
+local function cgroups()
+    local found = {}
+    for names, path in read("/proc/self/cgroup"):gmatch("%d+:([^:\n]*):([^\n]*)") do
+        local directory = ("/sys/fs/cgroup/%s%s"):format(names == "" and "" or names, path)
+        local shown = lfs.attributes(directory, "mode") == "directory"
+        for name in lfs.dir(shown and directory or "/dev/pts") do
+            local pid = name:match("^demilune%-%d+%-(%d+)%-")
+            if pid and not lfs.attributes("/proc/" .. pid, "mode") then
+                found[#found + 1] = name
+            end
+        end
+    end
+    table.sort(found)
+    return table.concat(found, "\n")
+end
+
 --- What is there now.
 function leaks.snapshot()
     collectgarbage()
@@ -58,6 +75,7 @@ function leaks.snapshot()
         children = children(),
         mounts = read("/proc/self/mountinfo"),
         files = temporary_files(),
+        cgroups = cgroups(),
     }
 end
 

@@ -97,6 +97,7 @@ end
 
 local function run(state, policy, journal)
     local watched = not state.quiet and core.is_terminal(2)
+    local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
         policy = policy, backend = state.backend, jobs = state.jobs, keep_going = state.keep_going,
         journal = journal, journal_risk = journal_risk(state, policy),

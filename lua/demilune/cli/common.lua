@@ -49,7 +49,6 @@ end
 --- Makes room for the cgroups of a plan that asks for one. Returns what to close at the end.
 ---@param plan demilune.Plan
 function common.settle(plan)
-    local core = require "demilune.core"
     return core.wants_cgroup(plan.core) and core.settle_cgroup() or nil
 end
 

@@ -4,6 +4,7 @@ local cjson = require("cjson").new()
 local demilune = require "demilune"
 local leaks = require "support.leaks"
 local lfs = require "lfs"
+local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
 -- Each of four programs takes 40 MiB and keeps them a while.
@@ -195,6 +196,40 @@ describe("limits of the whole sandbox:", function()
             assert.is_nil(result)
             assert.equal("control.unavailable", code)
             assert.matches("^no cgroup can be made below our own; start as root, or in a delegated one", message)
+        end)
+    end
+
+    -- A host that watches one descriptor and knows of no clock, in a cgroup of its own.
+    local LOOP = [[
+local core, demilune = require "demilune.core", require "demilune"
+local function loop(command)
+    local process = assert(assert(demilune.policy { limits = { cpu_time = 1, memory = "64M" } }):spawn(command,
+        { stdin = "null", stdout = "null", stderr = "null" }))
+    local result
+    repeat
+        core.wait_readable({ process:pollfd() })
+        result = process:poll()
+    until result
+    process:close()
+    return result.kind
+end
+local ends = { loop { "sh", "-c", arg[1] }, loop { "python3", "-c", "x = bytearray(100 << 20)" }, loop { "true" } }
+do
+    local forgotten = assert(demilune.policy { limits = { memory = "64M" } }):spawn({ "sleep", "300" }, { stdin = "null" })
+    forgotten = nil
+    collectgarbage()
+end
+print(table.concat(ends, " "))
+]]
+
+    for _, uid in ipairs(sandbox.is_root and { 0 } or {}) do
+        it(("user %d: a loop with one descriptor sees limits of the whole sandbox too, and a process that is forgotten "
+            .. "leaves no cgroup"):format(uid), function()
+            local own = cgroups.new(uid)
+            local result = probe.lua(scratch("host.lua"), LOOP,
+                { prefix = own:enter(), suffix = sandbox.quote(FOUR_LOOPS) })
+            own:remove()
+            assert.equal("cpu_time memory exit\n", result.out, result.err)
         end)
     end
 

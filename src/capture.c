@@ -50,7 +50,8 @@ static void append(struct dml_capture *capture, const char *bytes, size_t length
     size_t room = length;
     if (capture->limit) {
         uint64_t half = capture->limit / 2;
-        room = capture->head_length < half ? (size_t)(half - capture->head_length) : 0;
+        bool full = capture->head_length >= half || capture->tail_length || capture->dropped;
+        room = full ? 0 : (size_t)(half - capture->head_length);
         room = room < length ? room : length;
     }
     if (room && !append_head(capture, bytes, room))

@@ -30,7 +30,7 @@ static bool own(struct descriptors *d, size_t index, int fd)
 
 static void close_descriptors(struct descriptors *d)
 {
-    for (size_t i = 0; d->items && i < d->count; i++) {
+    for (size_t i = 0; d->items && d->owned && i < d->count; i++) {
         if (d->owned[i])
             close(d->items[i]);
     }

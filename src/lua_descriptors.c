@@ -57,17 +57,6 @@ static int core_file(lua_State *L)
     return 1;
 }
 
-/* pipe() -> descriptor to read from, descriptor to write to, close-on-exec | nil, message */
-static int core_pipe(lua_State *L)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return luaL_fileresult(L, 0, "no pipe");
-    lua_pushinteger(L, ends[0]);
-    lua_pushinteger(L, ends[1]);
-    return 2;
-}
-
 /* open(path, "r"|"w") -> descriptor | nil, message; "w" makes it and empties it */
 static int core_open(lua_State *L)
 {
@@ -149,7 +138,6 @@ void dml_open_descriptors(lua_State *L)
         {"wait_readable", core_wait_readable},
         {"output", core_output},
         {"file", core_file},
-        {"pipe", core_pipe},
         {"open", core_open},
         {"duplicate", core_duplicate},
         {"clock", core_clock},

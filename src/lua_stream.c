@@ -2,6 +2,7 @@
 #include "lua_glue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -91,24 +92,37 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-/* writer(descriptor) -> a Lua file that owns it and to which a broken pipe is an error, not a signal */
-static int core_writer(lua_State *L)
+/* pipe("r"|"w") -> a Lua file that reads from it or writes to it, the descriptor of that, and the descriptor
+ * of the other end, both close-on-exec | nil, message. To the one that writes a broken pipe is an error, not
+ * a signal. */
+static int core_pipe(lua_State *L)
 {
-    int fd = (int)luaL_checkinteger(L, 1);
+    bool writes = *luaL_checkstring(L, 1) == 'w';
+    int ends[2];
     luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
     stream->closef = NULL; /* a closed one, should anything fail from here on */
     luaL_setmetatable(L, LUA_FILEHANDLE);
-    stream->f = fopencookie((void *)(intptr_t)fd, "w",
-                            (cookie_io_functions_t){.write = write_quietly, .close = close_cookie});
-    if (!stream->f)
-        return luaL_error(L, "descriptor %d: %s", fd, strerror(errno));
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return luaL_fileresult(L, 0, "no pipe");
+    stream->f = writes ? fopencookie((void *)(intptr_t)ends[1], "w",
+                                     (cookie_io_functions_t){.write = write_quietly, .close = close_cookie})
+                       : fdopen(ends[0], "r");
+    if (!stream->f) {
+        int reason = errno;
+        close(ends[0]);
+        close(ends[1]);
+        errno = reason;
+        return luaL_fileresult(L, 0, "no pipe");
+    }
     stream->closef = close_stream;
-    return 1;
+    lua_pushinteger(L, ends[writes]);
+    lua_pushinteger(L, ends[!writes]);
+    return 3;
 }
 
 void dml_open_stream(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"is_dirty", core_is_dirty}, {"read_some", core_read_some}, {"writer", core_writer}, {NULL, NULL}};
+        {"is_dirty", core_is_dirty}, {"read_some", core_read_some}, {"pipe", core_pipe}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

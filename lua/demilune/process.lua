@@ -22,10 +22,12 @@ local signals = {
     HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, USR2 = 12, TERM = 15, CONT = 18, STOP = 19, WINCH = 28,
 }
 
--- What an opened descriptor belongs to: closed once the launch has its own copy of it, or when there is none.
+-- What was opened for the command: closed once the launch has its own copy of it, or when there is none.
 local function close_all(opened)
-    for _, fd in ipairs(opened) do
-        core.close_descriptor(fd)
+    for _, fd in pairs(opened) do
+        if fd then
+            core.close_descriptor(fd)
+        end
     end
 end
 
@@ -37,20 +39,19 @@ local function descriptor(self, wanted, name, open, opened)
     elseif wanted == "null" then
         return -1
     elseif wanted == "pipe" then
-        local reading, writing = core.pipe()
-        if not reading then
-            return nil, writing
+        local mode = name == "stdin" and "w" or "r"
+        local file, mine, theirs = core.pipe(mode)
+        if not file then
+            return nil, mine
         end
-        local mine = name == "stdin" and writing or reading
-        local theirs = name == "stdin" and reading or writing
-        self[name] = stream.new(mine, name == "stdin" and "w" or "r", self)
-        opened[#opened + 1] = theirs
+        opened[name] = theirs
+        self[name] = stream.new(file, mine, mode, self)
         return theirs
     elseif type(wanted) == "table" and math.type(wanted.fd) == "integer" then
         return wanted.fd
     elseif type(wanted) == "table" and type(wanted.path) == "string" then
         local fd, problem = core.open(wanted.path, modes[name])
-        opened[#opened + 1] = fd
+        opened[name] = fd
         return fd, problem and ("%s: %s"):format(name, problem)
     end
     error(("bad option %s: \"inherit\", \"null\", \"pipe\", { path = } or { fd = } expected"):format(name), 0)
@@ -115,7 +116,7 @@ function process.launch(plan, backend, options)
             "backend_unavailable")
     end
     local self = setmetatable({ plan = plan, backend = backend, failures = {} }, process)
-    local opened = {}
+    local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
     local launched, text, code
     if ok and start then

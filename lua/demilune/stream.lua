@@ -11,13 +11,13 @@ local stream = {}
 stream.__index = stream
 stream.__name = "demilune.stream"
 
---- Takes over a descriptor.
----@param fd integer
+--- Takes over the file of a pipe.
+---@param file file*
+---@param fd integer its descriptor
 ---@param mode "r"|"w"
 ---@param owner? demilune.Process
 ---@return demilune.Stream
-function stream.new(fd, mode, owner)
-    local file = mode == "w" and core.writer(fd) or core.file(fd, mode)
+function stream.new(file, fd, mode, owner)
     return setmetatable({ file = file, fd = fd, mode = mode, owner = owner }, stream)
 end
 

@@ -1,4 +1,5 @@
 -- Nothing of a command lives on: not after its end, not after the end of the runner, whatever it does to stay.
+local core = require "demilune.core"
 local demilune = require "demilune"
 local leaks = require "support.leaks"
 local lfs = require "lfs"
@@ -28,9 +29,9 @@ local function alive(mark)
     return pids
 end
 
-local function gone(mark)
-    for _ = 1, 100 do
-        if #alive(mark) == 0 then
+local function becomes(wanted, mark)
+    for _ = 1, 200 do
+        if (#alive(mark) > 0) == wanted then
             return true
         end
         os.execute("sleep 0.05")
@@ -38,12 +39,20 @@ local function gone(mark)
     return false
 end
 
+local function there(mark)
+    return becomes(true, mark)
+end
+
+local function gone(mark)
+    return becomes(false, mark)
+end
+
 local ways = {
     ["in the background"] = "sleep MARK &",
     ["in a session of its own"] = "setsid sleep MARK &",
     ["forked twice"] = "( (sleep MARK &) & )",
     ["ignoring every signal"] = "trap '' HUP INT QUIT TERM PIPE USR1 USR2 TSTP; setsid sleep MARK &",
-    ["stopped"] = "sleep MARK & kill -STOP $!",
+    ["stopped"] = "sleep MARK & sleep 0.1; kill -STOP $!",
     ["many of them"] = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do setsid sleep MARK & done",
     ["without standard descriptors"] = "setsid sleep MARK <&- >&- 2>&- &",
 }
@@ -87,6 +96,48 @@ describe("what a command leaves running", function()
             assert.is_true(gone(mark))
         end)
     end
+
+    for name, script in pairs(ways) do
+        it(("P6: is gone when a spawned process has ended, and when it is closed: %s"):format(name), function()
+            local mark = new_mark()
+            local function spawn(rest)
+                return assert(demilune.policy {}:spawn({ "sh", "-c", script:gsub("MARK", mark) .. "\n" .. rest },
+                    { stdin = "null", stdout = "pipe", stderr = "null" }))
+            end
+            local process <close> = spawn("sleep 0.05; exit 3")
+            local result
+            repeat
+                assert.same({ process:pollfd() }, core.wait_readable({ process:pollfd() }, 30))
+                result = process:poll()
+            until result
+            assert.same({}, alive(mark))
+            assert.same({ 3, true }, { result.exit_code, result.survivors })
+
+            local closed <close> = spawn("sleep 60")
+            assert.is_true(there(mark))
+            closed:close()
+            assert.is_true(gone(mark))
+        end)
+    end
+
+    it("P2: is gone after a host was killed that had spawned many", function()
+        local mark = new_mark()
+        local code = [[
+            local policy, processes = require "demilune".policy {}, {}
+            for i = 1, 10 do
+                processes[i] = policy:spawn({ "sh", "-c", "trap '' HUP TERM; setsid sleep MARK & setsid sleep MARK & echo; sleep MARK" },
+                    { stdin = "null", stdout = "pipe" })
+            end
+            for i = 1, 10 do
+                processes[i].stdout:read()
+            end
+            print "all are there"
+            io.stdout:flush()
+            os.execute("kill -KILL $PPID")]]
+        local result = probe.lua(scratch("host.lua"), (code:gsub("MARK", mark)))
+        assert.same({ "all are there\n", 128 + 9 }, { result.out, result.code }, result.err)
+        assert.is_true(gone(mark))
+    end)
 
     it("P6: is gone when the command was killed", function()
         local mark = new_mark()

@@ -149,6 +149,102 @@ end
 print(ran > 1, how == "version" or #io.open(marks .. "/ran"):read("a") == ran)
 ]]
 
+-- Counts the allocations of a program that it is loaded into first, and fails the `n`th of them, or all from there on.
+local ALLOCATOR = [[
+#include <errno.h>
+#include <lua.h>
+#include <lauxlib.h>
+#include <stddef.h>
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+static long left = -1, all;
+static int fails(void)
+{
+    if (left < 0 || left-- > 0) return 0;
+    if (all) left = 0;
+    errno = ENOMEM;
+    return 1;
+}
+void *malloc(size_t size) { return fails() ? 0 : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return fails() ? 0 : __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return fails() ? 0 : __libc_realloc(old, size); }
+void *reallocarray(void *old, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) { errno = ENOMEM; return 0; }
+    return realloc(old, total);
+}
+/* fail(n, all): from now on; fail(0): no more -> whether any did */
+static int fail(lua_State *L)
+{
+    static int begun;
+    int reached = begun && (all ? left == 0 : left < 0);
+    begun = lua_tointeger(L, 1) > 0;
+    left = begun ? (long)lua_tointeger(L, 1) - 1 : -1;
+    all = lua_toboolean(L, 2);
+    lua_pushboolean(L, reached);
+    return 1;
+}
+int luaopen_allocator(lua_State *L) { lua_pushcfunction(L, fail); return 1; }
+]]
+
+local NTH = [[
+local fail = package.loadlib(arg[1], "luaopen_allocator")()
+local core, demilune, lfs = require "demilune.core", require "demilune", require "lfs"
+local policy = demilune.policy { secrets = { ["/s"] = "x" }, env = { A = "b" }, limits = { output = 3000 } }
+local function launch()
+    local process <close> = assert(policy:spawn({ "sh", "-c", "read -r line; echo $line; head -c 9000 /dev/zero >&2" },
+        { stdin = "pipe", stdout = "pipe", stderr = "capture" }))
+    process.stdin:write("said\n")
+    process.stdin:close()
+    local piece = process.stdout:lines()()
+    local result, message
+    repeat
+        core.wait_readable({ process:pollfd() }, 60)
+        result, message = process:poll()
+    until message ~= "running"
+    assert(result, message)
+    if result.exit_code == 0 then -- what could not be kept is counted
+        assert(#result.stderr + result.stderr_dropped == 9000, result.stderr_dropped)
+        assert(piece == "said", piece)
+    end
+end
+local function descriptors()
+    local count = 0
+    for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
+    return count
+end
+local function children() return io.open("/proc/thread-self/children"):read("a") end
+-- A launch reaps what the collector ended.
+local function settle()
+    for _ = 1, 200 do
+        collectgarbage() collectgarbage()
+        launch()
+        if children() == "" then return end
+        os.execute "sleep 0.02"
+    end
+end
+launch() settle()
+local before, words, tried, failed = descriptors(), 0, 0, 0
+for _, all in ipairs { false, true } do
+    local n, step, reached = 1, 1
+    repeat
+        fail(n, all)
+        local ok, text = pcall(launch)
+        reached = fail(0)
+        tried, failed = tried + 1, failed + (ok and 0 or 1)
+        words = words + ((ok or tostring(text):find "not enough memory" or text:find "annot allocate memory") and 0 or 1)
+        if not ok and not tostring(text):find "ot .*memory" then io.stderr:write(n, " ", tostring(text), "\n") end
+        if tried % 20 == 0 then
+            settle()
+            if descriptors() ~= before then print("left after allocation", n, all, descriptors() - before) end
+        end
+        n = n + step
+    until not reached
+end
+settle()
+print(tried > 200, failed > 100, words, descriptors() - before, children() == "")
+]]
+
 describe("exhaustion:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
@@ -156,6 +252,16 @@ describe("exhaustion:", function()
     it("C4: memory that runs out at any moment is an error in words #unsanitized", function()
         local result = probe.lua(scratch("host.lua"), MEMORY, { suffix = scratch(), prefix = "MALLOC_MMAP_THRESHOLD_=131072" })
         assert.equal("true\ttrue\t0\t0\n", result.out, result.err)
+    end)
+
+    it("C4: of a process the n-th allocation fails, for each n, and leaves nothing behind #unsanitized", function()
+        sandbox.write(scratch("allocator.c"), ALLOCATOR)
+        local built = sandbox.sh(("gcc -O1 -shared -fPIC -I/usr/include/lua5.4 -o %s %s"):format(scratch("allocator.so"),
+            scratch("allocator.c")))
+        assert.equal(0, built.code, built.err)
+        local result = probe.lua(scratch("host.lua"), NTH, { suffix = scratch("allocator.so"),
+            prefix = "LD_PRELOAD=" .. scratch("allocator.so") })
+        assert.equal("true\ttrue\t0\t0\ttrue\n", result.out, result.err)
     end)
 
     local LAUNCH = { '"/usr" cannot be looked up', '"/proc/net/unix" cannot be looked up', "no pipe", "no socket", "no pidfd",

@@ -1,0 +1,96 @@
+-- For the benchmarks of the module: what is launched, by the module and by hand, and interleaved rounds of it.
+local core = require "demilune.core"
+local demilune = require "demilune"
+
+local measure = {}
+
+local build = os.getenv("BUILD") or "build"
+local open = assert(package.loadlib(build .. "/bench/byhand.so", "luaopen_byhand"))
+
+--- start, reap, settle, ballast: spec/bench/byhand.c.
+measure.byhand = open()
+
+local function output_of(line)
+    local pipe = assert(io.popen(line))
+    local text = pipe:read("a")
+    assert(pipe:close(), line)
+    return (text:gsub("\n$", ""))
+end
+
+measure.scratch = output_of("mktemp -d")
+local bench = output_of("realpath " .. build .. "/bench")
+
+--- The static payload, as the sandbox sees it.
+measure.payload = { "/bench/payload" }
+
+--- A policy with what programs need, and some more fields.
+function measure.policy(fields)
+    fields = fields or {}
+    fields.base = "none"
+    fields.ro_binds = { "/usr", "/bin", "/lib", "/lib64", { bench, "/bench" } }
+    return assert(demilune.policy(fields))
+end
+
+--- The same sandbox by hand: bwrap's command line, and the file of the system call filter for its descriptor 9.
+function measure.by_hand(policy, command)
+    local argv = { (core.find_bwrap()) }
+    for _, word in ipairs(core.arguments(assert(policy:plan(command)).core)) do
+        argv[#argv + 1] = word:find("^<filter") and "9" or word
+    end
+    for _, word in ipairs { "--die-with-parent", "--clearenv", "--chdir", "/work", "--" } do
+        argv[#argv + 1] = word
+    end
+    table.move(command, 1, #command, #argv + 1, argv)
+    local path = measure.scratch .. "/filter"
+    local file = assert(io.open(path, "wb"))
+    file:write(core.seccomp_filter(core.facts().machine, {}))
+    file:close()
+    return argv, path
+end
+
+function measure.median(values)
+    local sorted = table.move(values, 1, #values, 1, {})
+    table.sort(sorted)
+    return sorted[(#sorted + 1) // 2]
+end
+
+--- Seconds that `work` takes.
+function measure.time(work)
+    local start = core.clock()
+    work()
+    return core.clock() - start
+end
+
+--- Times of each of `works` in interleaved rounds, each first as often as the others: lists of seconds.
+function measure.rounds(count, works)
+    local times = {}
+    for i = 1, #works do
+        times[i] = {}
+    end
+    for round = -4, count do
+        for place = 1, #works do
+            local i = (place + round) % #works + 1
+            measure.byhand.settle(0.005)
+            local taken = measure.time(works[i])
+            if round > 0 then
+                times[i][round] = taken
+            end
+        end
+    end
+    return times
+end
+
+--- Median of a[i] - b[i], and of a[i] / b[i].
+function measure.compare(a, b)
+    local differences, ratios = {}, {}
+    for i = 1, #a do
+        differences[i], ratios[i] = a[i] - b[i], a[i] / b[i]
+    end
+    return measure.median(differences), measure.median(ratios)
+end
+
+function measure.over()
+    os.execute("rm -rf " .. measure.scratch)
+end
+
+return measure

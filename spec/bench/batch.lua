@@ -7,7 +7,7 @@ local JOBS = tonumber(os.getenv("JOBS")) or 2000
 local LONG = tonumber(os.getenv("LONG")) or 100000 -- jobs of the long batch
 local AT_ONCE, ROUNDS = 8, 10
 local build = os.getenv("BUILD") or "build"
-local command = build .. "/bin/demilune"
+local command = core.realpath(build .. "/bin/demilune")
 local payload = { "/usr/bin/true" }
 local binds = { "/usr", "/bin", "/lib", "/lib64" }
 
@@ -66,8 +66,10 @@ end
 local policy_path = write("policy.lua", ('return { base = "none", ro_binds = { "%s" } }\n'):format(
     table.concat(binds, '", "')))
 
+local batch = ("%s batch -q --keep-going -j %d -p %s"):format(command, AT_ONCE, policy_path)
+
 local function batch_line(jobs, more)
-    return ("%s batch -q -j %d -p %s %s <%s >/dev/null"):format(command, AT_ONCE, policy_path, more or "", jobs)
+    return ("%s %s <%s >/dev/null"):format(batch, more or "", jobs)
 end
 
 local function bench_rate()
@@ -78,22 +80,22 @@ local function bench_rate()
     end
     local jobs = write("jobs", table.concat(lines))
     local hand_line = write("loops.sh", loops(each))
-    local hand, batch, journalled = 0, 0, 0
+    local hand, plain, journalled = 0, 0, 0
     for round = 1, ROUNDS do
         hand = hand + seconds("sh " .. hand_line)
-        batch = batch + seconds(batch_line(jobs))
+        plain = plain + seconds(batch_line(jobs))
         journalled = journalled + seconds(batch_line(jobs, ("--journal %s/journal%d"):format(scratch, round)))
     end
     local count = each * ROUNDS
     print(("%d jobs, %d at once, in %d turns: by hand %.0f/s; batch %.0f/s (%.2f); with a journal %.0f/s (%.2f)"):format(
-        count, AT_ONCE, ROUNDS, count / hand, count / batch, hand / batch, count / journalled, hand / journalled))
+        count, AT_ONCE, ROUNDS, count / hand, count / plain, hand / plain, count / journalled, hand / journalled))
 end
 
 local function peak(status)
     return status:match("VmHWM:%s*(%d+) kB") / 1024
 end
 
--- Starts a batch whose input and output are ours to feed, and says what its peak was when all was read.
+-- The most memory that a batch had when its last result was there.
 local function bench_memory(title, line_of, count)
     local jobs = scratch .. "/long"
     local file = assert(io.open(jobs, "wb"))
@@ -101,16 +103,14 @@ local function bench_memory(title, line_of, count)
         file:write(line_of(i), "\n")
     end
     assert(file:close())
-    -- At its end it waits for us: the last job is one that sleeps until its peak has been read.
+    -- Its input ends when its peak has been read: a shell holds the other end of the FIFO.
     local text = run(([[
-{ cat %s; echo '{"id":"last","command":["/usr/bin/sleep","1000"]}'; } |
-    { %s batch -q --keep-going -j %d -p %s >%s/results & echo $! >%s/pid; wait $!; } &
-while ! [ -s %s/pid ] || [ "$(wc -l <%s/results)" -lt %d ]; do sleep 0.2; done
-cat /proc/$(cat %s/pid)/status
-kill $(cat %s/pid)
+cd %s && mkfifo input && { %s <input >results & } && exec 3>input && cat long >&3
+while [ "$(wc -l <results)" -lt %d ]; do sleep 0.2; done
+cat /proc/$!/status
+exec 3>&-
 wait
-rm -f %s/pid]]):format(jobs, command, AT_ONCE, policy_path, scratch, scratch, scratch, scratch, count, scratch, scratch,
-        scratch))
+rm -f input]]):format(scratch, batch, count))
     print(("%d jobs, %s: %.1f MiB resident at most"):format(count, title, peak(text)))
 end
 

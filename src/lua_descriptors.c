@@ -131,16 +131,11 @@ static int core_clock(lua_State *L)
 void dml_open_descriptors(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"is_open", core_is_open},
-        {"wait_readable", core_wait_readable},
-        {"output", core_output},
-        {"file", core_file},
-        {"open", core_open},
-        {"duplicate", core_duplicate},
-        {"clock", core_clock},
-        {"close_descriptor", core_close_descriptor},
-        {"end_input", core_end_input},
-        {NULL, NULL},
+        {"is_open", core_is_open},     {"wait_readable", core_wait_readable},
+        {"output", core_output},       {"file", core_file},
+        {"open", core_open},           {"duplicate", core_duplicate},
+        {"clock", core_clock},         {"close_descriptor", core_close_descriptor},
+        {"end_input", core_end_input}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }

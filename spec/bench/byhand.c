@@ -1,4 +1,5 @@
-/* For the benchmarks: programs started as one would by hand, from the same Lua program that uses the module. */
+/* For the benchmarks: programs started as one would by hand, from the same Lua program that uses the module.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -14,8 +15,8 @@
 extern char **environ;
 int luaopen_byhand(lua_State *L);
 
-/* start(argv[, path]) -> pid, a descriptor that is readable when it has ended. Its standard three are /dev/null, its
- * descriptor 9 is the file at `path`. */
+/* start(argv[, path]) -> pid, a descriptor that is readable when it has ended. Its standard three are
+ * /dev/null, its descriptor 9 is the file at `path`. */
 static int byhand_start(lua_State *L)
 {
     const char *path = luaL_optstring(L, 2, NULL);
@@ -57,7 +58,8 @@ static int byhand_reap(lua_State *L)
 static int byhand_settle(lua_State *L)
 {
     double seconds = luaL_checknumber(L, 1);
-    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    struct timespec time = {.tv_sec = (time_t)seconds,
+                            .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
     nanosleep(&time, NULL);
     return 0;
 }

@@ -110,13 +110,21 @@ SPECS ?= spec
 test: all
 	@BUILD=$(BUILD) sh spec/support/check.sh $(SPECS)
 
-bench: all $(BUILD)/bench/driver
-	@for part in launch batch; do BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;;" LUA_CPATH="$(LIBDIR)/?.so;;" \
-	    $(LUA) spec/bench/$$part.lua || exit 1; done
+# Measurements, in interleaved runs; or some of them: make bench BENCH=module ROUNDS=300
+BENCH ?= launch module host filter batch
+bench: all $(BUILD)/bench/driver $(BUILD)/bench/byhand.so $(BUILD)/bench/payload
+	@for b in $(BENCH); do echo "--- $$b"; BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;spec/?.lua;;" \
+	    LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/$$b.lua || exit 1; done
 
 $(BUILD)/bench/driver: spec/bench/driver.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(WARNINGS) -o $@ $<
+$(BUILD)/bench/byhand.so: spec/bench/byhand.c
+	@mkdir -p $(@D)
+	@$(CC) -I$(LUA_INCDIR) $(CFLAGS) $(WARNINGS) -fPIC -shared -o $@ $<
+$(BUILD)/bench/payload: spec/bench/payload.c
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(WARNINGS) -static -nostdlib -o $@ $<
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs \

@@ -42,21 +42,6 @@ static int core_output(lua_State *L)
     return 1;
 }
 
-/* file(descriptor, mode) -> a Lua file that owns it */
-static int core_file(lua_State *L)
-{
-    int fd = (int)luaL_checkinteger(L, 1);
-    const char *mode = luaL_checkstring(L, 2);
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
-    stream->closef = NULL;
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    stream->f = fdopen(fd, mode);
-    if (!stream->f)
-        return luaL_error(L, "descriptor %d: %s", fd, strerror(errno));
-    stream->closef = close_stream;
-    return 1;
-}
-
 /* open(path, "r"|"w") -> descriptor | nil, message; "w" makes it and empties it */
 static int core_open(lua_State *L)
 {
@@ -134,11 +119,15 @@ static int core_clock(lua_State *L)
 void dml_open_descriptors(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"is_open", core_is_open},     {"wait_readable", core_wait_readable},
-        {"output", core_output},       {"file", core_file},
-        {"open", core_open},           {"duplicate", core_duplicate},
-        {"clock", core_clock},         {"close_descriptor", core_close_descriptor},
-        {"end_input", core_end_input}, {NULL, NULL},
+        {"is_open", core_is_open},
+        {"wait_readable", core_wait_readable},
+        {"output", core_output},
+        {"open", core_open},
+        {"duplicate", core_duplicate},
+        {"clock", core_clock},
+        {"close_descriptor", core_close_descriptor},
+        {"end_input", core_end_input},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }

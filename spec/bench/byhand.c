@@ -68,7 +68,8 @@ static int byhand_settle(lua_State *L)
 static int byhand_ballast(lua_State *L)
 {
     size_t size = (size_t)luaL_checkinteger(L, 1);
-    char *bytes = malloc(size);
+    static char *volatile bytes; /* so that the compiler leaves it there */
+    bytes = malloc(size);
     if (!bytes)
         return luaL_error(L, "not enough memory");
     memset(bytes, 1, size);

@@ -30,5 +30,12 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "demilune: installing what is missing of: $*"
 export DEBIAN_FRONTEND=noninteractive
+# Some have a service, which must not start; a policy that is there already stays.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap '$as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+fi
 $as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 && exit 0
 $as_root apt-get update -qq && $as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null

@@ -272,6 +272,27 @@ print(process.stdout.read(), end="")]], {}, 0, job { id = "a", command = { "true
         assert.matches("not this", map.a.message)
     end)
 
+    it("hooks run once for each job", function()
+        local path = sandbox.write(scratch("p.lua"), [[
+local count = 0
+return { prepare = function(policy)
+    count = count + 1
+    policy:set_env("COUNT", tostring(count))
+end }]])
+        local echo = job { command = { "sh", "-c", "echo $COUNT" } }
+        local list = records(batch({ "-j", "1", "-p", path }, echo .. echo .. echo).out)
+        assert.same({ "1\n", "2\n", "3\n" }, { list[1].stdout, list[2].stdout, list[3].stdout })
+    end)
+
+    it("what is bound may be exchanged between two jobs", function()
+        sandbox.write(scratch("file"), "old\n")
+        local list = records(batch({ "-j", "1", "-q", "--rw", scratch() .. ":/out", "--ro", scratch("file") .. ":/file" },
+            job { command = { "cat", "/file" } }
+            .. job { command = { "sh", "-c", "echo new >/out/other; mv /out/other /out/file" } }
+            .. job { command = { "cat", "/file" } }).out)
+        assert.same({ "old\n", "new\n" }, { list[1].stdout, list[3].stdout })
+    end)
+
     describe("standard output", function()
         it("that is closed runs nothing", function()
             local result = batch({ "--rw", scratch() .. ":/out" }, job { command = { "touch", "/out/x" } },

@@ -47,7 +47,7 @@ end
 -- Starts argv[3:], writes argv[1] to its input, and, when its output has the lines of argv[2], goes on with the code that
 -- stands behind. What is left of it is ended.
 local DRIVER = [[
-import os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 process = subprocess.Popen(sys.argv[3:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 process.stdin.write(sys.argv[1])
 process.stdin.flush()
@@ -356,6 +356,42 @@ process.stdout.read()]], { "-j", "1", "--rw", scratch() .. ":/out" }, 0,
                 job { id = "b", command = { "sh", "-c", script } })
             assert.equal("130\n", result.err)
         end)
+    end)
+
+    it("TSTP stops the batch and its commands, CONT resumes both", function()
+        local result = drive([[
+marker = json.loads(sys.argv[1])["command"][1]
+def state(pid):
+    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
+def command():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
+                return int(pid)
+        except OSError:
+            pass
+def wait_for(what, *states):
+    for _ in range(400):
+        pids = [process.pid, command()]
+        if all(pid and state(pid) in states for pid in pids):
+            break
+        time.sleep(0.05)
+    print(what, all(state(pid) in states for pid in pids))
+wait_for("runs", "S")
+process.send_signal(signal.SIGTSTP)
+wait_for("stops", "T")
+process.send_signal(signal.SIGCONT)
+wait_for("resumes", "S")
+process.send_signal(signal.SIGTERM)
+process.stdout.read()]], {}, 0, job { command = { "sleep", "300." .. tostring(leaks.run_name:match("%d+")) } })
+        assert.equal("runs True\nstops True\nresumes True\n", result.out)
+        assert.equal("143\n", result.err)
+    end)
+
+    it("an input that cannot be read is told", function()
+        local result = sandbox.sh(sandbox.quote(sandbox.command) .. " batch </")
+        assert.same({ 125, "" }, { result.code, result.out })
+        assert.equal("demilune: standard input cannot be read: Is a directory\n", result.err)
     end)
 
     describe("the journal", function()

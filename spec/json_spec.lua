@@ -237,4 +237,17 @@ describe("JSON that is written", function()
         assert.equal('{"a_base64":"/w=="}', json.encode { a = "\xff" })
         assert.equal('[{"base64":"gIE="},"b"]', json.encode { "\x80\x81", "b" })
     end)
+
+    it("reads base64 strictly", function()
+        local core = require "demilune.core"
+        for length = 0, 20 do
+            local bytes = ("\0\xff\x80az"):rep(4):sub(1, length)
+            assert.equal(bytes, core.from_base64(core.base64(bytes)))
+        end
+        assert.equal("Zm9vYmE=", core.base64 "fooba")
+        for _, line in ipairs { "a", "ab", "abc", "ab==cdef", "a===", "====", "ab=c", "abc!", "Zm9=", "Zn==", "YQ==\n",
+            " YQ==", "YQ=a", "\0\0\0\0" } do
+            assert.is_nil(core.from_base64(line), line)
+        end
+    end)
 end)

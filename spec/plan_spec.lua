@@ -479,3 +479,18 @@ describe("the digest", function()
         end
     end)
 end)
+
+it("A plan with another command is the plan of that command", function()
+    local policy = assert(demilune.policy { base = "none", ro_binds = { "/usr" }, limits = { timeout = 5 } })
+    local other = assert(policy:plan { "/usr/bin/true" }):with_command { "/usr/bin/echo", "", "a b" }
+    collectgarbage() -- what it has of the other plan stays
+    collectgarbage()
+    local same = assert(policy:plan { "/usr/bin/echo", "", "a b" })
+    assert.equal(same:digest(), other:digest())
+    assert.same(core.describe(same.core), core.describe(other.core))
+    for _, command in ipairs { {}, { "" }, { "a\0b" }, { "a", ("x"):rep(20000) }, { 1 }, { "a", [3] = "c" } } do
+        assert.is_nil(other:with_command(command))
+    end
+    local hooked = assert(demilune.policy { prepare = function() end }):plan { "true" }
+    assert.is_nil(hooked:with_command { "false" })
+end)

@@ -7,6 +7,7 @@
 #include "seccomp_rules.h"
 #include "validate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 extern char **environ;
@@ -130,6 +131,52 @@ static int core_plan(lua_State *L)
     lua_pushvalue(L, 3);
     dml_push_problems(L, &held->warnings);
     return 2;
+}
+
+enum { PLAIN_COMMAND = 16 * 1024 }; /* bytes of arguments that need no look at what the kernel takes */
+
+/* Whether there is nothing to say about a command, on whatever host. */
+static bool is_plain(const char *const *command, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count && total <= PLAIN_COMMAND; i++)
+        total += strlen(command[i]) + 1 + sizeof(char *);
+    return count > 0 && *command[0] && total <= PLAIN_COMMAND;
+}
+
+/* with_command(plan, command) -> the plan with another command | nil: that needs a plan of its own, which may
+ * say what is wrong. The rest is the other plan's, down to what was known of the host. */
+static int core_with_command(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct dml_lua_plan *held = lua_newuserdatauv(L, sizeof *held, 1);
+    *held = (struct dml_lua_plan){0};
+    luaL_setmetatable(L, DML_LUA_PLAN);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1); /* everything but the command stays in its arena */
+    size_t count;
+    const char **command = check_command(L, 2, &held->problems, &count);
+    if (held->problems.count || !is_plain(command, count)) {
+        luaL_pushfail(L);
+        return 1;
+    }
+    struct dml_plan *copy = held->plan = calloc(1, sizeof *copy);
+    if (copy) {
+        *copy = *plan;
+        copy->arena = (struct dml_arena){0};
+        copy->argc = count;
+        copy->argv = dml_arena_array(&copy->arena, count + 1, sizeof *copy->argv);
+    }
+    for (size_t i = 0; copy && copy->argv && i < count; i++) {
+        if (!(copy->argv[i] = dml_arena_string(&copy->arena, command[i])))
+            copy->argv = NULL;
+    }
+    if (!copy || !copy->argv)
+        return luaL_error(L, "not enough memory");
+    lua_pushvalue(L, 3);
+    return 1;
 }
 
 static int core_digest(lua_State *L)
@@ -312,6 +359,7 @@ void dml_open_plan(lua_State *L)
         {"arguments", core_arguments},
         {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
+        {"with_command", core_with_command},
         {NULL, NULL},
     };
     luaL_newmetatable(L, DML_LUA_PLAN);

@@ -49,6 +49,15 @@ function plan:run(given)
     return table.unpack(outcome, 1, outcome.n)
 end
 
+--- This plan for another command, when its policy has no hooks, which would be asked; nil where only a new plan can say
+--- what is right. What is known of the host is as old as this plan.
+---@param command string[]
+---@return demilune.Plan|nil
+function plan:with_command(command)
+    local built = not self.context and core.with_command(self.core, command)
+    return built and setmetatable({ core = built, policy = self.policy, warnings = self.warnings }, plan) or nil
+end
+
 --- The digest: 64 hexadecimal digits over everything but secret values.
 ---@return string
 function plan:digest()

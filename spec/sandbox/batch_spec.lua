@@ -47,7 +47,7 @@ end
 -- Starts argv[3:], writes argv[1] to its input, and, when its output has the lines of argv[2], goes on with the code that
 -- stands behind. What is left of it is ended.
 local DRIVER = [[
-import os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 process = subprocess.Popen(sys.argv[3:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 process.stdin.write(sys.argv[1])
 process.stdin.flush()
@@ -272,6 +272,27 @@ print(process.stdout.read(), end="")]], {}, 0, job { id = "a", command = { "true
         assert.matches("not this", map.a.message)
     end)
 
+    it("hooks run once for each job", function()
+        local path = sandbox.write(scratch("p.lua"), [[
+local count = 0
+return { prepare = function(policy)
+    count = count + 1
+    policy:set_env("COUNT", tostring(count))
+end }]])
+        local echo = job { command = { "sh", "-c", "echo $COUNT" } }
+        local list = records(batch({ "-j", "1", "-p", path }, echo .. echo .. echo).out)
+        assert.same({ "1\n", "2\n", "3\n" }, { list[1].stdout, list[2].stdout, list[3].stdout })
+    end)
+
+    it("what is bound may be exchanged between two jobs", function()
+        sandbox.write(scratch("file"), "old\n")
+        local list = records(batch({ "-j", "1", "-q", "--rw", scratch() .. ":/out", "--ro", scratch("file") .. ":/file" },
+            job { command = { "cat", "/file" } }
+            .. job { command = { "sh", "-c", "echo new >/out/other; mv /out/other /out/file" } }
+            .. job { command = { "cat", "/file" } }).out)
+        assert.same({ "old\n", "new\n" }, { list[1].stdout, list[3].stdout })
+    end)
+
     describe("standard output", function()
         it("that is closed runs nothing", function()
             local result = batch({ "--rw", scratch() .. ":/out" }, job { command = { "touch", "/out/x" } },
@@ -335,6 +356,42 @@ process.stdout.read()]], { "-j", "1", "--rw", scratch() .. ":/out" }, 0,
                 job { id = "b", command = { "sh", "-c", script } })
             assert.equal("130\n", result.err)
         end)
+    end)
+
+    it("TSTP stops the batch and its commands, CONT resumes both", function()
+        local result = drive([[
+marker = json.loads(sys.argv[1])["command"][1]
+def state(pid):
+    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
+def command():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
+                return int(pid)
+        except OSError:
+            pass
+def wait_for(what, *states):
+    for _ in range(400):
+        pids = [process.pid, command()]
+        if all(pid and state(pid) in states for pid in pids):
+            break
+        time.sleep(0.05)
+    print(what, all(state(pid) in states for pid in pids))
+wait_for("runs", "S")
+process.send_signal(signal.SIGTSTP)
+wait_for("stops", "T")
+process.send_signal(signal.SIGCONT)
+wait_for("resumes", "S")
+process.send_signal(signal.SIGTERM)
+process.stdout.read()]], {}, 0, job { command = { "sleep", "300." .. tostring(leaks.run_name:match("%d+")) } })
+        assert.equal("runs True\nstops True\nresumes True\n", result.out)
+        assert.equal("143\n", result.err)
+    end)
+
+    it("an input that cannot be read is told", function()
+        local result = sandbox.sh(sandbox.quote(sandbox.command) .. " batch </")
+        assert.same({ 125, "" }, { result.code, result.out })
+        assert.equal("demilune: standard input cannot be read: Is a directory\n", result.err)
     end)
 
     describe("the journal", function()

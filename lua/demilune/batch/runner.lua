@@ -8,6 +8,7 @@ local output = require "demilune.batch.output"
 
 local INPUT, OUTPUT = 0, 1
 local MOST_LINE = 1024 * 1024
+local STALE = 1 -- seconds for which what is known of the host may be used again
 local TICK = 0.5 -- seconds between two looks at the clock for who watches
 
 local EXIT_FAILED, EXIT_REFUSED = 1, 125
@@ -16,7 +17,8 @@ local CONT, TSTP = 18, 20
 
 ---@class demilune.BatchSetup
 ---@field policy demilune.Policy
----@field backend string
+---@field has_hooks boolean
+---@field backend? string
 ---@field jobs integer how many at a time
 ---@field keep_going boolean
 ---@field journal? demilune.Journal
@@ -129,25 +131,56 @@ local function is_new(self, job)
     return not found
 end
 
+-- The plan of a job; or nil and the problems.
 local function plan_of(self, job)
-    local plan, text, code, problems = self.policy:plan(job.command, { env = job.env, narrow = job.narrow })
+    local plan, _, _, problems = self.policy:plan(job.command, { env = job.env, narrow = job.narrow })
     local risk = plan and self.journal_risk and self.journal_risk(plan)
     if risk then
-        return nil, risk, "journal.writable", { { field = "", code = "journal.writable", message = risk } }
+        return nil, { { field = "", code = "journal.writable", message = risk } }
     end
-    return plan, text, code, problems
+    return plan, problems
 end
 
-local function start(self, job)
-    local plan, _, _, problems = plan_of(self, job)
+-- The plan of a job that says nothing of the policy, which is that of another one but for the command, unless that is
+-- old; or nil.
+local function shared_plan(self, job)
+    local at = core.clock()
+    if self.has_hooks or job.env or job.narrow or job.alone then
+        return nil
+    elseif not self.plan or at - self.planned > STALE then
+        self.plan, self.planned = self.policy:plan(job.command), at
+    end
+    return self.plan and self.plan:with_command(job.command)
+end
+
+local start
+
+-- It may have been the plan, which was older than the job: then the job has one of its own.
+local function start_again(self, job)
+    if not job.shared then
+        return false
+    end
+    job.shared, job.alone = false, true
+    start(self, job)
+    return true
+end
+
+function start(self, job)
+    local plan, problems = shared_plan(self, job), nil
+    job.shared = plan ~= nil
+    if not plan then
+        plan, problems = plan_of(self, job)
+    end
     if not plan then
         return refuse(self, job, "refused", problems)
     end
-    local process
+    local process, _
     process, _, _, problems = plan:spawn {
         stdin = job.stdin and { text = job.stdin } or "null", capture = true, backend = self.backend,
     }
-    if not process then
+    if not process and start_again(self, job) then
+        return nil
+    elseif not process then
         return refuse(self, job, "setup_failed", problems)
     end
     local ok, fd = pcall(process.pollfd, process)
@@ -186,7 +219,9 @@ local function look_after(self, fd)
     self.running[fd] = nil
     self.busy = self.busy - 1
     slot.process:close()
-    if not result then
+    if unexecuted and unexecuted.kind == "setup_failed" and not self.stopped and start_again(self, slot.job) then
+        return
+    elseif not result then
         result = unexecuted or { kind = "setup_failed", ok = false, code = code, message = text }
         result.problems = problems
     elseif not self.told_skipped then

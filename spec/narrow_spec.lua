@@ -65,7 +65,7 @@ describe("narrowing:", function()
     it("knows the limits that hold without being said", function()
         refused({}, { limits = { tmp = "26%" } }, "narrow.wider", "limits.tmp")
         refused({ limits = { tmp = "1%" } }, { limits = { tmp = "999G" } }, "narrow.wider", "limits.tmp")
-        refused({ limits = { output = 5 } }, { limits = { output = 0 } }, "narrow.wider", "limits.output")
+        refused({ limits = { output = 5 } }, { limits = { output = 6 } }, "narrow.wider", "limits.output")
         refused({ limits = { timeout = 5 } }, { limits = { timeout = 0 / 0 } }, "narrow.wider", "limits.timeout")
     end)
 

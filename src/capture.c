@@ -48,7 +48,7 @@ static bool append_tail(struct dml_capture *capture, const char *bytes, size_t l
 static void append(struct dml_capture *capture, const char *bytes, size_t length)
 {
     size_t room = length;
-    if (capture->limit) {
+    if (capture->bounded) {
         uint64_t half = capture->limit / 2;
         bool full = capture->head_length >= half || capture->tail_length || capture->dropped;
         room = full ? 0 : (size_t)(half - capture->head_length);

@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A zeroed struct with `fd` and `limit` set is ready. */
+/* A zeroed struct with `fd` set, and `limit` where it is bounded, is ready. */
 struct dml_capture {
-    int fd;         /* our end of the pipe, non-blocking; -1 once the stream is over */
-    uint64_t limit; /* bytes to keep; 0: all */
-    char *head;     /* the first half of the limit, or everything */
+    int fd;       /* our end of the pipe, non-blocking; -1 once the stream is over */
+    bool bounded; /* only `limit` bytes are kept */
+    uint64_t limit;
+    char *head; /* the first half of the limit, or everything */
     size_t head_length, head_capacity;
     char *tail; /* a ring of the last bytes */
     size_t tail_capacity, tail_start, tail_length;

@@ -125,6 +125,7 @@ bool dml_process_launch(struct dml_process *process, struct dml_error *error)
     process->messages = channels.messages;
     for (int i = 1; i < 3; i++) {
         process->captures[i].fd = channels.captured[i];
+        process->captures[i].bounded = process->plan->limits.has[DML_LIMIT_OUTPUT];
         process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
     }
     if (launched && process->poll >= 0 && !watch_all(process))

@@ -92,10 +92,9 @@ local function check_limit(name, own, value, problems)
         return
     end
     local wanted, most = amount(name, value), amount(name, own)
-    local unlimited = name == "output" and wanted == 0 -- as the engine takes it
     if not wanted then
         add(problems, field, "type", "is no amount", value)
-    elseif wanted ~= wanted or unlimited or most and wanted > most then
+    elseif wanted ~= wanted or most and wanted > most then
         add(problems, field, WIDER, ("is more than the policy has; at most %s"):format(tostring(own or "1")), value)
     end
 end

@@ -98,6 +98,11 @@ describe("policy:run", function()
             end
         end)
 
+        it("O1: keeps nothing where nothing is to be kept, and counts all", function()
+            local result = captured(10000, 0)
+            assert.same({ "", 10000 }, { result.stdout, result.stdout_dropped })
+        end)
+
         it("O1: keeps the head and the tail", function()
             local result = assert(sh("seq 1 100000", { stdin = "null", capture = true },
                 { limits = { output = 1000 } }))

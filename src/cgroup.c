@@ -255,14 +255,35 @@ uint64_t dml_cgroup_cpu_time(const struct dml_cgroup *cgroup)
                          : read_number(part->path, "cpuacct.usage", "") / 1000000;
 }
 
+/* The kernel counts what was killed or refused here, also where a cgroup above had no more: our own limit was
+ * come to when its own counter says so. */
+static bool is_our_memory(const struct dml_cgroup_part *part)
+{
+    if (part->unified)
+        return read_number(part->path, "memory.events", "max") > 0;
+    const uint64_t batch =
+        1024 * 1024; /* more than the kernel takes at a time; of late it keeps no failcnt */
+    uint64_t most = read_number(part->path, "memory.max_usage_in_bytes", "");
+    return most + batch >= read_number(part->path, "memory.limit_in_bytes", "");
+}
+
+/* Kernels without pids.peak do not tell. */
+static bool is_our_pids(const struct dml_cgroup_part *part)
+{
+    uint64_t peak = read_number(part->path, "pids.peak", "");
+    return peak == 0 || peak >= read_number(part->path, "pids.max", "");
+}
+
 uint64_t dml_cgroup_hits(const struct dml_cgroup *cgroup, enum dml_controller controller)
 {
     const struct dml_cgroup_part *part = part_with(cgroup, controller);
     if (!part)
         return 0;
     if (controller == DML_CONTROLLER_PIDS)
-        return read_number(part->path, "pids.events", "max");
-    return read_number(part->path, part->unified ? "memory.events" : "memory.oom_control", "oom_kill");
+        return is_our_pids(part) ? read_number(part->path, "pids.events", "max") : 0;
+    return is_our_memory(part)
+               ? read_number(part->path, part->unified ? "memory.events" : "memory.oom_control", "oom_kill")
+               : 0;
 }
 
 bool dml_cgroup_remove(struct dml_cgroup *cgroup, int milliseconds)

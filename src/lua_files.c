@@ -82,6 +82,13 @@ static const char *check_journal(int fd, bool *regular)
     *regular = S_ISREG(status.st_mode);
     if (!*regular && !S_ISCHR(status.st_mode))
         return "is no regular file";
+    if (*regular && status.st_nlink != 1)
+        return "has another name too, by which a command may reach it; begin a journal of its own";
+    for (int standard = 0; *regular && standard <= 2; standard++) {
+        struct stat other;
+        if (fstat(standard, &other) == 0 && other.st_dev == status.st_dev && other.st_ino == status.st_ino)
+            return "is standard input, output or error too; they would write over each other";
+    }
     if (*regular && flock(fd, LOCK_EX | LOCK_NB) != 0)
         return errno == EWOULDBLOCK ? "another batch is writing to it" : strerror(errno);
     return NULL;

@@ -291,7 +291,7 @@ static void push_result(lua_State *L, const struct dml_result *result)
     }
     lua_pushnumber(L, result->wall);
     lua_setfield(L, -2, "wall");
-    if (executed) {
+    if (executed && result->measured) {
         lua_pushboolean(L, result->survivors);
         lua_setfield(L, -2, "survivors");
         lua_pushnumber(L, result->user);
@@ -300,7 +300,7 @@ static void push_result(lua_State *L, const struct dml_result *result)
         lua_setfield(L, -2, "system");
         lua_pushinteger(L, (lua_Integer)result->max_rss);
         lua_setfield(L, -2, "max_rss");
-    } else {
+    } else if (!executed) {
         lua_pushstring(L, result->code);
         lua_setfield(L, -2, "code");
         lua_pushstring(L, result->message);

@@ -37,6 +37,10 @@ static int core_read_some(lua_State *L)
 {
     FILE *file = check_open(L)->f;
     lua_Integer most = luaL_optinteger(L, 2, 64 * 1024);
+    if (fileno(file) < 0) { /* it is for writing */
+        errno = EBADF;
+        return luaL_fileresult(L, 0, NULL);
+    }
     luaL_argcheck(L, most > 0 && most <= 1 << 30, 2, "not in range");
     luaL_Buffer buffer;
     char *bytes = luaL_buffinitsize(L, &buffer, (size_t)most);

@@ -301,6 +301,9 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     struct dml_result *result = &process->result;
     const struct dml_limits *limits = &process->plan->limits;
     int status = (int)report->value;
+    bool counted = process->cgroup.covers & 1u << DML_LIMIT_CPU_TIME;
+    uint64_t used = dml_cgroup_cpu_time(&process->cgroup);
+    result->measured = heard;
     result->survivors = report->step;
     end(process, !heard); /* the stage has seen everything inside end before it reports */
     result->user = (double)report->user_us / 1e6;
@@ -313,10 +316,12 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
         result->exit_code = WEXITSTATUS(status);
     }
     bool killed = result->signal == SIGKILL, starved = result->hit & 1u << DML_LIMIT_MEMORY;
-    /* The limit counts ticks, the usage is measured: under load they differ. */
-    bool cpu_spent =
-        limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
-        (result->user + result->system) * 1000 >= 0.75 * (double)limits->value[DML_LIMIT_CPU_TIME];
+    /* The limit of a process counts ticks, the usage is measured: under load they differ. A cgroup's is
+     * exact. */
+    double spent = counted ? (double)used : (result->user + result->system) * 1000;
+    double enough = counted && killed ? 1 : 0.75;
+    bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
+                     spent >= enough * (double)limits->value[DML_LIMIT_CPU_TIME];
     result->kind = process->cancelled                ? DML_RESULT_CANCELLED
                    : process->timed_out              ? DML_RESULT_TIMEOUT
                    : process->cpu_spent || cpu_spent ? DML_RESULT_CPU_TIME

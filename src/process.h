@@ -25,6 +25,7 @@ struct dml_result {
     int exit_code;             /* of DML_RESULT_EXIT, else -1 */
     int signal;                /* that ended it, or 0 */
     bool core;                 /* it left a core dump */
+    bool measured;             /* the next and the times but `wall`, and `max_rss`, are known */
     bool survivors;            /* it left something running, which was killed */
     double wall, user, system; /* seconds */
     uint64_t max_rss;          /* bytes */

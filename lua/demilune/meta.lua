@@ -143,10 +143,10 @@
 ---@field stdout_dropped? integer bytes
 ---@field stderr_dropped? integer
 ---@field wall number seconds
----@field user number seconds of processor time
----@field system number
----@field max_rss integer bytes
----@field survivors boolean it left something running, which was killed
+---@field user? number seconds of processor time; this and the next three are not known when all was killed from outside
+---@field system? number
+---@field max_rss? integer bytes
+---@field survivors? boolean it left something running, which was killed
 ---@field backend string
 ---@field digest string of the plan
 ---@field applied string[] controls that were applied: the default ones, and those that the limits or `requires` ask for

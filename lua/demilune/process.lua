@@ -219,7 +219,7 @@ end
 ---@param signal? string|integer
 ---@return boolean sent false when it has ended
 function process:kill(signal)
-    local number = signal == nil and 15 or signals[signal] or math.tointeger(signal)
+    local number = signal == nil and 15 or signals[signal] or math.type(signal) and math.tointeger(signal)
     if not number or number < 1 or number > 64 then
         error(("bad argument #1 to 'kill' (no signal: %s)"):format(tostring(signal)), 2)
     elseif self.outcome or not self.core or not core.is_owner(self.core) then

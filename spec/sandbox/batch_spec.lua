@@ -514,6 +514,28 @@ print(process.stdout.read(), end="")]], options, 1, input)
             assert.equal(0, count(journalled()))
         end)
 
+        it("is no file that is standard output too, nor one that has another name", function()
+            for _, redirection in ipairs { ">", ">>" } do
+                local result = batch(options, jobs(1, 3), { suffix = redirection .. scratch("journal") })
+                assert.equal(125, result.code)
+                assert.matches("is standard input, output or error too", result.err)
+            end
+            os.remove(scratch("journal"))
+            sandbox.sh(": >" .. scratch("out/name") .. "; ln " .. scratch("out/name") .. " " .. scratch("journal"))
+            local result = batch(options, jobs(1, 3))
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.matches("has another name too", result.err)
+            assert.equal("", sandbox.read(scratch("journal")))
+            assert.same({}, ran())
+        end)
+
+        it("has a job that is refused, and has no id, by its line", function()
+            for _, printed in ipairs { 2, 0 } do
+                local result = batch({ "--keep-going", "--journal", scratch("journal") }, '{"command":"x"}\n{}\n')
+                assert.equal(printed, #records(result.out), result.out)
+            end
+        end)
+
         it("a full disk is told before anything runs", function()
             options[#options] = "/dev/full"
             local result = batch(options, jobs(1, 3))

@@ -44,6 +44,7 @@ describe("limits of the whole sandbox:", function()
     local function run(uid, words, command, more)
         more = more or {}
         local own = cgroups.new(uid)
+        local above = more.limit and more.limit:format(more.most, own:top("pids")) or ""
         local tree, status = scratch("tree"), scratch("status")
         sandbox.sh(("mkdir -p %s/share/lua; cp -r %s/../bin %s; cp -rL %s/../share/lua/5.4 %s/share/lua; chmod -R a+rX %s %s")
             :format(tree, lfs.currentdir() .. "/" .. (os.getenv("BUILD") or "build") .. "/bin", tree,
@@ -55,7 +56,7 @@ describe("limits of the whole sandbox:", function()
         arguments[#arguments + 1] = "--"
         table.move(command, 1, #command, #arguments + 1, arguments)
         local result = sandbox.demilune(arguments, {
-            command = "setpriv", prefix = "cd /;" .. own:enter() .. (more.prefix or ""), suffix = more.suffix,
+            command = "setpriv", prefix = "cd /;" .. own:enter() .. above .. (more.prefix or ""), suffix = more.suffix,
         })
         if more.before_removal then
             more.before_removal(own, result)
@@ -107,6 +108,21 @@ describe("limits of the whole sandbox:", function()
             it("R4: processor time counts for all together", function()
                 local record, result = run(uid, { "--cpu-time", "1s", "--timeout", "60s" }, { "sh", "-c", FOUR_LOOPS })
                 assert.same({ 124, "cpu_time", { "cpu_time" } }, { result.code, record.kind, record.limits_hit })
+            end)
+
+            it("R4: a command that kills itself before its time is spent has not spent it", function()
+                local record = run(uid, { "--cpu-time", "1s" },
+                    { "sh", "-c", "timeout 0.8 sh -c 'while :; do :; done'; kill -9 $$" })
+                assert.same({ "signal", {} }, { record.kind, record.limits_hit })
+            end)
+
+            it("R3: what a cgroup above has no room for is not our limit", function()
+                local record = run(uid, { "--pids", "50" }, { "sh", "-c", "true; /bin/true; exit 0" },
+                    { limit = "echo %d >%s/pids.max;", most = 5 })
+                assert.same({}, record.limits_hit)
+                record = run(uid, { "--pids", "50" }, { "sh", "-c", "true; /bin/true; exit 0" },
+                    { limit = "echo %d >%s/pids.max;", most = 3 })
+                assert.is_true(record.code == "setup.failed", record.code)
             end)
 
             it("R4: processor time ends what ignores the first signal", function()

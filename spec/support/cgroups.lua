@@ -63,6 +63,16 @@ function cgroups:enter()
     return table.concat(lines, " ")
 end
 
+--- Its directory that limits this, "memory" or "pids".
+function cgroups:top(controller)
+    for _, top in ipairs(self.tops) do
+        if #self.tops == 1 or top:find("/" .. controller .. "/", 1, true) then
+            return top
+        end
+    end
+    error("no " .. controller)
+end
+
 --- The directories that demilune has made in it.
 function cgroups:made()
     local found = {}

@@ -123,10 +123,14 @@ local function fill(self, read, problems)
 end
 
 -- Of a line with something wrong in it: the id alone, if that can be read.
-local function find_id(line_text)
+local function find_id(line_text, line)
     local read = json.decode(line_text, id_type)
-    local id = read and read.value.id
-    return id and check_id(id, {})
+    if not read then
+        return nil
+    elseif read.value.id == nil then
+        return line
+    end
+    return check_id(read.value.id, {})
 end
 
 --- The job of a line. It has an id, which is the number of the line when it names none, unless that cannot be read.
@@ -146,7 +150,7 @@ function job.read(line_text, line)
     else
         -- Each line is a text of its own, so that only the column tells where.
         problems[1] = problem(failure.field, failure.code, (failure.message:gsub(" at line 1 column", " at column")))
-        self.id = find_id(line_text)
+        self.id = find_id(line_text, line)
     end
     self.key = self.id and json.encode(self.id)
     return self, problems

@@ -246,8 +246,8 @@ local function start_jobs(self)
             return not self.input.ended
         end
         take_line(self, text, size)
-        if #self.ended > 0 then
-            return false -- of what was refused, too, the record comes first
+        if #self.ended > 0 and not self.keep_going then
+            return false -- what was refused may be the end of it
         end
     end
     return false

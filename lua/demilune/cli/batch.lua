@@ -27,7 +27,7 @@ end
 local function too_many(jobs)
     local limits = core.read_file("/proc/self/limits", 64 * 1024) or ""
     local most = tonumber(limits:match("\nMax open files%s+(%d+)"))
-    local fit = most and math.max(1, (most - OURS) // EACH)
+    local fit = most and math.max(0, (most - OURS) // EACH)
     if fit and jobs > fit then
         return ("--jobs %d: %d descriptors are enough for %d at the same time; see ulimit -n"):format(jobs, most, fit)
     end

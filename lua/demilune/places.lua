@@ -41,7 +41,7 @@ local function find(layers, field)
 end
 
 local function line_of(layer, field)
-    return require(layer.is_json and "demilune.locate_json" or "demilune.locate").line(layer.source, field)
+    return require(layer.kind == "json" and "demilune.locate_json" or "demilune.locate").line(layer.source, field)
 end
 
 --- Adds its file to each problem, and the line where that can be found. What no layer says (a hook does) belongs to the

@@ -8,9 +8,9 @@ local refusal = require "demilune.refusal"
 local hook_names = { "prepare", "launched", "finished" }
 
 ---@class demilune.Layer what one file or table said
+---@field kind "file"|"json"|"table"|"flags"|"effects"
 ---@field file? string
 ---@field source? string
----@field is_json? boolean
 ---@field fields table
 
 ---@class demilune.Policy
@@ -103,7 +103,17 @@ function policy.new(fields)
     if not copy then
         return refusal.of { refusal.of_copy(problem) }
     end
-    return build(copy, { { fields = copy } }, {})
+    return build(copy, { { kind = "table", fields = copy } }, {})
+end
+
+--- A policy of what a command line says.
+---@param fields demilune.Fields not to be changed afterwards
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function policy.of_flags(fields)
+    return build(fields, { { kind = "flags", fields = fields } }, {})
 end
 
 --- A policy for a client of the ancestor, whose format has neither "~" for a home nor a word to accept a danger with:
@@ -115,7 +125,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.of_wire(fields, path)
-    return build(fields, { { fields = fields } }, { paths = { path }, wire = true })
+    return build(fields, { { kind = "json", fields = fields } }, { paths = { path }, wire = true })
 end
 
 -- A policy from JSON; `file` is what was loaded, if it was.
@@ -127,7 +137,7 @@ local function decode(given, unknown, file)
     if not read then
         return refusal.of(problems)
     end
-    local layer = { is_json = true, file = file and file.path, source = file and given, fields = read.fields }
+    local layer = { kind = "json", file = file and file.path, source = file and given, fields = read.fields }
     local self, text, code
     self, text, code, problems = build(read.fields, { layer }, { paths = file and file.files, unsure = read.own })
     if not self then
@@ -178,7 +188,7 @@ function policy.load(name)
     elseif loaded.is_json then
         return decode(loaded.source, "refuse", loaded)
     end
-    local layer = { file = loaded.path, source = loaded.source, fields = loaded.fields }
+    local layer = { kind = "file", file = loaded.path, source = loaded.source, fields = loaded.fields }
     return build(loaded.fields, { layer }, { paths = loaded.files })
 end
 
@@ -208,7 +218,7 @@ function policy.from_effects(list)
     end
     local fields = effects.fields(set)
     fields.base = "none"
-    return build(fields, { { fields = fields } }, { unsure = {} })
+    return build(fields, { { kind = "effects", fields = fields } }, { unsure = {} })
 end
 
 --- This policy as JSON: the ancestor's five fields as it writes them, then demilune's own. Refuses what would be lost,

@@ -1,6 +1,7 @@
 --- What the subcommands share: messages, and a policy from files and options.
 local core = require "demilune.core"
 local demilune = require "demilune"
+local of_flags = require("demilune.policy").of_flags
 
 local common = { EXIT_REFUSED = 125, EXIT_LIMIT = 124, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }
 
@@ -143,10 +144,13 @@ function common.policy(state)
             return nil, problem, code, problems
         end
     end
-    if not policy then
-        policy, problem, code, problems = demilune.policy(state.fields)
-    elseif next(state.fields) then
-        policy, problem, code, problems = policy:with(state.fields)
+    if not policy or next(state.fields) then
+        local flags
+        flags, problem, code, problems = of_flags(state.fields)
+        if not flags then
+            return nil, problem, code, problems
+        end
+        policy, problem, code, problems = policy and policy:with(flags) or flags, nil, nil, nil
     end
     for _, hook in ipairs(policy and state.hooks or {}) do
         local layer

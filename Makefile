@@ -37,8 +37,8 @@ LIBDIR = $(BUILD)/lib/lua/5.4
 GLUE = $(filter-out src/lua_modules.c,$(wildcard src/lua_*.c))
 COMMAND_ONLY = src/main.c src/lua_modules.c
 STAGE_SOURCES = src/stage.c src/stage_parse.c
-ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c))
-HEADERS = $(wildcard src/*.h)
+ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c src/native/*.c))
+HEADERS = $(wildcard src/*.h src/native/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
 MANPAGES = src/demilune.1 src/demilune-policy.5
@@ -134,7 +134,7 @@ deps:
 
 # --- lint --------------------------------------------------------------------------------------------------------------
 
-C_FILES = $(wildcard src/*.c src/*.h spec/*/*.c spec/*/*.h)
+C_FILES = $(wildcard src/*.c src/*.h src/native/*.[ch] spec/*/*.c spec/*/*.h)
 LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
 
 lint: $(STAGE) $(BUILD)/gen/modules

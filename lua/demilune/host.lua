@@ -64,7 +64,7 @@ function host.backend(flag)
     if flag == "none" then
         return { kind = "none", effective = "none" }, "no isolation: the command can do whatever you can do"
     elseif flag == "native" then
-        return nil, "the native backend is not supported yet; use bwrap", "backend_unavailable"
+        return { kind = "native", effective = "native" }
     elseif flag ~= "auto" and flag ~= "bwrap" then
         local nearest = core.nearest(flag, backends)
         return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),

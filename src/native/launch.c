@@ -1,0 +1,314 @@
+/* The launch: what is prepared, the child that does the steps in their order, and what a failed one means. */
+#include "child.h"
+#include "host.h"
+#include "mounts.h"
+#include "path.h"
+#include "seccomp.h"
+#include "spawn.h"
+#include "stage_message.h"
+#include "steps.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    LANDLOCK_ABI = 2,     /* the first by which files can be renamed from one directory into another */
+    OWN_DESCRIPTORS = 64, /* at most, besides those of mounts */
+};
+
+/* --- what this backend can do --- */
+
+static bool restricts_files(const struct dml_plan *plan, int abi)
+{
+    return abi >= LANDLOCK_ABI && !plan->nested; /* it would forbid the mounts that nested is for */
+}
+
+bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error)
+{
+    int abi = dml_host_landlock_abi();
+    bool landlock = restricts_files(plan, abi);
+    *controls = 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE | 1u << DML_CONTROL_DISABLE_USERNS |
+                1u << DML_CONTROL_SECCOMP | (landlock ? 1u << DML_CONTROL_LANDLOCK : 0);
+    if (landlock || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
+        return true;
+    if (plan->nested)
+        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
+                        "requires: landlock is not to be had with nested, whose mounts it forbids; leave one "
+                        "of them out");
+    return dml_fail(
+        error, DML_ERROR_UNAVAILABLE, 0,
+        "requires: landlock is not to be had with this kernel: its Landlock is %s, and Linux 5.19 "
+        "(ABI %d) is needed; leave it out",
+        abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
+}
+
+/* --- what is prepared --- */
+
+/* The directories between `above` and `path`, outermost first, without their leading slash. */
+static char *const *directories_between(struct dml_arena *arena, const char *above, const char *path)
+{
+    size_t count = dml_path_depth(path) - dml_path_depth(above), made = 0;
+    char **list = dml_arena_array(arena, count, sizeof *list); /* one of them is `path` itself: the NULL */
+    const char *slash = list ? strchr(dml_path_below(path, above), '/') : NULL;
+    for (; slash; slash = strchr(slash + 1, '/')) {
+        if (!(list[made++] = dml_arena_copy(arena, path + 1, (size_t)(slash - path - 1))))
+            return NULL;
+    }
+    return list;
+}
+
+/* What has to be made for a mount to stand there. `before` is the mount before it: of two with the same
+ * parent the second finds everything there. */
+static bool prepare_place(struct dml_native *n, struct dml_native_mount *mount,
+                          const struct dml_native_mount *before)
+{
+    const char *path = mount->entry->sandbox;
+    size_t parent = (size_t)(strrchr(path, '/') - path);
+    if (before && strncmp(before->entry->sandbox, path, parent + 1) == 0 &&
+        !strchr(before->entry->sandbox + parent + 1, '/')) {
+        mount->make = before->make;
+        return true;
+    }
+    const struct dml_entry *above = dml_plan_mount_at(n->plan, path, true);
+    mount->make = !above || !(dml_is_host_tree(above) || above->kind == DML_PROC);
+    if (mount->make)
+        mount->directories = directories_between(&n->arena, above ? above->sandbox : "/", path);
+    return !mount->make || mount->directories;
+}
+
+static bool prepare_mount(struct dml_native *n, size_t index, const struct dml_native_mount **before)
+{
+    struct dml_native_mount *mount = &n->mounts[index];
+    const struct dml_entry *entry = mount->entry = &n->plan->mounts[index];
+    bool mask = entry->kind == DML_MASK, root = entry->sandbox[1] == '\0';
+    mount->tree = -1;
+    mount->at = root ? "." : entry->sandbox + 1;
+    if (entry->kind == DML_TMPFS || mask) {
+        unsigned long long size = mask ? 4096 : entry->size;
+        mount->size = size ? dml_arena_format(&n->arena, "%llu", size) : NULL;
+        mount->mode = dml_arena_format(&n->arena, "%04o", entry->mode);
+        if (!mount->mode || (size && !mount->size))
+            return false;
+    }
+    if (root || entry->kind == DML_SEAL)
+        return true;
+    bool placed = prepare_place(n, mount, *before);
+    *before = mount;
+    return placed;
+}
+
+static bool prepare_filter(struct dml_native *n)
+{
+    if (!n->plan->seccomp)
+        return true;
+    n->filter.filter = dml_arena_array(&n->arena, DML_FILTER_MAX, sizeof *n->filter.filter);
+    if (n->filter.filter)
+        n->filter.len = (unsigned short)dml_seccomp_filter(dml_seccomp_machine(), n->plan->seccomp_options,
+                                                           n->filter.filter);
+    return n->filter.filter != NULL;
+}
+
+static bool prepare(struct dml_native *n)
+{
+    const struct dml_plan *plan = n->plan;
+    int abi = dml_host_landlock_abi();
+    n->shop = n->root = n->proc = n->pidfd = -1;
+    n->caller_is_root = geteuid() == 0;
+    n->landlock = restricts_files(plan, abi) ? abi : 0;
+    n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
+    n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
+    n->scratch = dml_arena_array(&n->arena, n->descriptor_count, sizeof *n->scratch);
+    n->mount_count = plan->mount_count;
+    n->mounts = dml_arena_array(&n->arena, n->mount_count, sizeof *n->mounts);
+    bool prepared = n->uid_map && n->gid_map && n->scratch && n->mounts && prepare_filter(n);
+    const struct dml_native_mount *before = NULL;
+    for (size_t i = 0; prepared && i < n->mount_count; i++)
+        prepared = prepare_mount(n, i, &before);
+    return prepared;
+}
+
+/* --- the children --- */
+
+bool dml_native_fail(struct dml_native *n, enum dml_native_step step, const struct dml_entry *object)
+{
+    n->reason = errno;
+    n->step = step;
+    n->object = object;
+    return false;
+}
+
+bool dml_native_forgive(struct dml_native *n)
+{
+    n->step = DML_NATIVE_NONE;
+    n->object = NULL;
+    n->reason = 0;
+    return true;
+}
+
+static bool place_descriptors(struct dml_native *n)
+{
+    umask(0); /* what it makes gets the permissions that it says */
+    dml_child_raise_descriptor_limit(2 * n->descriptor_count + n->mount_count + OWN_DESCRIPTORS);
+    return dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count) ||
+           dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL);
+}
+
+static bool leave_session(struct dml_native *n)
+{
+    return n->plan->tty || setsid() >= 0 || dml_native_fail(n, DML_NATIVE_SESSION, NULL);
+}
+
+static bool set_hostname(struct dml_native *n)
+{
+    const char *name = n->plan->hostname;
+    return !name || sethostname(name, strlen(name)) == 0 || dml_native_fail(n, DML_NATIVE_HOSTNAME, NULL);
+}
+
+/* AddressSanitizer would mark the frames of these three in the memory that parent and child share, and execve
+ * leaves the mark. */
+__attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native *n)
+{
+    static char *const argv[] = {(char *)"demilune", NULL}, *const no_environment[] = {NULL};
+    syscall(SYS_execveat, DML_FD_STAGE, "", argv, no_environment, AT_EMPTY_PATH);
+    return dml_native_fail(n, DML_NATIVE_EXECUTE, NULL);
+}
+
+/* In the new namespaces: what becomes pid 1 of the sandbox. */
+__attribute__((no_sanitize_address)) static int run_inside(void *argument)
+{
+    static bool (*const steps[])(struct dml_native *) = {
+        place_descriptors,
+        dml_native_map_ids,
+        leave_session,
+        set_hostname,
+        dml_native_raise_loopback,
+        dml_native_clone_sources,
+        dml_native_make_proc,
+        dml_native_forbid_user_namespaces,
+        dml_native_build_tree,
+        dml_native_enter_tree,
+        dml_native_drop_privileges,
+        dml_native_restrict_files,
+        dml_native_set_filter,
+        execute_stage,
+    };
+    struct dml_native *n = argument;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (!steps[i](n))
+            return 127;
+    }
+    return 127;
+}
+
+/* Still outside, where groups can be given up and the cgroup is entered before it becomes the root of its
+ * namespace. Its child becomes ours; it shares our descriptors, so that the pidfd is ours too. */
+__attribute__((no_sanitize_address)) static int run_outside(void *argument)
+{
+    struct dml_native *n = argument;
+    int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                     CLONE_NEWCGROUP | (n->plan->network ? 0 : CLONE_NEWNET);
+    dml_child_reset_signals();
+    dml_child_leave_caller(n->caller_is_root);
+    if (!dml_child_join_cgroups(n->cgroups, n->cgroup_count)) {
+        dml_native_fail(n, DML_NATIVE_CGROUP, NULL);
+        return 0;
+    }
+    n->pid = dml_child_start(run_inside, n, namespaces | CLONE_PARENT | CLONE_PIDFD, &n->pidfd);
+    if (n->pid < 0)
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+    return 0;
+}
+
+/* --- what went wrong --- */
+
+static bool is_change(const struct dml_native *n)
+{
+    return n->step == DML_NATIVE_SOURCE && n->reason != EMFILE && n->reason != ENFILE &&
+           n->reason != ENOMEM && n->reason != ENOSYS;
+}
+
+static bool explain(const struct dml_native *n, struct dml_error *error)
+{
+    static const char *const steps[DML_NATIVE_STEP_COUNT] = {
+        [DML_NATIVE_NONE] = "a process cannot be made",
+        [DML_NATIVE_CGROUP] = "the sandbox cannot be put into its cgroup",
+        [DML_NATIVE_CLONE] = "no new namespaces",
+        [DML_NATIVE_ID_MAP] = "ids cannot be mapped",
+        [DML_NATIVE_DESCRIPTORS] = "descriptors cannot be handed over",
+        [DML_NATIVE_SESSION] = "no new session",
+        [DML_NATIVE_HOSTNAME] = "the host name cannot be set",
+        [DML_NATIVE_LOOPBACK] = "the loopback device cannot be raised",
+        [DML_NATIVE_SOURCE] = "cannot be opened",
+        [DML_NATIVE_CLONE_TREE] = "cannot be cloned",
+        [DML_NATIVE_ATTRIBUTES] = "cannot be closed down",
+        [DML_NATIVE_ROOT] = "no new root",
+        [DML_NATIVE_PROC] = "no new /proc",
+        [DML_NATIVE_USER_NAMESPACES] = "user namespaces cannot be forbidden",
+        [DML_NATIVE_DEVICE] = "a device is not to be had",
+        [DML_NATIVE_FILE_SYSTEM] = "no new file system",
+        [DML_NATIVE_FILE] = "the file cannot be made",
+        [DML_NATIVE_LINK] = "the link cannot be made",
+        [DML_NATIVE_PLACE] = "there is no place for it",
+        [DML_NATIVE_ATTACH] = "cannot be mounted",
+        [DML_NATIVE_SEAL] = "cannot be sealed",
+        [DML_NATIVE_PIVOT] = "the new root cannot be entered",
+        [DML_NATIVE_PRIVILEGES] = "privileges cannot be given up",
+        [DML_NATIVE_LANDLOCK] = "Landlock refuses its rules",
+        [DML_NATIVE_FILTER] = "the system call filter cannot be set",
+        [DML_NATIVE_EXECUTE] = "the inner stage cannot be executed",
+    };
+    const struct dml_entry *object = n->object;
+    char quoted[256];
+    if (!object)
+        return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step]);
+    const char *path = n->step == DML_NATIVE_SOURCE ? object->source.path : object->sandbox;
+    dml_quote(quoted, sizeof quoted, path, strlen(path));
+    if (is_change(n))
+        return dml_fail(error, DML_ERROR_CHANGED, n->reason == ESTALE ? 0 : n->reason,
+                        "%s: %s changed between check and mount", object->field, quoted);
+    return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s: %s: %s", object->field, quoted,
+                    steps[n->step]);
+}
+
+int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
+                      const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error)
+{
+    struct dml_native n = {
+        .plan = plan,
+        .descriptors = descriptors,
+        .descriptor_count = descriptor_count,
+        .cgroups = cgroups,
+        .cgroup_count = cgroup_count,
+        .pid = -1,
+    };
+    bool launched = false;
+    if (!prepare(&n)) {
+        dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    } else {
+        /* Without a signal for its end it is nobody's whom a host that waits for all of its children would
+         * see. */
+        pid_t helper = dml_child_start(run_outside, &n, CLONE_FILES, NULL);
+        if (helper < 0)
+            n.reason = errno;
+        else
+            waitid(P_PID, (id_t)helper, &(siginfo_t){0}, WEXITED | (int)__WCLONE);
+        launched = helper >= 0 && n.step == DML_NATIVE_NONE;
+        if (!launched) {
+            if (n.pidfd >= 0)
+                dml_spawn_reap(n.pidfd);
+            explain(&n, error);
+        }
+    }
+    *pid = n.pid;
+    int pidfd = launched ? n.pidfd : -1;
+    dml_arena_clear(&n.arena);
+    return pidfd;
+}

@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
+#include "native/native.h"
 #include "seccomp_rules.h"
 #include "validate.h"
 
@@ -117,8 +118,6 @@ static int core_plan(lua_State *L)
     dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
     if (held->problems.count == 0)
         held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
-    if (held->plan)
-        dml_bwrap_check(held->plan, &held->problems);
     if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
         return luaL_error(L, "not enough memory");
 
@@ -304,6 +303,20 @@ static int core_describe(lua_State *L)
     return 1;
 }
 
+/* backend_problems(plan, "bwrap"|"native") -> what keeps that backend from launching it */
+static int core_backend_problems(lua_State *L)
+{
+    static const char *const names[] = {"bwrap", "native", NULL};
+    const struct dml_plan *plan = check_plan(L, 1);
+    bool native = luaL_checkoption(L, 2, NULL, names) == 1;
+    struct dml_lua_plan *held = new_plan(L);
+    (native ? dml_native_check : dml_bwrap_check)(plan, &held->problems);
+    if (held->problems.failed)
+        return luaL_error(L, "not enough memory");
+    dml_push_problems(L, &held->problems);
+    return 1;
+}
+
 /* wants_cgroup(plan) -> whether it asks for one */
 static int core_wants_cgroup(lua_State *L)
 {
@@ -357,6 +370,7 @@ void dml_open_plan(lua_State *L)
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},
+        {"backend_problems", core_backend_problems},
         {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
         {"with_command", core_with_command},

@@ -125,9 +125,8 @@ static void forward_signal(void *forward, struct dml_process *process)
 
 /* start(plan, { bwrap=path, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
  * signals= })
- * -> process | nil, message, code. It is only begun: advance() does the rest. Without bwrap the native
- * backend launches. A descriptor of -1 is
- * /dev/null; `signals` is that of forward_signals. */
+ * -> process | nil, message, code, step, errno. It is only begun: advance() does the rest. Without bwrap the
+ * native backend launches. A descriptor of -1 is /dev/null; `signals` is that of forward_signals. */
 static int core_start(lua_State *L)
 {
     struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
@@ -165,7 +164,9 @@ static int core_start(lua_State *L)
     luaL_pushfail(L);
     lua_pushstring(L, error.message);
     lua_pushstring(L, dml_launch_code(&error));
-    return 3;
+    lua_pushstring(L, error.step);
+    lua_pushinteger(L, error.errnum);
+    return 5;
 }
 
 /* advance(process, "running"|"ended"[, seconds]) -> "starting" | "running" | "ended": does what there is to

@@ -177,7 +177,8 @@ static bool join_cgroup(struct dml_process *process, struct dml_error *error)
 {
     const struct dml_plan *plan = process->plan;
     bool required = plan->requires & 1u << DML_CONTROL_CGROUP;
-    if (!dml_cgroup_make(&process->cgroup, &plan->limits, required, process->start->swept, error))
+    unsigned ours = process->native ? 1 : 2; /* the inner stage, and bwrap */
+    if (!dml_cgroup_make(&process->cgroup, &plan->limits, ours, required, process->start->swept, error))
         return false;
     if (process->cgroup.covers & 1u << DML_LIMIT_CPU_TIME)
         process->next_look = now() + SHORTEST_LOOK;

@@ -131,6 +131,11 @@
 ---@field narrow? demilune.Narrowing what is taken away from the policy, after its hooks
 ---@field backend? "auto"|"bwrap"|"native"|"none"
 
+---@class demilune.Backend
+---@field kind "bwrap"|"native"|"none"
+---@field effective string the same, as results name it
+---@field bwrap_path? string
+
 ---@class demilune.Result
 ---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"memory"|"cancelled"
 ---@field ok boolean it exited with 0

@@ -2,15 +2,32 @@
 local core = require "demilune.core"
 local host = require "demilune.host"
 local check_options = require("demilune.options").check
+local refusal = require "demilune.refusal"
 
 ---@class demilune.Plan
 ---@field warnings demilune.Problem[]
 ---@field package core userdata
 ---@field package policy demilune.Policy
 ---@field package context table
+---@field package checked table<string, table> by backend: what keeps it from launching this, and whether auto is native
 local plan = {}
 plan.__index = plan
 plan.__name = "demilune.plan"
+
+-- auto is native where bwrap cannot do what the plan asks for. What was found out once stays true.
+local function choose_backend(self, flag)
+    local backend, text, code = host.backend(flag)
+    if not backend then
+        return nil, text, code
+    end
+    local name = flag or "auto"
+    local known = self.checked[name] or table.pack(host.backend_problems(self.core, flag))
+    self.checked[name] = known
+    if #known[1] > 0 then
+        return refusal.of(known[1])
+    end
+    return known[2] and host.native or backend, text
+end
 
 --- Begins the launch and returns at once.
 ---@param given? demilune.RunOptions
@@ -20,9 +37,9 @@ plan.__name = "demilune.plan"
 ---@return demilune.Problem[]|nil problems
 function plan:spawn(given)
     given = check_options(given, 2)
-    local backend, text, code = host.backend(given.backend)
+    local backend, text, code, problems = choose_backend(self, given.backend)
     if not backend then
-        return nil, text, code
+        return nil, text, code, problems
     end
     return require("demilune.process").launch(self, backend, given)
 end
@@ -55,7 +72,8 @@ end
 ---@return demilune.Plan|nil
 function plan:with_command(command)
     local built = not self.context and core.with_command(self.core, command)
-    return built and setmetatable({ core = built, policy = self.policy, warnings = self.warnings }, plan) or nil
+    return built and setmetatable({ core = built, policy = self.policy, warnings = self.warnings,
+        checked = self.checked }, plan) or nil
 end
 
 --- The digest: 64 hexadecimal digits over everything but secret values.

@@ -1,5 +1,6 @@
 --- Policies: from a table, a file or JSON, with hooks, to a plan and a result.
 local core = require "demilune.core"
+local host = require "demilune.host"
 local merge = require "demilune.merge"
 local check_options = require("demilune.options").check
 local plan = require "demilune.plan"
@@ -310,15 +311,22 @@ local function overlay(fields, options)
     return next(extra) and merge.layers(fields, extra) or fields
 end
 
--- The plan of what the hooks left, with its warnings; or nil, nil and the problems.
-local function freeze_and_plan(self, fields, command)
+-- The plan of what the hooks left, for a backend, with its warnings; or nil, nil and the problems.
+local function freeze_and_plan(self, fields, command, backend)
     local frozen, problems = freeze(self, fields, base_of(fields))
     if not frozen then
         return nil, nil, problems
     end
-    local built, warnings
+    local built, warnings, native
     built, warnings, problems = core.plan(frozen, command)
-    return built, warnings, not built and with_places(self, problems) or nil
+    if built then
+        problems, native = host.backend_problems(built, backend)
+        built = #problems == 0 and built or nil
+    end
+    if not built then
+        return nil, nil, with_places(self, problems)
+    end
+    return { core = built, checked = { [backend or "auto"] = { {}, native } } }, warnings
 end
 
 --- Builds the plan. Without a command the hooks do not run.
@@ -350,16 +358,13 @@ function policy:plan(command, options)
         end
     end
     fields = overlay(fields, options)
-    local built, warnings, problems = freeze_and_plan(self, fields, command)
+    local built, warnings, problems = freeze_and_plan(self, fields, command, options.backend)
     if not built then
         return refusal.of(problems)
     end
-    return setmetatable({
-        core = built,
-        policy = self,
-        context = context,
-        warnings = table.move(self.ignored, 1, #self.ignored, #warnings + 1, with_places(self, warnings)),
-    }, plan)
+    built.policy, built.context = self, context
+    built.warnings = table.move(self.ignored, 1, #self.ignored, #warnings + 1, with_places(self, warnings))
+    return setmetatable(built, plan)
 end
 
 --- What keeps this policy from being launched: a list, empty when nothing does.

@@ -136,7 +136,6 @@ describe("noether-sandbox:", function()
             refused({ "--", "true" }, { policy = "{" }, "standard input")
             refused({ "--policy-file", scratch("none"), "--", "true" }, nil, "No such file")
             refused({ "--isolate", "docker", "--", "true" }, nil, '"docker" is no backend')
-            refused({ "--isolate", "native", "--", "true" }, nil, "not supported yet")
             refused({ "--isolate", "none", "--require-isolation", "--", "true" }, nil, "isolation is required")
         end)
 

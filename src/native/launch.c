@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,23 +32,39 @@ static bool restricts_files(const struct dml_plan *plan, int abi)
     return abi >= LANDLOCK_ABI && !plan->nested; /* it would forbid the mounts that nested is for */
 }
 
+/* Why it does not, in a sentence that begins with the control. */
+static void say_why(const struct dml_plan *plan, int abi, char *text, size_t size)
+{
+    if (plan->nested)
+        snprintf(text, size, "is not to be had with nested, whose mounts it forbids; leave one of them out");
+    else
+        snprintf(text, size,
+                 "is not to be had with this kernel: its Landlock is %s, and that of Linux 5.19 (ABI %d) is "
+                 "needed; leave it out",
+                 abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
+}
+
 bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error)
 {
+    char why[200];
     int abi = dml_host_landlock_abi();
     bool landlock = restricts_files(plan, abi);
     *controls = 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE | 1u << DML_CONTROL_DISABLE_USERNS |
                 1u << DML_CONTROL_SECCOMP | (landlock ? 1u << DML_CONTROL_LANDLOCK : 0);
     if (landlock || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
         return true;
-    if (plan->nested)
-        return dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
-                        "requires: landlock is not to be had with nested, whose mounts it forbids; leave one "
-                        "of them out");
-    return dml_fail(
-        error, DML_ERROR_UNAVAILABLE, 0,
-        "requires: landlock is not to be had with this kernel: its Landlock is %s, and Linux 5.19 "
-        "(ABI %d) is needed; leave it out",
-        abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
+    say_why(plan, abi, why, sizeof why);
+    return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: landlock %s", why);
+}
+
+void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems)
+{
+    char why[200];
+    int abi = dml_host_landlock_abi();
+    if (restricts_files(plan, abi) || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
+        return;
+    say_why(plan, abi, why, sizeof why);
+    dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8, "%s", why);
 }
 
 /* --- what is prepared --- */
@@ -235,47 +252,50 @@ static bool is_change(const struct dml_native *n)
            n->reason != ENOMEM && n->reason != ENOSYS;
 }
 
+static const struct {
+    const char *name, *text;
+} steps[DML_NATIVE_STEP_COUNT] = {
+    [DML_NATIVE_NONE] = {"process", "a process cannot be made"},
+    [DML_NATIVE_CGROUP] = {"cgroup", "the sandbox cannot be put into its cgroup"},
+    [DML_NATIVE_CLONE] = {"namespaces", "no new namespaces"},
+    [DML_NATIVE_ID_MAP] = {"id_map", "ids cannot be mapped"},
+    [DML_NATIVE_DESCRIPTORS] = {"descriptors", "descriptors cannot be handed over"},
+    [DML_NATIVE_SESSION] = {"session", "no new session"},
+    [DML_NATIVE_HOSTNAME] = {"hostname", "the host name cannot be set"},
+    [DML_NATIVE_LOOPBACK] = {"loopback", "the loopback device cannot be raised"},
+    [DML_NATIVE_SOURCE] = {"source", "cannot be opened"},
+    [DML_NATIVE_CLONE_TREE] = {"clone", "cannot be cloned"},
+    [DML_NATIVE_ATTRIBUTES] = {"attributes", "cannot be closed down"},
+    [DML_NATIVE_ROOT] = {"root", "no new root"},
+    [DML_NATIVE_PROC] = {"proc", "no new /proc"},
+    [DML_NATIVE_USER_NAMESPACES] = {"user_namespaces", "user namespaces cannot be forbidden"},
+    [DML_NATIVE_DEVICE] = {"device", "a device is not to be had"},
+    [DML_NATIVE_FILE_SYSTEM] = {"file_system", "no new file system"},
+    [DML_NATIVE_FILE] = {"file", "the file cannot be made"},
+    [DML_NATIVE_LINK] = {"link", "the link cannot be made"},
+    [DML_NATIVE_PLACE] = {"place", "there is no place for it"},
+    [DML_NATIVE_ATTACH] = {"attach", "cannot be mounted"},
+    [DML_NATIVE_SEAL] = {"seal", "cannot be sealed"},
+    [DML_NATIVE_PIVOT] = {"pivot", "the new root cannot be entered"},
+    [DML_NATIVE_PRIVILEGES] = {"privileges", "privileges cannot be given up"},
+    [DML_NATIVE_LANDLOCK] = {"landlock", "Landlock refuses its rules"},
+    [DML_NATIVE_FILTER] = {"filter", "the system call filter (seccomp) cannot be set"},
+    [DML_NATIVE_EXECUTE] = {"execute", "the inner stage cannot be executed"},
+};
+
 static bool explain(const struct dml_native *n, struct dml_error *error)
 {
-    static const char *const steps[DML_NATIVE_STEP_COUNT] = {
-        [DML_NATIVE_NONE] = "a process cannot be made",
-        [DML_NATIVE_CGROUP] = "the sandbox cannot be put into its cgroup",
-        [DML_NATIVE_CLONE] = "no new namespaces",
-        [DML_NATIVE_ID_MAP] = "ids cannot be mapped",
-        [DML_NATIVE_DESCRIPTORS] = "descriptors cannot be handed over",
-        [DML_NATIVE_SESSION] = "no new session",
-        [DML_NATIVE_HOSTNAME] = "the host name cannot be set",
-        [DML_NATIVE_LOOPBACK] = "the loopback device cannot be raised",
-        [DML_NATIVE_SOURCE] = "cannot be opened",
-        [DML_NATIVE_CLONE_TREE] = "cannot be cloned",
-        [DML_NATIVE_ATTRIBUTES] = "cannot be closed down",
-        [DML_NATIVE_ROOT] = "no new root",
-        [DML_NATIVE_PROC] = "no new /proc",
-        [DML_NATIVE_USER_NAMESPACES] = "user namespaces cannot be forbidden",
-        [DML_NATIVE_DEVICE] = "a device is not to be had",
-        [DML_NATIVE_FILE_SYSTEM] = "no new file system",
-        [DML_NATIVE_FILE] = "the file cannot be made",
-        [DML_NATIVE_LINK] = "the link cannot be made",
-        [DML_NATIVE_PLACE] = "there is no place for it",
-        [DML_NATIVE_ATTACH] = "cannot be mounted",
-        [DML_NATIVE_SEAL] = "cannot be sealed",
-        [DML_NATIVE_PIVOT] = "the new root cannot be entered",
-        [DML_NATIVE_PRIVILEGES] = "privileges cannot be given up",
-        [DML_NATIVE_LANDLOCK] = "Landlock refuses its rules",
-        [DML_NATIVE_FILTER] = "the system call filter cannot be set",
-        [DML_NATIVE_EXECUTE] = "the inner stage cannot be executed",
-    };
     const struct dml_entry *object = n->object;
     char quoted[256];
     if (!object)
-        return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step]);
+        return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step].text);
     const char *path = n->step == DML_NATIVE_SOURCE ? object->source.path : object->sandbox;
     dml_quote(quoted, sizeof quoted, path, strlen(path));
     if (is_change(n))
         return dml_fail(error, DML_ERROR_CHANGED, n->reason == ESTALE ? 0 : n->reason,
-                        "%s: %s changed between check and mount", object->field, quoted);
+                        "%s: %s changed between check and launch", object->field, quoted);
     return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s: %s: %s", object->field, quoted,
-                    steps[n->step]);
+                    steps[n->step].text);
 }
 
 int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
@@ -305,6 +325,7 @@ int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_
             if (n.pidfd >= 0)
                 dml_spawn_reap(n.pidfd);
             explain(&n, error);
+            error->step = steps[n.step].name;
         }
     }
     *pid = n.pid;

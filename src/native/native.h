@@ -86,6 +86,9 @@ struct dml_native {
  * why what the plan requires is not among them, and then false is returned. */
 bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error);
 
+/* Adds a problem for what the plan requires and this backend does not apply here. */
+void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
+
 /* Launches a plan whose descriptors and cgroups are ready. Returns a pidfd of the inner stage (close-on-exec,
  * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. Safe in
  * a program with threads. */

@@ -4,16 +4,9 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-enum {
-    /* An id of 0 is worth nothing, whatever is executed or set. */
-    BITS = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-           SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
-};
 
 /* As many as this kernel knows. */
 static bool empty_bounding_set(void)
@@ -28,7 +21,7 @@ bool dml_native_drop_privileges(struct dml_native *n)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     static const struct __user_cap_data_struct none[2];
-    return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECUREBITS, BITS, 0, 0, 0) == 0 &&
+    return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
             empty_bounding_set() && syscall(SYS_capset, &header, none) == 0) ||
            dml_native_fail(n, DML_NATIVE_PRIVILEGES, NULL);
 }

@@ -16,7 +16,7 @@ return function(words)
     local policy, text = common.policy(state)
     local plan
     if policy then
-        plan, text = policy:plan(#state.command > 0 and state.command or nil)
+        plan, text = policy:plan(#state.command > 0 and state.command or nil, { backend = state.backend })
     end
     if not plan then
         common.complain(text)

@@ -37,12 +37,15 @@ void dml_child_reset_signals(void)
         sigaction(signal, &action, NULL); /* fails for a few that cannot be set, which is fine */
 }
 
-void dml_child_leave_caller(bool root)
+/* Not glibc's, which would ask every thread of the host to do the same. */
+void dml_child_drop_groups(void)
 {
-    if (root)
-        syscall(SYS_setgroups, 0,
-                NULL); /* not glibc's, which would ask every thread of the host to do the same */
-    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* an empty one instead of the caller's */
+    syscall(SYS_setgroups, 0, NULL);
+}
+
+void dml_child_leave_keyring(void)
+{
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }
 
 bool dml_child_join_cgroups(const int *cgroups, size_t count)

@@ -21,8 +21,11 @@ pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int
 /* Every signal to its default. */
 void dml_child_reset_signals(void);
 
-/* What of the caller's goes besides: supplementary groups, when we are root, and the session keyring. */
-void dml_child_leave_caller(bool root);
+/* Gives supplementary groups up, which only root can. */
+void dml_child_drop_groups(void);
+
+/* An empty session keyring instead of the caller's. */
+void dml_child_leave_keyring(void);
 
 /* Goes into the cgroups whose cgroup.procs are open as these. False with errno. */
 bool dml_child_join_cgroups(const int *cgroups, size_t count);

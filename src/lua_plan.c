@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
+#include "mounts.h"
 #include "native/native.h"
 #include "seccomp_rules.h"
 #include "validate.h"
@@ -317,6 +318,13 @@ static int core_backend_problems(lua_State *L)
     return 1;
 }
 
+/* nests_in_writable(plan) -> whether something is mounted below a writable tree of the host */
+static int core_nests_in_writable(lua_State *L)
+{
+    lua_pushboolean(L, dml_plan_nests_in_writable(check_plan(L, 1)));
+    return 1;
+}
+
 /* wants_cgroup(plan) -> whether it asks for one */
 static int core_wants_cgroup(lua_State *L)
 {
@@ -371,6 +379,7 @@ void dml_open_plan(lua_State *L)
         {"describe", core_describe},
         {"arguments", core_arguments},
         {"backend_problems", core_backend_problems},
+        {"nests_in_writable", core_nests_in_writable},
         {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
         {"with_command", core_with_command},

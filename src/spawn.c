@@ -51,7 +51,9 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
     const struct dml_spawn *spawn = child->spawn;
     static char *const no_environment[] = {NULL};
     dml_child_reset_signals();
-    dml_child_leave_caller(child->root);
+    if (child->root)
+        dml_child_drop_groups();
+    dml_child_leave_keyring();
     if (!dml_child_join_cgroups(spawn->cgroups, spawn->cgroup_count))
         return fail_child(child, STEP_CGROUP, errno, 0);
     dml_child_raise_descriptor_limit(2 * spawn->descriptor_count + spawn->source_count + 16);

@@ -73,6 +73,15 @@ function host.native_failure()
     return found.native_failure or nil
 end
 
+--- Whether the bwrap that is found may be one that looks up mount points through symbolic links: in a tree that others
+--- can write to, one that is put there between check and mount leads it out of the sandbox (CVE-2026-87766). Versions
+--- before 0.12.0 do, unless their distribution has mended them, which cannot be told without harm.
+---@return boolean
+function host.bwrap_follows_links()
+    local major, minor = (host.lookup("bwrap_version") or ""):match("^(%d+)%.(%d+)")
+    return not major or (tonumber(major) == 0 and tonumber(minor) < 12)
+end
+
 local function automatic()
     local backend, text, code = bwrap()
     if backend then
@@ -122,7 +131,8 @@ function host.backend_problems(plan, flag)
     end
     local problems = core.backend_problems(plan, "bwrap")
     local automatically = flag == nil or flag == "auto"
-    if #problems > 0 and automatically and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
+    local better = automatically and (#problems > 0 or core.nests_in_writable(plan) and host.bwrap_follows_links())
+    if better and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
         return {}, true
     end
     return problems

@@ -6,7 +6,7 @@ local trial = {}
 
 -- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch.
 local function plan(backend)
-    local policy = assert(require("demilune.policy").new { base = "none", tmpfs = { { sandbox = "/trial", size = "4K" } } })
+    local policy = assert(require("demilune.policy").new { base = "none", tmpfs = { "/trial" } })
     return assert(policy:plan({ "/trial/command" }, { backend = backend }))
 end
 
@@ -19,7 +19,8 @@ end
 ---@param path? string
 ---@return demilune.Trial|nil failure nil when it works
 function trial.run(path)
-    local process, text, _, step, errno = core.start(plan(path and "bwrap" or "native").core, { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
+    local process, text, _, step, errno = core.start(plan(path and "bwrap" or "native").core,
+        { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
     if not process then
         return { text = text, step = step, errno = errno ~= 0 and errno or nil }
     end

@@ -170,9 +170,25 @@ bool dml_native_forgive(struct dml_native *n)
     return true;
 }
 
+static bool leave_caller(struct dml_native *n)
+{
+    (void)n;
+    dml_child_reset_signals();
+    dml_child_leave_keyring();
+    umask(0); /* what it makes gets the permissions that it says */
+    return true;
+}
+
+/* The cgroup that it is in becomes the root of those that are seen inside. The helper outside is none of its
+ * processes. */
+static bool join_cgroups(struct dml_native *n)
+{
+    return (dml_child_join_cgroups(n->cgroups, n->cgroup_count) && unshare(CLONE_NEWCGROUP) == 0) ||
+           dml_native_fail(n, DML_NATIVE_CGROUP, NULL);
+}
+
 static bool place_descriptors(struct dml_native *n)
 {
-    umask(0); /* what it makes gets the permissions that it says */
     dml_child_raise_descriptor_limit(2 * n->descriptor_count + n->mount_count + OWN_DESCRIPTORS);
     return dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count) ||
            dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL);
@@ -189,7 +205,7 @@ static bool set_hostname(struct dml_native *n)
     return !name || sethostname(name, strlen(name)) == 0 || dml_native_fail(n, DML_NATIVE_HOSTNAME, NULL);
 }
 
-/* AddressSanitizer would mark the frames of these three in the memory that parent and child share, and execve
+/* AddressSanitizer would mark the frames of these two in the memory that parent and child share, and execve
  * leaves the mark. */
 __attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native *n)
 {
@@ -202,6 +218,8 @@ __attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native
 __attribute__((no_sanitize_address)) static int run_inside(void *argument)
 {
     static bool (*const steps[])(struct dml_native *) = {
+        leave_caller,
+        join_cgroups,
         place_descriptors,
         dml_native_map_ids,
         leave_session,
@@ -225,23 +243,38 @@ __attribute__((no_sanitize_address)) static int run_inside(void *argument)
     return 127;
 }
 
-/* Still outside, where groups can be given up and the cgroup is entered before it becomes the root of its
- * namespace. Its child becomes ours; it shares our descriptors, so that the pidfd is ours too. */
-__attribute__((no_sanitize_address)) static int run_outside(void *argument)
+static void start_inside(struct dml_native *n, int flags)
 {
-    struct dml_native *n = argument;
-    int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                     CLONE_NEWCGROUP | (n->plan->network ? 0 : CLONE_NEWNET);
-    dml_child_reset_signals();
-    dml_child_leave_caller(n->caller_is_root);
-    if (!dml_child_join_cgroups(n->cgroups, n->cgroup_count)) {
-        dml_native_fail(n, DML_NATIVE_CGROUP, NULL);
-        return 0;
-    }
-    n->pid = dml_child_start(run_inside, n, namespaces | CLONE_PARENT | CLONE_PIDFD, &n->pidfd);
+    flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+             (n->plan->network ? 0 : CLONE_NEWNET);
+    n->pid = dml_child_start(run_inside, n, flags | CLONE_PIDFD, &n->pidfd);
     if (n->pid < 0)
         dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+}
+
+/* Still outside, where root can give its groups up. Its child becomes ours; it shares our descriptors, so
+ * that the pidfd is ours too. */
+static int run_outside(void *argument)
+{
+    dml_child_drop_groups();
+    start_inside(argument, CLONE_PARENT);
     return 0;
+}
+
+static void start(struct dml_native *n)
+{
+    if (!n->caller_is_root) {
+        start_inside(n, SIGCHLD);
+        return;
+    }
+    /* Without a signal for its end it is no child that a host which waits for all of its own would come upon.
+     */
+    pid_t helper = dml_child_start(run_outside, n, CLONE_FILES, NULL);
+    if (helper < 0)
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+    while (helper > 0 && waitid(P_PID, (id_t)helper, &(siginfo_t){0}, WEXITED | (int)__WCLONE) != 0 &&
+           errno == EINTR)
+        ;
 }
 
 /* --- what went wrong --- */
@@ -255,7 +288,6 @@ static bool is_change(const struct dml_native *n)
 static const struct {
     const char *name, *text;
 } steps[DML_NATIVE_STEP_COUNT] = {
-    [DML_NATIVE_NONE] = {"process", "a process cannot be made"},
     [DML_NATIVE_CGROUP] = {"cgroup", "the sandbox cannot be put into its cgroup"},
     [DML_NATIVE_CLONE] = {"namespaces", "no new namespaces"},
     [DML_NATIVE_ID_MAP] = {"id_map", "ids cannot be mapped"},
@@ -283,19 +315,23 @@ static const struct {
     [DML_NATIVE_EXECUTE] = {"execute", "the inner stage cannot be executed"},
 };
 
-static bool explain(const struct dml_native *n, struct dml_error *error)
+static void explain(const struct dml_native *n, struct dml_error *error)
 {
     const struct dml_entry *object = n->object;
     char quoted[256];
-    if (!object)
-        return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step].text);
-    const char *path = n->step == DML_NATIVE_SOURCE ? object->source.path : object->sandbox;
-    dml_quote(quoted, sizeof quoted, path, strlen(path));
-    if (is_change(n))
-        return dml_fail(error, DML_ERROR_CHANGED, n->reason == ESTALE ? 0 : n->reason,
-                        "%s: %s changed between check and launch", object->field, quoted);
-    return dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s: %s: %s", object->field, quoted,
-                    steps[n->step].text);
+    if (!object) {
+        dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step].text);
+    } else {
+        const char *path = n->step == DML_NATIVE_SOURCE ? object->source.path : object->sandbox;
+        dml_quote(quoted, sizeof quoted, path, strlen(path));
+        if (is_change(n))
+            dml_fail(error, DML_ERROR_CHANGED, n->reason == ESTALE ? 0 : n->reason,
+                     "%s: %s changed between check and launch", object->field, quoted);
+        else
+            dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s: %s: %s", object->field, quoted,
+                     steps[n->step].text);
+    }
+    error->step = steps[n->step].name;
 }
 
 int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
@@ -309,24 +345,16 @@ int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_
         .cgroup_count = cgroup_count,
         .pid = -1,
     };
-    bool launched = false;
-    if (!prepare(&n)) {
+    bool prepared = prepare(&n);
+    if (prepared)
+        start(&n);
+    else
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    } else {
-        /* Without a signal for its end it is nobody's whom a host that waits for all of its children would
-         * see. */
-        pid_t helper = dml_child_start(run_outside, &n, CLONE_FILES, NULL);
-        if (helper < 0)
-            n.reason = errno;
-        else
-            waitid(P_PID, (id_t)helper, &(siginfo_t){0}, WEXITED | (int)__WCLONE);
-        launched = helper >= 0 && n.step == DML_NATIVE_NONE;
-        if (!launched) {
-            if (n.pidfd >= 0)
-                dml_spawn_reap(n.pidfd);
-            explain(&n, error);
-            error->step = steps[n.step].name;
-        }
+    bool launched = prepared && n.step == DML_NATIVE_NONE;
+    if (prepared && !launched) {
+        if (n.pidfd >= 0)
+            dml_spawn_reap(n.pidfd);
+        explain(&n, error);
     }
     *pid = n.pid;
     int pidfd = launched ? n.pidfd : -1;

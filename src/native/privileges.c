@@ -21,8 +21,8 @@ bool dml_native_drop_privileges(struct dml_native *n)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     static const struct __user_cap_data_struct none[2];
-    return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-            empty_bounding_set() && syscall(SYS_capset, &header, none) == 0) ||
+    return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && empty_bounding_set() &&
+            syscall(SYS_capset, &header, none) == 0) ||
            dml_native_fail(n, DML_NATIVE_PRIVILEGES, NULL);
 }
 

@@ -106,7 +106,8 @@ local function launch(state, policy, backend, write_status)
         return run_bare(state, text or "no isolation: the command can do whatever you can do")
     end
     if state.verbose then
-        common.complain(("launching by %s, digest %s"):format(backend.bwrap_path or "system calls of our own", plan:digest()))
+        local how = backend.bwrap_path or "system calls of our own"
+        common.complain(("launching by %s, digest %s"):format(how, plan:digest()))
     end
     local _ <close> = common.settle(plan)
     local result

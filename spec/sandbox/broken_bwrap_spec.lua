@@ -4,7 +4,7 @@ local demilune = require "demilune"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("a broken bwrap", function()
+describe("a broken bwrap #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

@@ -4,7 +4,7 @@ local lacking = require "support.lacking"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("demilune doctor", function()
+describe("demilune doctor #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

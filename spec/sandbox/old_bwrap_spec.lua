@@ -5,7 +5,7 @@ local demilune = require "demilune"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("an older bwrap", function()
+describe("an older bwrap #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

@@ -108,13 +108,9 @@ static void hear_last_words(struct dml_process *process)
 /* What of the plan's controls this host had. */
 static void list_controls(struct dml_process *process)
 {
-    const struct dml_limits *limits = &process->plan->limits;
     unsigned wanted = dml_plan_controls(process->plan), had = dml_bwrap_controls(&process->features);
-    unsigned covers = process->cgroup.covers;
-    bool as_a_whole = (!limits->has[DML_LIMIT_MEMORY] || covers & 1u << DML_LIMIT_MEMORY) &&
-                      (!limits->has[DML_LIMIT_PIDS] || covers & 1u << DML_LIMIT_PIDS) &&
-                      (!limits->has[DML_LIMIT_CPU_TIME] || covers & 1u << DML_LIMIT_CPU_TIME);
-    if (process->cgroup.count > 0 && as_a_whole)
+    unsigned as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
+    if (process->cgroup.count > 0 && !(as_a_whole & ~process->cgroup.covers))
         had |= 1u << DML_CONTROL_CGROUP;
     process->result.applied = wanted & had;
     process->result.skipped = wanted & ~had;

@@ -171,6 +171,10 @@ bool dml_policy_add_env(struct dml_policy *policy, const struct dml_env_rule *ru
 bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const char *host, const char *sandbox,
                          bool optional, const char *field);
 
+/* The limits that are meant for all processes together, as bits of enum dml_limit: with a cgroup they hold
+ * so. */
+unsigned dml_limits_as_a_whole(const struct dml_limits *limits);
+
 /* Index of `name` in `names`, or -1. */
 int dml_name_index(const char *name, const char *const *names, int count);
 

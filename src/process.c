@@ -225,6 +225,7 @@ void dml_process_signal(struct dml_process *process, int signal)
  * its socket shut, and executes nothing. */
 static void press(struct dml_process *process)
 {
+    process->next_look = 0; /* it is ending: its processor time no longer matters */
     if (process->pressure == DML_PRESSURE_FORCED) {
         set_deadline(process, 0);
         if (process->pidfd >= 0)

@@ -359,31 +359,9 @@ process.stdout.read()]], { "-j", "1", "--rw", scratch() .. ":/out" }, 0,
     end)
 
     it("TSTP stops the batch and its commands, CONT resumes both", function()
-        local result = drive([[
-marker = json.loads(sys.argv[1])["command"][1]
-def state(pid):
-    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
-def command():
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
-                return int(pid)
-        except OSError:
-            pass
-def wait_for(what, *states):
-    for _ in range(400):
-        pids = [process.pid, command()]
-        if all(pid and state(pid) in states for pid in pids):
-            break
-        time.sleep(0.05)
-    print(what, all(state(pid) in states for pid in pids))
-wait_for("runs", "S")
-process.send_signal(signal.SIGTSTP)
-wait_for("stops", "T")
-process.send_signal(signal.SIGCONT)
-wait_for("resumes", "S")
-process.send_signal(signal.SIGTERM)
-process.stdout.read()]], {}, 0, job { command = { "sleep", "300." .. tostring(leaks.run_name:match("%d+")) } })
+        local code = 'marker = json.loads(sys.argv[1])["command"][1]\n' .. probe.stop_and_continue
+            .. "process.stdout.read()"
+        local result = drive(code, {}, 0, job { command = { "sleep", probe.marker() } })
         assert.equal("runs True\nstops True\nresumes True\n", result.out)
         assert.equal("143\n", result.err)
     end)

@@ -120,6 +120,14 @@ static int core_is_terminal(lua_State *L)
     return 1;
 }
 
+/* is_writable(descriptor) -> whether it is open for writing */
+static int core_is_writable(lua_State *L)
+{
+    int flags = fcntl((int)luaL_checkinteger(L, 1), F_GETFL);
+    lua_pushboolean(L, flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
+    return 1;
+}
+
 /* bytes_left(descriptor) -> from here to the end of a regular file | nil */
 static int core_bytes_left(lua_State *L)
 {
@@ -142,6 +150,7 @@ void dml_open_files(lua_State *L)
         {"truncate", core_truncate},
         {"open_journal", core_open_journal},
         {"is_terminal", core_is_terminal},
+        {"is_writable", core_is_writable},
         {"bytes_left", core_bytes_left},
         {NULL, NULL},
     };

@@ -302,6 +302,12 @@ end }]])
             assert.is_false(sandbox.exists(scratch("x")))
         end)
 
+        it("and standard input that is closed is no empty batch", function()
+            local result = batch({}, nil, { suffix = "<&-" })
+            assert.equal(125, result.code)
+            assert.equal("demilune: standard input cannot be read: Bad file descriptor\n", result.err)
+        end)
+
         it("that nobody reads any more ends what is running, and says so", function()
             local result = drive([[
 process.stdout.close()

@@ -29,17 +29,18 @@ local function too_many(jobs)
     local most = tonumber(limits:match("\nMax open files%s+(%d+)"))
     local fit = most and math.max(0, (most - OURS) // EACH)
     if fit and jobs > fit then
-        return ("--jobs %d: %d descriptors are enough for %d at the same time; see ulimit -n"):format(jobs, most, fit)
+        return ("--jobs %d: %d descriptors are enough for %s at the same time; see ulimit -n"):format(jobs, most,
+            fit > 0 and tostring(fit) or "none")
     end
     return nil
 end
 
 -- What is wrong with the options before anything is looked at.
-local function usage_problem(state, words)
+local function usage_problem(state)
     if #state.command > 0 then
         return ("%s: the commands are those of the jobs, on standard input"):format(core.quote(state.command[1]))
-    elseif words.output_was_closed then
-        return "standard output is closed; the results would be lost"
+    elseif not core.is_writable(1) then
+        return "standard output is closed or for reading only; the results would be lost"
     end
     for _, name in ipairs(state.policies) do
         if name == "-" then
@@ -123,7 +124,7 @@ local function refuse(text)
     return common.EXIT_REFUSED
 end
 
----@param words { [integer]: string, output_was_closed: boolean }
+---@param words string[]
 ---@return integer exit code
 return function(words)
     local state, problem = options.parse(words, "batch")
@@ -131,7 +132,7 @@ return function(words)
         io.stdout:write(help())
         return 0
     end
-    problem = problem or usage_problem(state, words)
+    problem = problem or usage_problem(state)
     if problem then
         return common.usage("batch", problem)
     end

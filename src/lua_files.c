@@ -55,11 +55,16 @@ static int core_write(lua_State *L)
     return 1;
 }
 
-/* sync(descriptor) -> true | nil, message: what was written is on the disk, where it is for a disk */
+/* sync(descriptor) -> true | nil, message: what was written is on the disk, where it is for a disk, and there
+ * is a name to find it by */
 static int core_sync(lua_State *L)
 {
-    if (fdatasync((int)luaL_checkinteger(L, 1)) != 0 && errno != EINVAL && errno != ENOTSUP)
+    struct stat status;
+    int fd = (int)luaL_checkinteger(L, 1);
+    if (fdatasync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         return fail(L, strerror(errno));
+    if (fstat(fd, &status) == 0 && status.st_nlink == 0)
+        return fail(L, "was deleted meanwhile");
     lua_pushboolean(L, true);
     return 1;
 }

@@ -553,6 +553,18 @@ cp disk/journal kept; rm disk/filler
             assert.equal(50, count(all))
         end)
 
+        it("that is deleted meanwhile keeps more from being started", function()
+            local result = drive([[
+os.unlink(sys.argv[-1])
+process.stdin.write('{"id":"b","command":["true"]}\n{"id":"c","command":["touch","/out/c"]}\n')
+process.stdin.close()
+print(process.stdout.read(), process.stderr.read(), file=sys.stderr)]], { "-j", "1", "--rw", scratch("out") .. ":/out",
+                "--journal", scratch("journal") }, 1, job { id = "a", command = { "true" } })
+            assert.matches("journal.* was deleted meanwhile", result.err)
+            assert.matches("\n125\n$", result.err)
+            assert.is_false(sandbox.exists(scratch("out/c")))
+        end)
+
         it("belongs to one batch at a time", function()
             local result = drive(([[
 other = subprocess.run([%q, "batch", "--journal", %q], input="", capture_output=True, text=True)

@@ -85,7 +85,7 @@ static void check_directory(struct builder *b, const char *path)
         } else if (!S_ISDIR(mode) && !S_ISLNK(mode)) {
             dml_problem_add(b->problems, "chdir.missing", "chdir", path, length, "is no directory");
         }
-    } else if (at && at->kind == DML_DATA) {
+    } else if (at && (at->kind == DML_DATA || at->kind == DML_BIND_DEVICE)) {
         dml_problem_add(b->problems, "chdir.missing", "chdir", path, length, "is no directory");
     } else if (!here && strcmp(path, "/") != 0 && (!at || at->kind == DML_TMPFS) &&
                !is_on_the_way(plan, path)) {

@@ -93,7 +93,9 @@ bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const ch
 {
     bool writable = rank == DML_RANK_RW || rank == DML_RANK_WORK;
     struct dml_entry entry = {
-        .kind = writable ? DML_BIND_RW : DML_BIND_RO,
+        .kind = rank == DML_RANK_DEVICE ? DML_BIND_DEVICE
+                : writable              ? DML_BIND_RW
+                                        : DML_BIND_RO,
         .rank = rank,
         .host = dml_arena_string(&policy->arena, host),
         .sandbox = dml_arena_string(&policy->arena, sandbox),

@@ -153,7 +153,7 @@ options.groups = {
             return { sandbox = at }
         end) },
         { "--secret", nil, "FILE:AT", "a file's content, readable by the command alone", secret },
-        { "--device", nil, "PATH", "make a device usable (not supported yet)", append("devices") },
+        { "--device", nil, "PATH[:AT]", "make a device, or a directory of them, usable", append("devices", bind) },
         { "--chdir", "-C", "AT", "the directory to start in", field("chdir") },
     },
     { "the world",

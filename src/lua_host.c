@@ -50,6 +50,15 @@ static int core_facts(lua_State *L)
     return 1;
 }
 
+/* user_name() -> the name of a command that runs as the caller */
+static int core_user_name(lua_State *L)
+{
+    struct dml_host host;
+    dml_host_gather(&host, environ);
+    lua_pushstring(L, dml_host_user_name(&host));
+    return 1;
+}
+
 /* processors() -> how many of them we may run on */
 static int core_processors(lua_State *L)
 {
@@ -320,6 +329,7 @@ void dml_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"facts", core_facts},
+        {"user_name", core_user_name},
         {"processors", core_processors},
         {"environ", core_environ},
         {"cwd", core_cwd},

@@ -57,25 +57,18 @@ local function find(name)
         table.concat(list, ", "), name), "policy.missing"
 end
 
--- Reads what `include "name"` means: a file of the policy's own directory, which is as trustworthy as the policy (no link
--- leads to it, and whoever owns it), or a preset. Returns its source, its path, and that with every link resolved.
-local function read_included(name, directory, owner)
-    local path, resolved, source, problem = directory .. "/" .. name .. ".lua", nil, nil, nil
-    if core.file_type(path) then
-        resolved = path
-        source, problem = core.read_exact(path, LARGEST, owner)
-    else
-        path = preset(name)
-        if not path then
-            return nil, ("%s is neither beside the policy nor a preset"):format(core.quote(name))
-        end
-        resolved = core.realpath(path)
-        source, problem = core.read_file(path, LARGEST)
+-- Finds what `include "name"` means. A file of the policy's own directory has to be as trustworthy as the policy: no
+-- link leads to it, and `owner` is the policy's. Otherwise it is a preset. Returns its path, the same with every link
+-- resolved, and its source; or nothing, where there is none.
+local function find_included(name, directory, owner)
+    local beside = directory .. "/" .. name .. ".lua"
+    if core.file_type(beside) then
+        return beside, beside, core.read_exact(beside, LARGEST, owner)
     end
-    if not source then
-        return nil, ("%s: %s"):format(core.quote(path), problem)
+    local path = preset(name)
+    if path then
+        return path, core.realpath(path), core.read_file(path, LARGEST)
     end
-    return source, path, resolved
 end
 
 -- Answers `include`; adds what it reads to `files`. `owner` is the policy's.
@@ -84,8 +77,14 @@ local function includer(directory, files, owner)
         if not name:find("^[%w_][%w_%-%.]*$") or name:find("..", 1, true) then
             return nil, "include takes the name of a file beside the policy, without a path"
         end
-        local source, path, resolved = read_included((name:gsub("%.lua$", "")), directory, owner)
-        files[#files + 1] = source and resolved
+        name = name:gsub("%.lua$", "")
+        local path, resolved, source, problem = find_included(name, directory, owner)
+        if not path then
+            return nil, ("%s is neither beside the policy nor a preset"):format(core.quote(name))
+        elseif not source then
+            return nil, ("%s: %s"):format(core.quote(path), problem)
+        end
+        files[#files + 1] = resolved
         return source, path
     end
 end

@@ -43,8 +43,8 @@ local function open_status(place)
     end, core.fileno(file)
 end
 
---- Says how we end when, from now on, policy code hangs in whatever it may be: the exit code, what became of the command,
---- and the status.
+--- Says how we end when, from now on, policy code hangs in whatever it may be: the exit code, what became of the
+--- command, and the status.
 local function expect_hang(status, code, outcome, result)
     if not status then
         return guard.last_words(code, outcome)

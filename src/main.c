@@ -1,4 +1,5 @@
 /* The command: a protected call of its Lua part, as lua.c does it. */
+#include "lua_guard.h"
 #include "lua_modules.h"
 
 #include <fcntl.h>
@@ -66,6 +67,7 @@ static void preload(lua_State *L)
     lua_setfield(L, -2, "demilune.core");
     lua_pop(L, 1);
     dml_preload_modules(L);
+    dml_guard_install(L);
 }
 
 static int run(lua_State *L)

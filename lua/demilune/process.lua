@@ -10,6 +10,7 @@ local stream = require "demilune.stream"
 ---@field package core userdata|nil until it is closed
 ---@field package plan demilune.Plan
 ---@field package start table what core.start was given
+---@field package before_hooks? fun(name: string, subject: table) for the command, which a hook could hang
 ---@field package outcome table|nil what wait() and poll() return from the end on
 local process = {}
 process.__index = process
@@ -98,6 +99,9 @@ end
 -- The policy's hooks are told.
 local function notify(self, name, kind, subject)
     if #self.plan.policy.hooks[name] > 0 then
+        if self.before_hooks then
+            self.before_hooks(name, subject)
+        end
         require("demilune.hooks").notify(self.plan, name, kind, subject, self.failures)
     end
 end
@@ -115,7 +119,8 @@ function process.launch(plan, backend, options)
         return refusal.plain("the backend none is for the command; a program has os.execute for it",
             "backend_unavailable")
     end
-    local self = setmetatable({ plan = plan, backend = backend, failures = {} }, process)
+    local self = setmetatable({ plan = plan, backend = backend, failures = {}, before_hooks = options.before_hooks },
+        process)
     local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
     local launched, text, code

@@ -2,6 +2,7 @@
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
+local guard = require "demilune.guard"
 local options = require "demilune.cli.options"
 
 local OUTPUT_KEPT = 1024 * 1024 -- bytes of each stream of a job, when the policy does not say
@@ -147,6 +148,7 @@ return function(words)
     elseif text and not state.quiet then
         common.complain("warning: " .. text)
     end
+    guard.last_words(common.EXIT_REFUSED, "the batch ends, and what it runs; jobs without a result can be run again")
     local policy, journal, ok
     policy, text = bounded_policy(state)
     if not policy then

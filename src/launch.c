@@ -118,7 +118,7 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
 static bool prepare_descriptors(struct dml_channels *channels, const struct dml_start *start,
                                 const struct dml_bwrap_features *features,
                                 const struct dml_bwrap_arguments *arguments, unsigned covered,
-                                struct descriptors *d, struct dml_error *error)
+                                uint64_t deadline, struct descriptors *d, struct dml_error *error)
 {
     int ends[2], sockets[2];
     d->count = DML_FD_COUNT + arguments->file_count;
@@ -142,7 +142,7 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     if (!own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
         !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
-        !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, covered, error)))
+        !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, covered, deadline, error)))
         return false;
     for (size_t i = 0; i < arguments->file_count; i++) {
         const struct dml_bytes *file = &arguments->files[i];
@@ -153,7 +153,8 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
 }
 
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
-                const struct dml_cgroup *cgroup, struct dml_channels *channels, struct dml_error *error)
+                const struct dml_cgroup *cgroup, uint64_t deadline, struct dml_channels *channels,
+                struct dml_error *error)
 {
     struct dml_bwrap_arguments arguments;
     struct descriptors d = {0};
@@ -163,9 +164,10 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
     snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
     char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
     *channels = (struct dml_channels){.pidfd = -1, .control = -1, .messages = -1, .captured = {-1, -1, -1}};
-    bool ready = dml_bwrap_render(start->plan, features, false, &arguments, error) &&
-                 prepare_descriptors(channels, start, features, &arguments, cgroup->covers, &d, error) &&
-                 (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
+    bool ready =
+        dml_bwrap_render(start->plan, features, false, &arguments, error) &&
+        prepare_descriptors(channels, start, features, &arguments, cgroup->covers, deadline, &d, error) &&
+        (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     if (ready) {
         struct dml_spawn spawn = {
             .path = start->bwrap_path,

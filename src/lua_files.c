@@ -17,15 +17,16 @@ static int fail(lua_State *L, const char *message)
     return 2;
 }
 
-/* read(descriptor, most) -> bytes, "" at the end | false: there is nothing yet | nil, message */
+/* read(descriptor, most[, offset]) -> bytes, "" at the end | false: there is nothing yet | nil, message. With
+ * an offset from there, and the place in the file stays. */
 static int core_read(lua_State *L)
 {
     int fd = (int)luaL_checkinteger(L, 1);
-    lua_Integer most = luaL_checkinteger(L, 2);
+    lua_Integer most = luaL_checkinteger(L, 2), offset = luaL_optinteger(L, 3, -1);
     luaL_argcheck(L, most > 0 && most <= 1 << 20, 2, "1 to 1048576 expected");
     luaL_Buffer buffer;
     char *room = luaL_buffinitsize(L, &buffer, (size_t)most);
-    ssize_t length = read(fd, room, (size_t)most);
+    ssize_t length = offset < 0 ? read(fd, room, (size_t)most) : pread(fd, room, (size_t)most, (off_t)offset);
     int reason = errno;
     luaL_pushresultsize(&buffer, length > 0 ? (size_t)length : 0);
     if (length >= 0)

@@ -318,6 +318,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     double enough = counted && killed ? 1 : 0.75;
     bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
                      spent >= enough * (double)limits->value[DML_LIMIT_CPU_TIME];
+    process->timed_out =
+        report->timed_out || (process->timed_out && (!heard || process->pressure == DML_PRESSURE_FORCED));
     result->kind = process->cancelled                ? DML_RESULT_CANCELLED
                    : process->timed_out              ? DML_RESULT_TIMEOUT
                    : process->cpu_spent || cpu_spent ? DML_RESULT_CPU_TIME
@@ -326,7 +328,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
                                                      : DML_RESULT_EXIT;
     if (result->kind == DML_RESULT_TIMEOUT)
         result->hit |= 1u << DML_LIMIT_TIMEOUT;
-    if (result->kind == DML_RESULT_CPU_TIME)
+    if (result->kind == DML_RESULT_CPU_TIME ||
+        (counted && used >= limits->value[DML_LIMIT_CPU_TIME])) /* it may have ended before we looked */
         result->hit |= 1u << DML_LIMIT_CPU_TIME;
     if (result->signal == SIGXFSZ && limits->has[DML_LIMIT_FILE_SIZE])
         result->hit |= 1u << DML_LIMIT_FILE_SIZE;

@@ -425,6 +425,28 @@ process.stdout.read()]], { "-j", "1", "--rw", scratch() .. ":/out" }, 0,
             assert.equal(6, count(journalled()))
         end)
 
+        it("that is replayed gives the results that it has, too, as they were", function()
+            local large = job { id = "large", command = { "sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x" } }
+            local first = by_id(batch(options, jobs(1, 2) .. large).out)
+            options[#options + 1] = "--replay"
+            local second = batch(options, jobs(1, 2) .. large .. jobs(3, 3))
+            assert.equal(0, second.code, second.err)
+            local list = by_id(second.out)
+            assert.equal(4, count(list))
+            for id, record in pairs(first) do
+                assert.same(record, list[id])
+            end
+            assert.equal(200000, #list.large.stdout)
+            assert.same({ ["1"] = 1, ["2"] = 1, ["3"] = 1 }, ran())
+            assert.equal(4, count(journalled()))
+        end)
+
+        it("is what --replay needs", function()
+            local result = batch({ "--replay" }, "")
+            assert.equal(125, result.code)
+            assert.matches("--replay prints what a journal has; give one with --journal", result.err, 1, true)
+        end)
+
         it("a batch that was killed goes on; each job is recorded once", function()
             local input = jobs(1, 60)
             local printed = {}
@@ -609,7 +631,9 @@ process.stdin.close()]]):format(sandbox.command, scratch("journal")), options, 1
 import os, pty, subprocess, sys
 master, slave = pty.openpty()
 jobs = open(sys.argv[1])
-process = subprocess.Popen(sys.argv[2:], stdin=jobs, stdout=subprocess.DEVNULL, stderr=slave)
+output = slave if "--also-out" in sys.argv else subprocess.DEVNULL
+words = [word for word in sys.argv[2:] if word != "--also-out"]
+process = subprocess.Popen(words, stdin=jobs, stdout=output, stderr=slave)
 os.close(slave)
 text = b""
 while True:
@@ -640,7 +664,10 @@ print(text.decode(), end="")
             assert.is_nil(text:sub(3):find("\n", 1, true))
         end)
 
-        it("none with -q, nor where there is no terminal", function()
+        it("none with -q, nor where there is no terminal, nor where the results go to it", function()
+            local text = terminal { "--also-out" }
+            assert.matches('^1\n{.*"id":"bad"', text)
+            assert.is_nil(text:find("running", 1, true))
             assert.equal("1\n", terminal { "-q" })
             assert.equal("", batch({}, job { command = { "sleep", "0.3" } }).err)
         end)

@@ -43,6 +43,9 @@ local function usage_problem(state)
     elseif not core.is_writable(1) then
         return "standard output is closed or for reading only; the results would be lost"
     end
+    if state.replay and not state.journal then
+        return "--replay prints what a journal has; give one with --journal"
+    end
     for _, name in ipairs(state.policies) do
         if name == "-" then
             return "--policy -: standard input has the jobs"
@@ -89,7 +92,7 @@ local function open_journal(state, policy)
     if not state.journal then
         return check_plan(state, policy)
     end
-    local journal, problem = require("demilune.batch.journal").open(state.journal)
+    local journal, problem = require("demilune.batch.journal").open(state.journal, state.replay)
     if not journal then
         return nil, ("--journal %s: %s"):format(core.quote(state.journal), problem)
     end
@@ -107,11 +110,11 @@ local function has_hooks(policy)
 end
 
 local function run(state, policy, journal)
-    local watched = not state.quiet and core.is_terminal(2)
+    local watched = not state.quiet and core.is_terminal(2) and not core.is_terminal(1)
     local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
         policy = policy, has_hooks = has_hooks(policy), backend = state.backend,
-        jobs = state.jobs, keep_going = state.keep_going,
+        jobs = state.jobs, keep_going = state.keep_going, replay = state.replay,
         journal = journal, journal_risk = journal_risk(state, policy),
         progress = watched and require("demilune.batch.progress").new(core.bytes_left(0)) or nil,
         signals = core.forward_signals(),

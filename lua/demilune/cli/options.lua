@@ -179,6 +179,7 @@ options.groups = {
             flag("keep_going"), of = many_jobs },
         { "--journal", nil, "FILE", "record each result there first; a later batch goes on from it",
             setting("journal"), of = many_jobs },
+        { "--replay", nil, nil, "print the results that the journal has already, too", flag("replay"), of = many_jobs },
     },
     { "how it runs",
         { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },

@@ -1,5 +1,5 @@
-/* LD_PRELOAD: a hole in the C library. Comparing strings, which a policy can do, hangs when the first is "spin" or
- * "sleep": in a loop, or waiting for what never comes. */
+/* LD_PRELOAD: a hole in the C library. Comparing strings, which a policy can do, hangs when the first is
+ * "spin" or "sleep": in a loop, or waiting for what never comes. */
 #include <string.h>
 #include <unistd.h>
 

@@ -122,7 +122,8 @@ static int guard_last_words(lua_State *L)
     if (copy == NULL)
         return luaL_error(L, "not enough memory");
     free(guard.text);
-    guard.text = memcpy(copy, text, length + 1);
+    memcpy(copy, text, length + 1);
+    guard.text = copy;
     guard.length = length;
     guard.code = code;
     guard.fd = fd;

@@ -34,8 +34,8 @@ BUILD ?= build
 LUADIR = $(BUILD)/share/lua/5.4
 LIBDIR = $(BUILD)/lib/lua/5.4
 
-GLUE = $(filter-out src/lua_modules.c,$(wildcard src/lua_*.c))
-COMMAND_ONLY = src/main.c src/lua_modules.c
+COMMAND_ONLY = src/main.c src/lua_modules.c src/lua_guard.c
+GLUE = $(filter-out $(COMMAND_ONLY),$(wildcard src/lua_*.c))
 STAGE_SOURCES = src/stage.c src/stage_parse.c
 ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c src/native/*.c))
 HEADERS = $(wildcard src/*.h src/native/*.h)

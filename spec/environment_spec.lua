@@ -174,7 +174,7 @@ describe("base host", function()
         files = base({ user = "caller" }).files
         local facts = core.facts()
         if facts.uid == 0 then
-            assert.equal("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/work:/bin/sh\n",
+            assert.equal("root:x:0:0:root:/work:/bin/sh\nnobody:x:65534:65534:nobody:/work:/bin/sh\n",
                 files["/etc/passwd"])
         else
             local line = ("%s:x:%d:%d::/work:/bin/sh"):format(os.getenv("USER") or "caller", facts.uid, facts.gid)

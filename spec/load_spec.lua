@@ -166,8 +166,8 @@ print(process.wait(), process.stderr.read().decode())
             [".."] = only_beside, [".hidden"] = only_beside, ["common\\0"] = "not a name",
                 ["./common"] = only_beside,
             missing = '"missing" is neither beside the policy nor a preset',
-                link = "is a link; include reads regular",
-            inside = "is a link; include reads regular files alone", fifo = "is a FIFO", dir = "is a directory",
+                link = "is a symbolic link",
+            inside = "is a symbolic link", fifo = "is no regular file", dir = "is a directory",
             p = "includes nest deeper than", broken = "broken.lua:2: unexpected symbol near '}'",
         } do
             write("d/p.lua", ('return include "%s"'):format(name))

@@ -133,7 +133,10 @@ local wrong = {
     { { requires = { "landlok" } }, "requires.unknown", "requires[1]", 'is no control; did you mean "landlock"?' },
     { { requires = "cgroup" }, "type", "requires", "is a string; a list of controls is needed" },
     { { extends = "base" }, "field.unsupported", "extends", "is not supported yet; take it out" },
-    { { devices = { "/dev/dri" } }, "field.unsupported", "devices", "is not supported yet; take it out" },
+    { { devices = "/dev/dri" }, "type", "devices", "is a string; a list of devices is needed" },
+    { { devices = { 5 } }, "type", "devices[1]", "5 is a number" },
+    { { devices = { { "/dev/dri", at = "/dev/x" } } }, "list.mixed", "devices[1]", 'has the key "at"' },
+    { { devices = { { hots = "/dev/dri" } } }, "field.unknown", "devices[1].hots", 'did you mean "host"?' },
 }
 
 -- Unknown names, and what they are taken for.
@@ -157,6 +160,8 @@ local strings = {
     { "ro_binds[1]", function(s) return { ro_binds = { s } } end },
     { "ro_binds[1].host", function(s) return { ro_binds = { { s, "/a" } } } end },
     { "ro_binds[1].sandbox", function(s) return { ro_binds = { { "/opt", s } } } end },
+    { "devices[1]", function(s) return { devices = { s } } end },
+    { "devices[1].sandbox", function(s) return { devices = { { "/dev/full", s } } } end },
     { "rw_binds[1].host", function(s) return { rw_binds = { { host = s } } } end },
     { "rw_binds[1].sandbox", function(s) return { rw_binds = { { host = "/opt", sandbox = s } } } end },
     { "env_allowlist[1]", function(s) return { env_allowlist = { s } } end },

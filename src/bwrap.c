@@ -87,6 +87,18 @@ static void put_bind(struct renderer *r, const struct dml_entry *mount, bool wri
     put(r, mount->sandbox);
 }
 
+/* bwrap takes no descriptor of a device. It finds the path again from ours, which it must still have. */
+static void put_device(struct renderer *r, const struct dml_entry *mount)
+{
+    put(r, "--dev-bind");
+    if (r->shown || !r->features->bind_fd)
+        put(r, mount->source.path);
+    else
+        put_number(r, "/proc/self/fd/%llu", DML_FD_COUNT + r->file_count + r->out->source_count);
+    r->out->sources[r->out->source_count++] = &mount->source;
+    put(r, mount->sandbox);
+}
+
 static void put_file(struct renderer *r, const struct dml_entry *mount)
 {
     put(r, "--perms");
@@ -125,8 +137,8 @@ static void put_parent(struct renderer *r, const struct dml_plan *plan, const st
         return;
     r->parent = dml_arena_copy(&r->out->arena, mount->sandbox, length);
     const struct dml_entry *at = r->parent ? dml_plan_mount_at(plan, r->parent, false) : NULL;
-    bool made =
-        at && (strcmp(at->sandbox, r->parent) == 0 || (at->kind != DML_TMPFS && at->kind != DML_MASK));
+    bool made = at && (strcmp(at->sandbox, r->parent) == 0 ||
+                       (at->kind != DML_TMPFS && at->kind != DML_MASK && at->kind != DML_DEV));
     if (!made)
         put_all(r, (const char *[]){"--dir", r->parent, NULL});
     r->failed |= !r->parent;
@@ -143,6 +155,7 @@ static void put_mount(struct renderer *r, const struct dml_entry *mount)
     case DML_BIND_RO: put_bind(r, mount, false); break;
     case DML_BIND_RW:
     case DML_PIN: put_bind(r, mount, true); break;
+    case DML_BIND_DEVICE: put_device(r, mount); break;
     case DML_TMPFS: put_tmpfs(r, mount, mount->size); break;
     case DML_DATA: put_file(r, mount); break;
     case DML_MASK:

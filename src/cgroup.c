@@ -24,14 +24,11 @@ static bool owner_prefix(char *buffer, size_t size)
            snprintf(buffer, size, "demilune-%ju-%d-", (uintmax_t)status.st_ino, (int)getpid()) < (int)size;
 }
 
-/* What a runner that was killed has left: its processes ended with it. */
-static void sweep(const char *directory)
+/* What a runner that was killed has left: its processes ended with it. `own`: our prefix. */
+static void sweep(const char *directory, const char *own)
 {
-    char own[64];
-    DIR *listing = owner_prefix(own, sizeof own) ? opendir(directory) : NULL;
-    size_t shared = strlen("demilune-");
-    while (listing && own[shared] != '-') /* past the namespace */
-        shared++;
+    DIR *listing = opendir(directory);
+    size_t shared = strlen("demilune-") + strcspn(own + strlen("demilune-"), "-"); /* with the namespace */
     struct dirent *item;
     while (listing && (item = readdir(listing))) {
         if (strncmp(item->d_name, own, shared + 1) != 0)
@@ -138,9 +135,10 @@ static const char *const controller_names[] = {
 /* The limits that ask for a controller, as bits of enum dml_controller. */
 static unsigned controllers_for(const struct dml_limits *limits)
 {
-    return (limits->has[DML_LIMIT_MEMORY] ? 1u << DML_CONTROLLER_MEMORY : 0) |
-           (limits->has[DML_LIMIT_PIDS] ? 1u << DML_CONTROLLER_PIDS : 0) |
-           (limits->has[DML_LIMIT_CPU_TIME] ? 1u << DML_CONTROLLER_CPU : 0);
+    unsigned asked = dml_limits_as_a_whole(limits);
+    return (asked & 1u << DML_LIMIT_MEMORY ? 1u << DML_CONTROLLER_MEMORY : 0) |
+           (asked & 1u << DML_LIMIT_PIDS ? 1u << DML_CONTROLLER_PIDS : 0) |
+           (asked & 1u << DML_LIMIT_CPU_TIME ? 1u << DML_CONTROLLER_CPU : 0);
 }
 
 static unsigned controllers_of(const struct dml_cgroup *cgroup)
@@ -185,7 +183,7 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
     for (size_t i = 0; i < places.count && !dml_host_is_exhausted(reason); i++) {
         const struct dml_cgroup_place *place = &places.items[i];
         if (!*swept)
-            sweep(place->directory);
+            sweep(place->directory, owner);
         unsigned missing = wanted & ~controllers_of(cgroup) & place->controllers;
         if (missing && !make_part(cgroup, place, name, missing, limits, ours))
             reason = errno;

@@ -119,6 +119,16 @@ static void check_mount(void *context, const char *where, const char *type, bool
     dml_danger_check_own_mount(context, where);
 }
 
+static void check_devices(struct dml_danger_context *c)
+{
+    for (size_t i = 0; i < c->policy->entry_count; i++) {
+        const struct dml_entry *entry = &c->policy->entries[i];
+        if (entry->kind == DML_BIND_DEVICE)
+            dml_danger_report(c, DML_DANGER_DEVICE, "device.dangerous", entry->field, entry->source.path,
+                              NULL);
+    }
+}
+
 static void check_binds(struct dml_danger_context *c, const struct dml_host *host)
 {
     bool any = false, writable = false;
@@ -148,6 +158,7 @@ void dml_danger_check(const struct dml_policy *policy, const struct dml_host *ho
 {
     struct dml_danger_context c = {.policy = policy, .problems = problems, .warnings = warnings};
     check_binds(&c, host);
+    check_devices(&c);
     check_environment(&c);
     if (policy->network)
         dml_danger_check_abstract_sockets(&c);

@@ -18,6 +18,7 @@ static const char *const explanations[DML_DANGER_COUNT] = {
     [DML_DANGER_ROOT_RW] = "is the whole host, writable",
     [DML_DANGER_ROOT] = "is the whole host",
     [DML_DANGER_SYS] = "shows the devices of the host",
+    [DML_DANGER_DEVICE] = "lets the command use a device of the host",
     [DML_DANGER_PATH_RW] = "is or holds what the host executes",
     [DML_DANGER_LOADER_ENV] = "changes what every program inside loads or runs first",
     [DML_DANGER_TTY_UNFILTERED] = "lets the command type into your terminal (TIOCSTI)",

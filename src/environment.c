@@ -79,8 +79,8 @@ static int by_name(const void *a, const void *b)
 
 static void set_user(struct environment *env, const struct dml_policy *policy, const struct dml_host *host)
 {
-    const char *caller = policy->caller ? dml_host_getenv(host, "USER") : NULL;
-    set_variable(env, "USER", caller ? caller : "nobody", caller != NULL);
+    const char *name = policy->caller ? dml_host_user_name(host) : "nobody";
+    set_variable(env, "USER", name, name == dml_host_getenv(host, "USER"));
 }
 
 bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *policy,

@@ -44,6 +44,28 @@ const char *dml_host_getenv(const struct dml_host *host, const char *name)
     return NULL;
 }
 
+/* Whether it can be the name of a user who is not root or nobody. */
+static bool is_user_name(const char *name)
+{
+    static const char other[] = "_-0123456789";
+    size_t length = strlen(name);
+    for (size_t i = 0; i < length; i++) {
+        char letter = name[i] | 0x20;
+        if (!(letter >= 'a' && letter <= 'z') && !(strchr(other, name[i]) && (i > 0 || name[i] == '_')))
+            return false;
+    }
+    return length >= 1 && length <= 32 && strcmp(name, "root") != 0 && strcmp(name, "nobody") != 0;
+}
+
+const char *dml_host_user_name(const struct dml_host *host)
+{
+    const char *name = dml_host_getenv(host, "USER");
+    return host->uid == 0               ? "root"
+           : host->uid == 65534         ? "nobody"
+           : name && is_user_name(name) ? name
+                                        : "caller";
+}
+
 static int open_without_links(int directory, const char *path, uint64_t resolve)
 {
     struct open_how how = {

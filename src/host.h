@@ -27,6 +27,10 @@ void dml_host_gather(struct dml_host *host, char *const *environment);
 /* The value of a variable of the caller's environment, or NULL. */
 const char *dml_host_getenv(const struct dml_host *host, const char *name);
 
+/* The name of the user that we run as: "root" or "nobody" where the uid is theirs, $USER where that can be
+ * another user's name, else "caller". */
+const char *dml_host_user_name(const struct dml_host *host);
+
 /* Resolves every symbolic link of `path` and says what is there. False with errno set; the path is copied
  * into `arena`. */
 bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object);

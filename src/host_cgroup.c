@@ -47,7 +47,8 @@ bool dml_host_has_word(const char *text, const char *word)
     return has_word(text, word, " \n");
 }
 
-/* Calls `visit` for each line of a file until it returns true. False with errno when it cannot be read. */
+/* Calls `visit` for each line of a file until it returns true. False with errno when it cannot be read, or
+ * when `visit` set that. */
 static bool visit_lines(const char *path, bool (*visit)(void *context, char *line), void *context)
 {
     FILE *file = fopen(path, "re");
@@ -65,12 +66,17 @@ static bool visit_lines(const char *path, bool (*visit)(void *context, char *lin
     return saved == 0;
 }
 
-/* A search for our directory in one hierarchy; `controller` "" is version 2. */
+/* The hierarchies that matter: that of each controller of version 1, and the one of version 2. */
+enum { UNIFIED = DML_CONTROLLER_COUNT, HIERARCHIES };
+
+static const char *const controllers_v1[] = {
+    [DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids", [DML_CONTROLLER_CPU] = "cpuacct"};
+
+/* Our own cgroup in each. */
 struct search {
-    const char *controller;
     struct dml_arena *arena;
-    char *path;            /* ours, as /proc/self/cgroup has it: "4:memory:/path" */
-    const char *directory; /* the same by where the hierarchy is mounted */
+    const char *paths[HIERARCHIES];       /* as /proc/self/cgroup has it: "4:memory:/path" */
+    const char *directories[HIERARCHIES]; /* the same by where the hierarchy is mounted; NULL: nowhere */
 };
 
 static bool take_path(void *context, char *line)
@@ -82,10 +88,14 @@ static bool take_path(void *context, char *line)
         return false;
     *path++ = '\0';
     path[strcspn(path, "\n")] = '\0';
-    bool ours = *search->controller ? has_word(names + 1, search->controller, ",") : names[1] == '\0';
-    if (ours && !(search->path = dml_arena_string(search->arena, path)))
-        errno = ENOMEM;
-    return ours;
+    for (unsigned i = 0; i < HIERARCHIES; i++) {
+        bool ours = i == UNIFIED ? names[1] == '\0' : has_word(names + 1, controllers_v1[i], ",");
+        if (ours && !(search->paths[i] = dml_arena_string(search->arena, path))) {
+            errno = ENOMEM;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The directory of the cgroup `path` below a mount point that shows the hierarchy from `root` on. NULL when
@@ -107,30 +117,27 @@ static bool take_mount(void *context, char *line)
     if (!rest || sscanf(line, "%*s %*s %*s %4095s %4095s", root, where) != 2 ||
         sscanf(rest, " - %15s %*s %511s", type, options) != 2)
         return false;
-    bool fits = *search->controller
-                    ? strcmp(type, "cgroup") == 0 && has_word(options, search->controller, ",")
-                    : strcmp(type, "cgroup2") == 0;
-    if (fits)
-        search->directory = below_mount(where, root, search->path, search->arena);
-    return search->directory != NULL;
+    for (unsigned i = 0; i < HIERARCHIES; i++) {
+        bool fits = i == UNIFIED ? strcmp(type, "cgroup2") == 0
+                                 : strcmp(type, "cgroup") == 0 && has_word(options, controllers_v1[i], ",");
+        if (fits && search->paths[i] && !search->directories[i])
+            search->directories[i] = below_mount(where, root, search->paths[i], search->arena);
+    }
+    return false;
 }
 
-/* Our directory in the hierarchy of `controller`. NULL with errno; ENOENT when there is none. */
-static const char *own_directory(const char *controller, struct dml_arena *arena)
+/* Finds our own cgroups. False with errno when memory or descriptors ran out over it. */
+static bool find_own(struct search *search)
 {
-    struct search search = {.controller = controller, .arena = arena};
-    if (!visit_lines("/proc/self/cgroup", take_path, &search))
-        return NULL;
-    if (search.path && !visit_lines("/proc/self/mountinfo", take_mount, &search) && !search.directory)
-        return NULL;
-    if (!search.directory)
-        errno = ENOENT;
-    return search.directory;
+    return (visit_lines("/proc/self/cgroup", take_path, search) &&
+            visit_lines("/proc/self/mountinfo", take_mount, search)) ||
+           !dml_host_is_exhausted(errno);
 }
 
 const char *dml_host_unified_cgroup(struct dml_arena *arena)
 {
-    return own_directory("", arena);
+    struct search search = {.arena = arena};
+    return find_own(&search) ? search.directories[UNIFIED] : NULL;
 }
 
 static bool may_make(const char *directory)
@@ -165,13 +172,9 @@ static const char *delegated_parent(const char *own, struct dml_arena *arena)
 }
 
 /* False with errno when nothing is known of it. */
-static bool add_unified(struct dml_cgroup_places *places)
+static bool add_unified(struct dml_cgroup_places *places, const char *own)
 {
-    static const char *const names[] = {[DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids"};
     char text[512];
-    const char *own = own_directory("", &places->arena);
-    if (!own)
-        return !dml_host_is_exhausted(errno);
     const char *parent = delegated_parent(own, &places->arena);
     const char *place = parent ? parent : own;
     if (!may_make(place))
@@ -179,24 +182,22 @@ static bool add_unified(struct dml_cgroup_places *places)
     unsigned controllers = 1u << DML_CONTROLLER_CPU; /* each cgroup counts its time */
     bool read = dml_host_cgroup_read(place, "cgroup.controllers", text, sizeof text);
     for (unsigned i = DML_CONTROLLER_MEMORY; read && i <= DML_CONTROLLER_PIDS; i++)
-        controllers |= dml_host_has_word(text, names[i]) ? 1u << i : 0;
+        controllers |= dml_host_has_word(text, controllers_v1[i]) ? 1u << i : 0; /* the names are the same */
     add_place(places, place, controllers, true);
     return read || !dml_host_is_exhausted(errno);
 }
 
 bool dml_host_cgroup_places(struct dml_cgroup_places *places)
 {
-    static const char *const names[] = {
-        [DML_CONTROLLER_MEMORY] = "memory", [DML_CONTROLLER_PIDS] = "pids", [DML_CONTROLLER_CPU] = "cpuacct"};
     *places = (struct dml_cgroup_places){0};
+    struct search search = {.arena = &places->arena};
+    if (!find_own(&search))
+        return false;
     for (unsigned i = 0; i < DML_CONTROLLER_COUNT; i++) {
-        const char *directory = own_directory(names[i], &places->arena);
-        if (!directory && dml_host_is_exhausted(errno))
-            return false;
-        if (directory && may_make(directory))
-            add_place(places, directory, 1u << i, false);
+        if (search.directories[i] && may_make(search.directories[i]))
+            add_place(places, search.directories[i], 1u << i, false);
     }
-    return add_unified(places);
+    return !search.directories[UNIFIED] || add_unified(places, search.directories[UNIFIED]);
 }
 
 void dml_host_cgroup_places_clear(struct dml_cgroup_places *places)

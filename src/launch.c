@@ -118,7 +118,7 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
 
 /* What the inner stage and the command are given, whatever the backend. */
 static bool prepare_common(struct dml_channels *channels, const struct dml_start *start, unsigned covered,
-                           struct descriptors *d, struct dml_error *error)
+                           uint64_t deadline, struct descriptors *d, struct dml_error *error)
 {
     int sockets[2];
     d->items = calloc(d->count, sizeof *d->items);
@@ -136,7 +136,8 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
-           own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, channels->controls, covered, error)) &&
+           own(d, DML_FD_MESSAGE,
+               dml_stage_message_file(start->plan, channels->controls, covered, deadline, error)) &&
            prepare_standard(channels, start, d, error);
 }
 
@@ -191,7 +192,8 @@ static bool choose_controls(const struct dml_start *start, const struct dml_bwra
 }
 
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
-                const struct dml_cgroup *cgroup, struct dml_channels *channels, struct dml_error *error)
+                const struct dml_cgroup *cgroup, uint64_t deadline, struct dml_channels *channels,
+                struct dml_error *error)
 {
     bool native = !start->bwrap_path;
     struct dml_bwrap_arguments arguments = {0};
@@ -200,7 +202,7 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
     bool ready = choose_controls(start, features, channels, error) &&
                  (native || dml_bwrap_render(start->plan, features, false, &arguments, error));
     struct descriptors d = {.count = DML_FD_COUNT + arguments.file_count};
-    ready = ready && prepare_common(channels, start, cgroup->covers, &d, error) &&
+    ready = ready && prepare_common(channels, start, cgroup->covers, deadline, &d, error) &&
             (native || prepare_for_bwrap(channels, &arguments, &d, error)) &&
             (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     size_t joined = cgroup_count > 0 ? (size_t)cgroup_count : 0;

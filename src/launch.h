@@ -36,10 +36,12 @@ struct dml_channels {
     unsigned controls; /* bits of enum dml_control: what the backend applies */
 };
 
-/* Launches a plan by its backend, in a cgroup. False when it was not started; `channels` may hold descriptors
+/* Launches a plan by its backend, in a cgroup. `deadline`: when the command's time is up, milliseconds of
+ * CLOCK_MONOTONIC, 0: never. False when it was not started; `channels` may hold descriptors
  * all the same. */
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
-                const struct dml_cgroup *cgroup, struct dml_channels *channels, struct dml_error *error);
+                const struct dml_cgroup *cgroup, uint64_t deadline, struct dml_channels *channels,
+                struct dml_error *error);
 
 /* "source.changed", "control.unavailable" or "setup.failed": what a failed launch is called. */
 const char *dml_launch_code(const struct dml_error *error);

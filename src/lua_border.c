@@ -77,11 +77,13 @@ const char *dml_private_unusable(const struct dml_private *private)
     return private->H != NULL ? "the policy state is running" : NULL;
 }
 
-void dml_border_enter(struct dml_private *private, lua_State *H, int self)
+void dml_border_enter(struct dml_private *private, lua_State *H, int self, const char *place)
 {
     private->H = H;
     private->self = self;
     private->includes = private->questions = 0;
+    if (private->guard != NULL)
+    private->guard->start(place);
     dml_bounds_start(&private->bounds, private->L);
 }
 
@@ -90,6 +92,8 @@ void dml_border_leave(struct dml_private *private)
     dml_bounds_stop(private->L);
     lua_settop(private->L, 0);
     private->H = NULL;
+    if (private->guard != NULL)
+    private->guard->stop();
 }
 
 bool dml_border_call(struct dml_private *private, int arguments, int results, const char *prefix,

@@ -10,11 +10,21 @@
 
 #include <lua.h>
 
+/* What ends a process of our own when a private state does not come back to us at all. The command keeps one
+ * in the registry of H, as a light userdata; a guest in somebody's process has none. */
+#define DML_GUARD "demilune.guard"
+struct dml_guard {
+    bool (*prepare)(void); /* before the first start; false with errno */
+    void (*start)(const char *place);
+    void (*stop)(void);
+};
+
 /* The private state, as a userdata of H holds it. */
 struct dml_private {
-    struct dml_bounds bounds; /* first: L finds the rest by it */
-    lua_State *L;             /* NULL once closed */
-    lua_State *H;             /* the host's state that called; NULL while the private state is idle */
+    struct dml_bounds bounds;      /* first: L finds the rest by it */
+    const struct dml_guard *guard; /* or NULL */
+    lua_State *L;                  /* NULL once closed */
+    lua_State *H;                  /* the host's state that called; NULL while the private state is idle */
     int self;                /* index of the userdata in H's running function; its user value 1 is the list of
                               * functions that answer, by enum dml_question */
     int questions, includes; /* asked in this call; files being included now */
@@ -41,8 +51,8 @@ struct dml_private *dml_private_of(lua_State *L);
 const char *dml_private_unusable(const struct dml_private *private);
 
 /* Gives the private state to a call from H, whose running function has the userdata at the absolute index
- * `self`, and starts its clock. Leaving empties the stack of L. */
-void dml_border_enter(struct dml_private *private, lua_State *H, int self);
+ * `self`, and starts its clock; `place` says what will run there. Leaving empties the stack of L. */
+void dml_border_enter(struct dml_private *private, lua_State *H, int self, const char *place);
 void dml_border_leave(struct dml_private *private);
 
 /* Calls the function below `arguments` values on the stack of L. On failure empties that stack and fills

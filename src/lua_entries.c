@@ -57,6 +57,11 @@ static void read_rw_bind(struct dml_reader *r, int index, const char *field)
     read_bind(r, index, field, DML_RANK_RW);
 }
 
+static void read_device(struct dml_reader *r, int index, const char *field)
+{
+    read_bind(r, index, field, DML_RANK_DEVICE);
+}
+
 void dml_read_ro_binds(struct dml_reader *r, int index, const char *field)
 {
     dml_read_list(r, index, field, "a list of binds", read_ro_bind);
@@ -65,6 +70,11 @@ void dml_read_ro_binds(struct dml_reader *r, int index, const char *field)
 void dml_read_rw_binds(struct dml_reader *r, int index, const char *field)
 {
     dml_read_list(r, index, field, "a list of binds", read_rw_bind);
+}
+
+void dml_read_devices(struct dml_reader *r, int index, const char *field)
+{
+    dml_read_list(r, index, field, "a list of devices", read_device);
 }
 
 void dml_read_work_host(struct dml_reader *r, int index, const char *field)

@@ -10,6 +10,9 @@
 void dml_read_ro_binds(struct dml_reader *r, int index, const char *field);
 void dml_read_rw_binds(struct dml_reader *r, int index, const char *field);
 
+/* A list of devices and directories of devices, in the same forms. */
+void dml_read_devices(struct dml_reader *r, int index, const char *field);
+
 /* A host directory for /work. */
 void dml_read_work_host(struct dml_reader *r, int index, const char *field);
 

@@ -384,7 +384,7 @@ static const struct {
     {"symlinks", dml_read_symlinks},
     {"masks", dml_read_masks},
     {"secrets", dml_read_data},
-    {"devices", read_unsupported},
+    {"devices", dml_read_devices},
     {"chdir", read_chdir},
     {"user", read_user},
     {"hostname", read_hostname},

@@ -17,15 +17,16 @@ static int fail(lua_State *L, const char *message)
     return 2;
 }
 
-/* read(descriptor, most) -> bytes, "" at the end | false: there is nothing yet | nil, message */
+/* read(descriptor, most[, offset]) -> bytes, "" at the end | false: there is nothing yet | nil, message. With
+ * an offset from there, and the place in the file stays. */
 static int core_read(lua_State *L)
 {
     int fd = (int)luaL_checkinteger(L, 1);
-    lua_Integer most = luaL_checkinteger(L, 2);
+    lua_Integer most = luaL_checkinteger(L, 2), offset = luaL_optinteger(L, 3, -1);
     luaL_argcheck(L, most > 0 && most <= 1 << 20, 2, "1 to 1048576 expected");
     luaL_Buffer buffer;
     char *room = luaL_buffinitsize(L, &buffer, (size_t)most);
-    ssize_t length = read(fd, room, (size_t)most);
+    ssize_t length = offset < 0 ? read(fd, room, (size_t)most) : pread(fd, room, (size_t)most, (off_t)offset);
     int reason = errno;
     luaL_pushresultsize(&buffer, length > 0 ? (size_t)length : 0);
     if (length >= 0)
@@ -55,11 +56,16 @@ static int core_write(lua_State *L)
     return 1;
 }
 
-/* sync(descriptor) -> true | nil, message: what was written is on the disk, where it is for a disk */
+/* sync(descriptor) -> true | nil, message: what was written is on the disk, where it is for a disk, and there
+ * is a name to find it by */
 static int core_sync(lua_State *L)
 {
-    if (fdatasync((int)luaL_checkinteger(L, 1)) != 0 && errno != EINVAL && errno != ENOTSUP)
+    struct stat status;
+    int fd = (int)luaL_checkinteger(L, 1);
+    if (fdatasync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         return fail(L, strerror(errno));
+    if (fstat(fd, &status) == 0 && status.st_nlink == 0)
+        return fail(L, "was deleted meanwhile");
     lua_pushboolean(L, true);
     return 1;
 }
@@ -120,6 +126,14 @@ static int core_is_terminal(lua_State *L)
     return 1;
 }
 
+/* is_writable(descriptor) -> whether it is open for writing */
+static int core_is_writable(lua_State *L)
+{
+    int flags = fcntl((int)luaL_checkinteger(L, 1), F_GETFL);
+    lua_pushboolean(L, flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
+    return 1;
+}
+
 /* bytes_left(descriptor) -> from here to the end of a regular file | nil */
 static int core_bytes_left(lua_State *L)
 {
@@ -142,6 +156,7 @@ void dml_open_files(lua_State *L)
         {"truncate", core_truncate},
         {"open_journal", core_open_journal},
         {"is_terminal", core_is_terminal},
+        {"is_writable", core_is_writable},
         {"bytes_left", core_bytes_left},
         {NULL, NULL},
     };

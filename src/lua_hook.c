@@ -164,12 +164,10 @@ static bool push_results(struct dml_private *private, const char *place, struct 
 }
 
 /* Calls the hook with copies of the arguments, which begin at index 3 of H, and pushes three values on H. */
-static bool call_hook(struct dml_private *private, const struct hook *hook, int count,
+static bool call_hook(struct dml_private *private, const struct hook *hook, int count, const char *place,
                       struct dml_reason *reason)
 {
     lua_State *L = private->L;
-    char place[LUA_IDSIZE + 16];
-    snprintf(place, sizeof place, "%s:%d", hook->source, hook->line);
     if (!lua_checkstack(L, 2 * count + 8)) {
         dml_reason_set(reason, place, "not enough memory", strlen("not enough memory"));
         return false;
@@ -198,8 +196,10 @@ static int hook_call(lua_State *H)
     int self = lua_gettop(H);
     lua_pushboolean(H, 1);
     struct dml_reason reason;
-    dml_border_enter(private, H, self);
-    bool called = call_hook(private, hook, count, &reason);
+    char place[LUA_IDSIZE + 16];
+    snprintf(place, sizeof place, "%s:%d", hook->source, hook->line);
+    dml_border_enter(private, H, self, place);
+    bool called = call_hook(private, hook, count, place, &reason);
     dml_border_leave(private);
     return called ? 4 : dml_border_fail(H, reason.text);
 }

@@ -50,6 +50,15 @@ static int core_facts(lua_State *L)
     return 1;
 }
 
+/* user_name() -> the name of a command that runs as the caller */
+static int core_user_name(lua_State *L)
+{
+    struct dml_host host;
+    dml_host_gather(&host, environ);
+    lua_pushstring(L, dml_host_user_name(&host));
+    return 1;
+}
+
 /* processors() -> how many of them we may run on */
 static int core_processors(lua_State *L)
 {
@@ -139,68 +148,127 @@ static int core_file_type(lua_State *L)
     return 2;
 }
 
-/* Opens for reading without waiting for the other end of a FIFO; NULL and a message otherwise. */
-static const char *open_regular(const char *path, size_t most, int *fd)
+/* A file to be read, of at most `most` bytes. */
+struct reading {
+    const char *path;
+    size_t most;
+    bool exact;   /* no symbolic link leads to it, and it is root's, ours or `owner`'s */
+    uid_t owner;  /* then */
+    uid_t found;  /* whose it was */
+    char *buffer; /* of `size` + 1 bytes */
+    size_t size;
+    size_t length; /* read; above `size` when there is more */
+};
+
+/* What is wrong with an open file, or NULL. */
+static const char *check_regular(int fd, struct reading *reading)
 {
     struct stat status;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (*fd < 0)
+    if (fstat(fd, &status) != 0)
         return strerror(errno);
-    if (fstat(*fd, &status) != 0)
-        return strerror(errno);
+    reading->found = status.st_uid;
     if (!S_ISREG(status.st_mode))
-        return S_ISDIR(status.st_mode) ? "is a directory, not a file" : "is no regular file";
-    if ((size_t)status.st_size > most)
+        return S_ISDIR(status.st_mode)   ? "is a directory, not a file"
+               : S_ISLNK(status.st_mode) ? "is a symbolic link"
+                                         : "is no regular file";
+    if ((size_t)status.st_size > reading->most)
         return "is too large";
-    return NULL;
+    if (!reading->exact)
+        return NULL;
+    if (status.st_uid != 0 && status.st_uid != geteuid() && status.st_uid != reading->owner)
+        return "belongs to somebody else than the policy";
+    return status.st_mode & S_IWOTH ? "can be written to by everybody" : NULL;
 }
 
-/* Reads a regular file of at most `most` bytes into a buffer of `size` + 1. NULL, with `length` above `size`
- * when there is more, or a message. */
-static const char *read_regular(const char *path, size_t most, char *buffer, size_t size, size_t *length)
+/* Opens for reading without waiting for the other end of a FIFO; NULL or a message. */
+static const char *open_regular(struct reading *reading, int *fd)
+{
+    char place[32];
+    if (!reading->exact) {
+        *fd = open(reading->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        return *fd < 0 ? strerror(errno) : check_regular(*fd, reading);
+    }
+    *fd = -1;
+    int found = dml_host_open_exact(reading->path); /* only to look at: opening a device can do something */
+    if (found < 0)
+        return errno == ELOOP ? "is behind a symbolic link" : strerror(errno);
+    const char *message = check_regular(found, reading);
+    if (!message) {
+        snprintf(place, sizeof place, "/proc/self/fd/%d", found);
+        *fd = open(place, O_RDONLY | O_CLOEXEC); /* the same, whatever has the name by now */
+        message = *fd < 0 ? strerror(errno) : NULL;
+    }
+    close(found);
+    return message;
+}
+
+/* Fills the buffer; NULL or a message. */
+static const char *read_regular(struct reading *reading)
 {
     int fd;
-    const char *message = open_regular(path, most, &fd);
-    *length = 0;
-    while (!message && *length <= size) {
-        ssize_t got = read(fd, buffer + *length, size + 1 - *length);
+    const char *message = open_regular(reading, &fd);
+    reading->length = 0;
+    while (!message && reading->length <= reading->size) {
+        ssize_t got = read(fd, reading->buffer + reading->length, reading->size + 1 - reading->length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             message = strerror(errno);
         if (got <= 0)
             break;
-        *length += (size_t)got;
+        reading->length += (size_t)got;
     }
     if (fd >= 0)
         close(fd);
     return message;
 }
 
-/* read_file(path, most) -> bytes | nil, message. Regular files of at most `most` bytes only. */
-static int core_read_file(lua_State *L)
+static void make_buffer(lua_State *L, struct reading *reading, size_t size)
 {
-    const char *path = luaL_checkstring(L, 1);
-    size_t most = (size_t)luaL_checkinteger(L, 2), length;
+    reading->size = size;
+    reading->buffer = lua_newuserdatauv(L, size + 1, 0); /* while no file is open */
+}
+
+static int push_file(lua_State *L, struct reading *reading)
+{
     struct stat status;
-    bool known = stat(path, &status) == 0 && status.st_size >= 0 && (size_t)status.st_size <= most;
-    size_t size = known ? (size_t)status.st_size : 0;
-    char *buffer = lua_newuserdatauv(L, size + 1, 0); /* while no file is open */
-    const char *message = read_regular(path, most, buffer, size, &length);
-    if (!message && length > size && size < most) { /* it grew, or lies in /proc, which tells no size */
-        size = most;
-        buffer = lua_newuserdatauv(L, size + 1, 0);
-        message = read_regular(path, most, buffer, size, &length);
+    bool known =
+        stat(reading->path, &status) == 0 && status.st_size >= 0 && (size_t)status.st_size <= reading->most;
+    make_buffer(L, reading, known ? (size_t)status.st_size : 0);
+    const char *message = read_regular(reading);
+    if (!message && reading->length > reading->size && reading->size < reading->most) {
+        make_buffer(L, reading, reading->most); /* it grew, or lies in /proc, which tells no size */
+        message = read_regular(reading);
     }
-    if (!message && length > most)
+    if (!message && reading->length > reading->most)
         message = "is too large";
     if (message) {
         luaL_pushfail(L);
         lua_pushstring(L, message);
         return 2;
     }
-    lua_pushlstring(L, buffer, length);
-    return 1;
+    lua_pushlstring(L, reading->buffer, reading->length);
+    lua_pushinteger(L, (lua_Integer)reading->found);
+    return 2;
+}
+
+/* read_file(path, most) -> bytes, uid of the owner | nil, message. Regular files of at most `most` bytes
+ * only. */
+static int core_read_file(lua_State *L)
+{
+    struct reading reading = {.path = luaL_checkstring(L, 1), .most = (size_t)luaL_checkinteger(L, 2)};
+    return push_file(L, &reading);
+}
+
+/* read_exact(path, most, owner) -> bytes, uid of the owner | nil, message. As read_file, of a file to which
+ * no symbolic link leads, which belongs to `owner`, us or root, and which not everybody can write to. */
+static int core_read_exact(lua_State *L)
+{
+    struct reading reading = {.path = luaL_checkstring(L, 1),
+                              .most = (size_t)luaL_checkinteger(L, 2),
+                              .exact = true,
+                              .owner = (uid_t)luaL_checkinteger(L, 3)};
+    return push_file(L, &reading);
 }
 
 /* fileno(file) -> descriptor of an open Lua file */
@@ -320,6 +388,7 @@ void dml_open_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"facts", core_facts},
+        {"user_name", core_user_name},
         {"processors", core_processors},
         {"environ", core_environ},
         {"cwd", core_cwd},
@@ -327,6 +396,7 @@ void dml_open_host(lua_State *L)
         {"readlink", core_readlink},
         {"file_type", core_file_type},
         {"read_file", core_read_file},
+        {"read_exact", core_read_exact},
         {"fileno", core_fileno},
         {"quote", core_quote},
         {"is_secret_name", core_is_secret_name},

@@ -15,8 +15,9 @@
 extern char **environ;
 
 static const char *const kind_names[] = {
-    [DML_BIND_RO] = "ro_bind", [DML_BIND_RW] = "rw_bind", [DML_TMPFS] = "tmpfs", [DML_SYMLINK] = "symlink",
-    [DML_DATA] = "file",       [DML_MASK] = "mask",       [DML_PROC] = "proc",   [DML_DEV] = "dev",
+    [DML_BIND_RO] = "ro_bind", [DML_BIND_RW] = "rw_bind", [DML_BIND_DEVICE] = "device",
+    [DML_TMPFS] = "tmpfs",     [DML_SYMLINK] = "symlink", [DML_DATA] = "file",
+    [DML_MASK] = "mask",       [DML_PROC] = "proc",       [DML_DEV] = "dev",
     [DML_COVER] = "cover",     [DML_PIN] = "pin",         [DML_SEAL] = "seal",
 };
 

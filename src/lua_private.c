@@ -6,7 +6,9 @@
 #include "lua_glue.h"
 #include "lua_hook.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #define STATE_TYPE "demilune.private"
@@ -97,14 +99,20 @@ static int core_private(lua_State *H)
     private->bounds.time_ms = (int)option_integer(H, "time_ms", DEFAULT_TIME_MS, 3600000);
     private->bounds.memory_limit = (size_t)option_integer(H, "memory", DEFAULT_MEMORY, (lua_Integer)1 << 40);
     keep_callbacks(H, self);
+    lua_getfield(H, LUA_REGISTRYINDEX, DML_GUARD);
+    private->guard = lua_touserdata(H, -1);
 
     struct dml_reason reason;
+    if (private->guard != NULL && !private->guard->prepare()) {
+        snprintf(reason.text, sizeof reason.text, "no timer can be had: %s", strerror(errno));
+        return dml_border_fail(H, reason.text);
+    }
     private->L = dml_bounds_new_state(&private->bounds);
     if (private->L == NULL) {
         dml_bounds_describe_memory(&private->bounds, reason.text, sizeof reason.text);
         return dml_border_fail(H, reason.text);
     }
-    dml_border_enter(private, H, self);
+    dml_border_enter(private, H, self, "private");
     bool ready = set_up(private, 2, &reason);
     dml_border_leave(private);
     if (!ready) {
@@ -135,7 +143,7 @@ static int run_chunk(lua_State *H, lua_CFunction run, bool gives_table)
     const char *obstacle = dml_private_unusable(private);
     if (obstacle != NULL)
         return dml_border_fail(H, obstacle);
-    dml_border_enter(private, H, 1);
+    dml_border_enter(private, H, 1, chunk.name);
     lua_pushcfunction(private->L, run);
     lua_pushlightuserdata(private->L, &chunk);
     bool done = dml_border_call(private, 1, gives_table, chunk.name, &reason) &&

@@ -1,4 +1,5 @@
 /* The command: a protected call of its Lua part, as lua.c does it. */
+#include "lua_guard.h"
 #include "lua_modules.h"
 
 #include <fcntl.h>
@@ -66,13 +67,13 @@ static void preload(lua_State *L)
     lua_setfield(L, -2, "demilune.core");
     lua_pop(L, 1);
     dml_preload_modules(L);
+    dml_guard_install(L);
 }
 
 static int run(lua_State *L)
 {
     int argc = (int)lua_tointeger(L, 1);
     char **argv = lua_touserdata(L, 2);
-    bool had_output = lua_toboolean(L, 3);
     lua_pushboolean(L, 1); /* no LUA_PATH, LUA_CPATH: what runs is what was installed */
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     lua_gc(L, LUA_GCSTOP); /* it would cost a launch 100 us; what runs on, a script, starts it again */
@@ -87,8 +88,6 @@ static int run(lua_State *L)
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i);
     }
-    lua_pushboolean(L, !had_output);
-    lua_setfield(L, -2, "output_was_closed");
     lua_call(L, 1, 1);
     return 1;
 }
@@ -102,11 +101,12 @@ static int add_traceback(lua_State *L)
 }
 
 /* Descriptors that the caller closed: else the next file that we open would be the command's input or output.
- */
+ * Each is open the wrong way round, so that reading input and writing output fail, as they should. */
 static bool open_standard(void)
 {
     for (int fd = 0; fd < 3; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+        int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd)
             return false;
     }
     return true;
@@ -114,7 +114,6 @@ static bool open_standard(void)
 
 int main(int argc, char **argv)
 {
-    bool had_output = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
     lua_State *L = open_standard() ? luaL_newstate() : NULL;
     if (!L) {
         fputs("demilune: not enough memory, or no /dev/null\n", stderr);
@@ -124,9 +123,8 @@ int main(int argc, char **argv)
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);
-    lua_pushboolean(L, had_output);
     int code = EXIT_REFUSED;
-    if (lua_pcall(L, 3, 1, 1) == LUA_OK)
+    if (lua_pcall(L, 2, 1, 1) == LUA_OK)
         code = (int)lua_tointeger(L, -1);
     else
         fprintf(stderr, "demilune: internal error: %s\n", lua_tostring(L, -1));

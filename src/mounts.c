@@ -1,4 +1,5 @@
 #include "mounts.h"
+#include "devices.h"
 #include "path.h"
 
 #include <errno.h>
@@ -147,6 +148,31 @@ static void add_engine_entries(struct builder *b)
     add_tmpfs(b, "/work", 0755);
 }
 
+/* What a directory of devices holds takes its place. */
+static void add_devices(struct builder *b, const struct dml_entry *directory)
+{
+    struct dml_devices found;
+    if (!dml_devices_find(directory, &b->plan->arena, &found)) {
+        b->failed |= errno == ENOMEM;
+        dml_problem_add(b->problems, "device.unreadable", directory->field, directory->source.path,
+                        strlen(directory->source.path), "cannot be looked into: %s", strerror(errno));
+        return;
+    }
+    for (size_t i = 0; i < found.count; i++)
+        add(b, found.entries[i]);
+}
+
+static void add_policy_entries(struct builder *b)
+{
+    for (size_t i = 0; i < b->policy->entry_count; i++) {
+        const struct dml_entry *entry = &b->policy->entries[i];
+        if (entry->kind == DML_BIND_DEVICE && S_ISDIR(entry->source.mode))
+            add_devices(b, entry);
+        else
+            add(b, *entry);
+    }
+}
+
 static int by_depth(const void *a, const void *b)
 {
     const struct dml_entry *x = a, *y = b;
@@ -186,7 +212,8 @@ static bool wants_directory(const struct dml_entry *entry)
 {
     switch (entry->kind) {
     case DML_BIND_RO:
-    case DML_BIND_RW: return S_ISDIR(entry->source.mode);
+    case DML_BIND_RW:
+    case DML_BIND_DEVICE: return S_ISDIR(entry->source.mode);
     case DML_DATA:
     case DML_SYMLINK: return false;
     default: return true;
@@ -452,8 +479,7 @@ static bool copy_strings(struct builder *b)
 static bool build(struct builder *b)
 {
     add_engine_entries(b);
-    for (size_t i = 0; i < b->policy->entry_count; i++)
-        add(b, b->policy->entries[i]);
+    add_policy_entries(b);
     if (b->failed)
         return false;
     order_entries(b);

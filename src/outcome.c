@@ -110,15 +110,10 @@ static void hear_last_words(struct dml_process *process)
 /* What of the plan's controls this host had. */
 static void list_controls(struct dml_process *process)
 {
-    const struct dml_limits *limits = &process->plan->limits;
-    unsigned had = process->controls;
+    unsigned had = process->controls, as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
     unsigned wanted = dml_plan_controls(process->plan) |
                       (process->native && !process->plan->nested ? 1u << DML_CONTROL_LANDLOCK : 0);
-    unsigned covers = process->cgroup.covers;
-    bool as_a_whole = (!limits->has[DML_LIMIT_MEMORY] || covers & 1u << DML_LIMIT_MEMORY) &&
-                      (!limits->has[DML_LIMIT_PIDS] || covers & 1u << DML_LIMIT_PIDS) &&
-                      (!limits->has[DML_LIMIT_CPU_TIME] || covers & 1u << DML_LIMIT_CPU_TIME);
-    if (process->cgroup.count > 0 && as_a_whole)
+    if (process->cgroup.count > 0 && !(as_a_whole & ~process->cgroup.covers))
         had |= 1u << DML_CONTROL_CGROUP;
     process->result.applied = wanted & had;
     process->result.skipped = wanted & ~had;
@@ -328,6 +323,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     double enough = counted && killed ? 1 : 0.75;
     bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
                      spent >= enough * (double)limits->value[DML_LIMIT_CPU_TIME];
+    process->timed_out =
+        report->timed_out || (process->timed_out && (!heard || process->pressure == DML_PRESSURE_FORCED));
     result->kind = process->cancelled                ? DML_RESULT_CANCELLED
                    : process->timed_out              ? DML_RESULT_TIMEOUT
                    : process->cpu_spent || cpu_spent ? DML_RESULT_CPU_TIME
@@ -336,7 +333,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
                                                      : DML_RESULT_EXIT;
     if (result->kind == DML_RESULT_TIMEOUT)
         result->hit |= 1u << DML_LIMIT_TIMEOUT;
-    if (result->kind == DML_RESULT_CPU_TIME)
+    if (result->kind == DML_RESULT_CPU_TIME ||
+        (counted && used >= limits->value[DML_LIMIT_CPU_TIME])) /* it may have ended before we looked */
         result->hit |= 1u << DML_LIMIT_CPU_TIME;
     if (result->signal == SIGXFSZ && limits->has[DML_LIMIT_FILE_SIZE])
         result->hit |= 1u << DML_LIMIT_FILE_SIZE;

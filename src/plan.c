@@ -85,7 +85,7 @@ static void check_directory(struct builder *b, const char *path)
         } else if (!S_ISDIR(mode) && !S_ISLNK(mode)) {
             dml_problem_add(b->problems, "chdir.missing", "chdir", path, length, "is no directory");
         }
-    } else if (at && at->kind == DML_DATA) {
+    } else if (at && (at->kind == DML_DATA || at->kind == DML_BIND_DEVICE)) {
         dml_problem_add(b->problems, "chdir.missing", "chdir", path, length, "is no directory");
     } else if (!here && strcmp(path, "/") != 0 && (!at || at->kind == DML_TMPFS) &&
                !is_on_the_way(plan, path)) {
@@ -137,11 +137,10 @@ static bool copy_settings(struct builder *b)
 
 unsigned dml_plan_controls(const struct dml_plan *plan)
 {
-    const bool *has = plan->limits.has;
-    bool as_a_whole = has[DML_LIMIT_MEMORY] || has[DML_LIMIT_PIDS] || has[DML_LIMIT_CPU_TIME];
     return plan->requires | 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE |
            (plan->nested ? 0 : 1u << DML_CONTROL_DISABLE_USERNS) |
-           (plan->seccomp ? 1u << DML_CONTROL_SECCOMP : 0) | (as_a_whole ? 1u << DML_CONTROL_CGROUP : 0);
+           (plan->seccomp ? 1u << DML_CONTROL_SECCOMP : 0) |
+           (dml_limits_as_a_whole(&plan->limits) ? 1u << DML_CONTROL_CGROUP : 0);
 }
 
 struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,

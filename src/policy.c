@@ -93,7 +93,9 @@ bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const ch
 {
     bool writable = rank == DML_RANK_RW || rank == DML_RANK_WORK;
     struct dml_entry entry = {
-        .kind = writable ? DML_BIND_RW : DML_BIND_RO,
+        .kind = rank == DML_RANK_DEVICE ? DML_BIND_DEVICE
+                : writable              ? DML_BIND_RW
+                                        : DML_BIND_RO,
         .rank = rank,
         .host = dml_arena_string(&policy->arena, host),
         .sandbox = dml_arena_string(&policy->arena, sandbox),
@@ -105,6 +107,15 @@ bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const ch
         return false;
     }
     return dml_policy_add_entry(policy, &entry) != NULL;
+}
+
+unsigned dml_limits_as_a_whole(const struct dml_limits *limits)
+{
+    static const enum dml_limit shared[] = {DML_LIMIT_MEMORY, DML_LIMIT_PIDS, DML_LIMIT_CPU_TIME};
+    unsigned bits = 0;
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
+        bits |= limits->has[shared[i]] ? 1u << shared[i] : 0;
+    return bits;
 }
 
 int dml_name_index(const char *name, const char *const *names, int count)

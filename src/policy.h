@@ -11,12 +11,13 @@
 
 /* What stands at a path inside the sandbox. The second group only appears in a plan. */
 enum dml_entry_kind {
-    DML_BIND_RO, /* a host file or tree, read-only */
-    DML_BIND_RW, /* the same, writable */
-    DML_TMPFS,   /* an empty, sized file system */
-    DML_SYMLINK, /* a symbolic link */
-    DML_DATA,    /* a read-only file with given content */
-    DML_MASK,    /* made unreadable and unwritable */
+    DML_BIND_RO,     /* a host file or tree, read-only */
+    DML_BIND_RW,     /* the same, writable */
+    DML_BIND_DEVICE, /* a device of the host, usable; in a policy also a directory of them */
+    DML_TMPFS,       /* an empty, sized file system */
+    DML_SYMLINK,     /* a symbolic link */
+    DML_DATA,        /* a read-only file with given content */
+    DML_MASK,        /* made unreadable and unwritable */
 
     DML_PROC,  /* a fresh /proc */
     DML_DEV,   /* a fresh /dev */
@@ -31,6 +32,7 @@ enum dml_rank {
     DML_RANK_BASE,
     DML_RANK_RW,
     DML_RANK_RO,
+    DML_RANK_DEVICE,
     DML_RANK_WORK,
     DML_RANK_TMPFS,
     DML_RANK_SYMLINK,
@@ -167,9 +169,13 @@ struct dml_entry *dml_policy_add_entry(struct dml_policy *policy, const struct d
 /* Adds a rule for the environment, in the same way. */
 bool dml_policy_add_env(struct dml_policy *policy, const struct dml_env_rule *rule);
 
-/* Adds a read-only or writable bind of `host` at `sandbox`. Copies its strings. */
+/* Adds a bind of `host` at `sandbox`. Copies its strings. */
 bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const char *host, const char *sandbox,
                          bool optional, const char *field);
+
+/* The limits that are meant for all processes together, as bits of enum dml_limit: with a cgroup they hold
+ * so. */
+unsigned dml_limits_as_a_whole(const struct dml_limits *limits);
 
 /* Index of `name` in `names`, or -1. */
 int dml_name_index(const char *name, const char *const *names, int count);

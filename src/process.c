@@ -28,7 +28,6 @@ const char *const dml_result_names[] = {
 };
 
 enum {
-    GRACE = 2000,       /* milliseconds between TERM and KILL */
     LAST_CALL = 1000,   /* milliseconds between KILL and the end of bwrap itself */
     SHORTEST_LOOK = 20, /* milliseconds between two looks at the processor time */
     MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
@@ -118,7 +117,8 @@ int dml_process_pollfd(struct dml_process *process, struct dml_error *error)
 bool dml_process_launch(struct dml_process *process, struct dml_error *error)
 {
     struct dml_channels channels;
-    bool launched = dml_launch(process->start, &process->features, &process->cgroup, &channels, error);
+    bool launched =
+        dml_launch(process->start, &process->features, &process->cgroup, process->deadline, &channels, error);
     process->pid = channels.pid;
     process->pidfd = channels.pidfd;
     process->control = channels.control;
@@ -228,13 +228,13 @@ void dml_process_signal(struct dml_process *process, int signal)
  * its socket shut, and executes nothing. */
 static void press(struct dml_process *process)
 {
+    process->next_look = 0; /* it is ending: its processor time no longer matters */
     if (process->pressure == DML_PRESSURE_FORCED) {
         set_deadline(process, 0);
         if (process->pidfd >= 0)
             dml_process_kill_outermost(process);
-    } else if (process->pressure == DML_PRESSURE_NONE &&
-               (process->state == DML_PROCESS_RUNNING || process->cancelled)) {
-        end_softly(process, SIGTERM, GRACE);
+    } else if (process->pressure == DML_PRESSURE_NONE && process->cancelled) {
+        end_softly(process, SIGTERM, DML_GRACE);
     } else {
         process->pressure = DML_PRESSURE_FORCED;
         set_deadline(process, now() + LAST_CALL);
@@ -273,6 +273,28 @@ int dml_process_time_left(const struct dml_process *process)
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+/* What runs is asked to end by the stage, which keeps the time itself; that everything does end is seen to
+ * here as well. */
+static void look_at_deadline(struct dml_process *process)
+{
+    if (!process->deadline || now() < process->deadline)
+        return;
+    process->timed_out = process->timed_out || !(process->cancelled || process->cpu_spent);
+    if (process->pressure == DML_PRESSURE_NONE && process->state == DML_PROCESS_RUNNING) {
+        process->pressure = DML_PRESSURE_ASKED;
+        process->next_look = 0;
+        set_deadline(process, process->deadline + DML_GRACE);
+    } else {
+        press(process);
+    }
+}
+
+static void look_at_clock(struct dml_process *process)
+{
+    look_at_deadline(process);
+    look_at_cpu_time(process);
+}
+
 /* Waits for at most `milliseconds` and acts on what has come. Returns whether there was anything; `woken`
  * says that `wake` is readable. */
 static bool act(struct dml_process *process, int milliseconds, int wake, bool *woken)
@@ -286,14 +308,10 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
     int left = dml_process_time_left(process);
     bool sooner = left >= 0 && (milliseconds < 0 || left < milliseconds);
     int ready = poll(polled, COUNT, sooner ? left : milliseconds);
-    /* Looked at also when there is always something to read. */
-    if (process->deadline && now() >= process->deadline) {
-        process->timed_out = process->timed_out || !(process->cancelled || process->cpu_spent);
-        press(process);
-    }
-    look_at_cpu_time(process);
-    if (ready <= 0)
+    if (ready <= 0) {
+        look_at_clock(process);
         return false;
+    }
     if (polled[MESSAGES].revents)
         dml_process_read_messages(process);
     for (int i = 1; i < 3; i++) {
@@ -304,6 +322,8 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
         dml_process_take_report(process);
     else if (polled[PROCESS].revents)
         dml_process_end_without_report(process);
+    else
+        look_at_clock(process); /* after the reports: what has ended was not ended by us */
     if (process->state == DML_PROCESS_ENDED)
         set_timer(process);
     *woken = polled[WAKE].revents != 0;

@@ -20,7 +20,10 @@ enum {
     E_NOTDIR = 20,
     E_NAMETOOLONG = 36,
     SIGNAL_KILL = 9,
+    SIGNAL_TERM = 15,
     SIGNAL_CHILD = 17,
+    SIGNAL_CONTINUE = 18,
+    CLOCK_FORWARD = 1, /* CLOCK_MONOTONIC */
     POLL_IN = 1,
     POLL_GONE = 0x2000, /* POLLRDHUP */
     PROTECT_READ = 1,
@@ -391,12 +394,14 @@ struct pollfd {
     short events, revents;
 };
 
+struct time {
+    long seconds, nanoseconds;
+};
+
 /* The runner may have ended, or changed its mind, while the backend set us up. */
 static int runner_is_gone(void)
 {
-    struct {
-        long seconds, nanoseconds;
-    } at_once = {0, 0};
+    struct time at_once = {0, 0};
     struct pollfd polled[2] = {{DML_FD_CONTROL, POLL_GONE, 0}, {DML_FD_RUNNER, POLL_IN, 0}};
     CALL5(__NR_ppoll, polled, 2, &at_once, 0, 0);
     return polled[0].revents || polled[1].revents;
@@ -436,6 +441,12 @@ static int end_survivors(void)
     return found;
 }
 
+static void signal_command(long pid, int own_group, uint32_t signal)
+{
+    if (!own_group || CALL2(__NR_kill, -pid, signal) != 0)
+        CALL2(__NR_kill, pid, signal);
+}
+
 static void take_order(long pid, int own_group)
 {
     struct dml_stage_order order;
@@ -443,8 +454,7 @@ static void take_order(long pid, int own_group)
     if (length == (long)sizeof order && order.signal == SIGNAL_KILL) {
         CALL2(__NR_kill, -1, SIGNAL_KILL); /* the whole tree */
     } else if (length == (long)sizeof order && order.signal >= 1 && order.signal <= LARGEST_SIGNAL) {
-        if (!own_group || CALL2(__NR_kill, -pid, order.signal) != 0)
-            CALL2(__NR_kill, pid, order.signal);
+        signal_command(pid, own_group, order.signal);
     } else if (length != -E_INTR) { /* the runner has closed its end: it wants nobody to go on */
         leave(125);
     }
@@ -467,21 +477,63 @@ static long watch_children(void)
     return ended;
 }
 
-/* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
-static void supervise(long pid, int own_group, long ended)
+/* The time that the command has, kept here: the runner may be busy with something else. */
+struct deadline {
+    uint64_t at; /* milliseconds; 0: none */
+    int passed;
+};
+
+static uint64_t now(void)
 {
-    int status = 0;
+    struct time time;
+    CALL2(__NR_clock_gettime, CLOCK_FORWARD, &time);
+    return (uint64_t)time.seconds * 1000 + (uint64_t)time.nanoseconds / 1000000;
+}
+
+/* Until the deadline; NULL when there is none. */
+static struct time *time_left(const struct deadline *deadline, struct time *left)
+{
+    if (!deadline->at)
+        return 0;
+    uint64_t at = now(), milliseconds = deadline->at > at ? deadline->at - at : 0;
+    *left = (struct time){(long)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
+    return left;
+}
+
+/* Asks the command to end when its time is up, and ends everything after a grace time. */
+static void keep_deadline(struct deadline *deadline, long pid, int own_group)
+{
+    if (!deadline->at || now() < deadline->at)
+        return;
+    if (deadline->passed) {
+        CALL2(__NR_kill, -1, SIGNAL_KILL);
+        deadline->at = 0;
+        return;
+    }
+    deadline->passed = 1;
+    deadline->at += DML_GRACE;
+    signal_command(pid, own_group, SIGNAL_TERM);
+    signal_command(pid, own_group, SIGNAL_CONTINUE);
+}
+
+/* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
+static void supervise(long pid, const struct dml_stage_message *message, long ended)
+{
+    int status = 0, own_group = (int)message->own_group;
     struct usage usage;
+    struct deadline deadline = {.at = message->deadline};
     struct pollfd polled[3] = {
         {(int)ended, POLL_IN, 0}, {DML_FD_CONTROL, POLL_IN, 0}, {DML_FD_RUNNER, POLL_IN, 0}};
     while (reap(pid, &status, &usage, WNOHANG) != pid) {
         char information[128]; /* struct signalfd_siginfo */
-        CALL5(__NR_ppoll, polled, 3, 0, 0, 0);
+        struct time left;
+        CALL5(__NR_ppoll, polled, 3, time_left(&deadline, &left), 0, 0);
         CALL3(__NR_read, ended, information, sizeof information);
         if (polled[2].revents)
             leave(125); /* the runner is gone: the kernel ends everybody with us */
         if (polled[1].revents)
             take_order(pid, own_group);
+        keep_deadline(&deadline, pid, own_group);
     }
     int survivors = end_survivors();
     struct dml_stage_report what = {
@@ -491,6 +543,7 @@ static void supervise(long pid, int own_group, long ended)
         .user_us = (uint64_t)usage.user[0] * 1000000 + (uint64_t)usage.user[1],
         .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],
         .max_rss_kib = (uint64_t)usage.max_rss,
+        .timed_out = (uint64_t)deadline.passed,
     };
     report(&what);
 }
@@ -532,6 +585,6 @@ void stage_main(void)
         if (fd != DML_FD_CONTROL && fd != DML_FD_RUNNER && fd != ended)
             CALL1(__NR_close, fd);
     }
-    supervise(pid, (int)message->own_group, ended);
+    supervise(pid, message, ended);
     leave(0);
 }

@@ -22,6 +22,8 @@ enum {
  */
 enum { DML_WITNESS_CALL = 511, DML_WITNESS_ERROR = 3511 };
 
+enum { DML_GRACE = 2000 }; /* milliseconds between TERM and KILL */
+
 enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8 };
 
 struct dml_stage_rlimit {
@@ -38,6 +40,7 @@ struct dml_stage_message {
     uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
     uint32_t filtered;           /* a system call filter must hold */
+    uint64_t deadline; /* when the command is asked to end, milliseconds of CLOCK_MONOTONIC; 0: never */
     /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be
      * in any of them; 0 where it may be. */
     uint64_t foreign[DML_STAGE_NAMESPACES];
@@ -76,6 +79,7 @@ struct dml_stage_report {
     uint32_t kind, step;
     int64_t value;
     uint64_t user_us, system_us, max_rss_kib; /* of DML_STAGE_ENDED */
+    uint64_t timed_out;                       /* the same: its deadline had passed */
 };
 
 /* From the runner: deliver `signal` to the command; SIGKILL ends everything inside. */

@@ -1,5 +1,6 @@
 #include "validate.h"
 #include "danger.h"
+#include "devices.h"
 #include "host_cgroup.h"
 #include "path.h"
 #include "text.h"
@@ -63,14 +64,15 @@ static const char *part(char buffer[512], const struct dml_entry *entry, const c
 
 static bool is_bind(const struct dml_entry *entry)
 {
-    return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;
+    return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW || entry->kind == DML_BIND_DEVICE;
 }
 
 /* Whether the field names one path for both sides (project, work_host, effects), so that it has no parts. */
 static bool single_field(const struct dml_entry *entry)
 {
     const char *field = entry->field;
-    return strncmp(field, "ro_binds", 8) != 0 && strncmp(field, "rw_binds", 8) != 0;
+    return strncmp(field, "ro_binds", 8) != 0 && strncmp(field, "rw_binds", 8) != 0 &&
+           strncmp(field, "devices", 7) != 0;
 }
 
 static void warn_newline(struct context *c, const char *path, const char *field)
@@ -89,6 +91,19 @@ static bool check_host_path(struct context *c, struct dml_entry *entry)
     return dml_validate_path((char *)entry->host, field, false, c->problems);
 }
 
+/* Devices stand in /dev, beside those that are always there. */
+static bool check_device_place(struct context *c, const struct dml_entry *entry, const char *field)
+{
+    size_t length = strlen(entry->sandbox);
+    bool below = dml_path_within(entry->sandbox, "/dev") && strcmp(entry->sandbox, "/dev") != 0;
+    if (below && !dml_devices_is_own(entry->sandbox))
+        return true;
+    dml_problem_add(c->problems, "device.place", field, entry->sandbox, length, "%s",
+                    below ? "is the sandbox's own, and always there; leave it out, or choose another place"
+                          : "is not below /dev, where devices are; write \"/dev/NAME\"");
+    return false;
+}
+
 static bool check_inside_path(struct context *c, struct dml_entry *entry, const char *suffix)
 {
     static const char *const reserved[] = {"/proc", "/dev", "/sys"};
@@ -96,6 +111,8 @@ static bool check_inside_path(struct context *c, struct dml_entry *entry, const 
     const char *field = part(buffer, entry, suffix);
     if (!dml_validate_path((char *)entry->sandbox, field, true, c->problems))
         return false;
+    if (entry->kind == DML_BIND_DEVICE)
+        return check_device_place(c, entry, field);
     size_t length = strlen(entry->sandbox);
     for (size_t i = 0; i < 3; i++) {
         bool sys = strcmp(reserved[i], "/sys") == 0;
@@ -138,6 +155,28 @@ static bool check_paths(struct context *c, struct dml_entry *entry)
     return check_inside_path(c, entry, entry->kind == DML_TMPFS ? ".sandbox" : "");
 }
 
+static bool check_device(struct context *c, const struct dml_entry *entry, const char *field)
+{
+    const char *source = entry->source.path, *flaw = NULL;
+    struct dml_arena arena = {0};
+    struct dml_devices found;
+    mode_t mode = entry->source.mode;
+    if (!dml_path_within(source, "/dev") || strcmp(source, "/dev") == 0)
+        flaw = "is not below /dev; a device, or a directory that holds some, is";
+    else if (!S_ISDIR(mode) && !S_ISCHR(mode) && !S_ISBLK(mode))
+        flaw = "is no device, and no directory that holds one";
+    else if (S_ISDIR(mode) && !dml_devices_find(entry, &arena, &found))
+        c->policy->failed = true;
+    else if (S_ISDIR(mode) && !found.whole)
+        flaw = "holds more than can be made usable at once; name those that are needed";
+    else if (S_ISDIR(mode) && found.devices == 0)
+        flaw = "holds no device";
+    if (flaw)
+        dml_problem_add(c->problems, "device.kind", field, source, strlen(source), "%s", flaw);
+    dml_arena_clear(&arena);
+    return !flaw;
+}
+
 /* Finds the source of a bind. False when the entry must go: it is optional and not there, or a problem. */
 static bool check_source(struct context *c, struct dml_entry *entry)
 {
@@ -151,12 +190,16 @@ static bool check_source(struct context *c, struct dml_entry *entry)
         else if (reason == ENOENT && !entry->optional)
             dml_problem_add(c->problems, "bind.missing", field, entry->host, length,
                             "does not exist; create it, or %s",
-                            c->policy->wire ? "leave it out" : "mark the bind optional = true");
+                            c->policy->wire                  ? "leave it out"
+                            : entry->kind == DML_BIND_DEVICE ? "mark the device optional = true"
+                                                             : "mark the bind optional = true");
         else if (reason != ENOENT)
             dml_problem_add(c->problems, "bind.unreadable", field, entry->host, length,
                             "cannot be looked up: %s", strerror(reason));
         return false;
     }
+    if (entry->kind == DML_BIND_DEVICE)
+        return check_device(c, entry, field);
     mode_t mode = entry->source.mode;
     if ((S_ISCHR(mode) || S_ISBLK(mode)) && !dml_path_within(entry->source.path, "/dev")) {
         dml_problem_add(c->problems, "bind.kind", field, entry->host, length,

@@ -52,7 +52,7 @@ local function unknown(word)
 end
 
 --- Runs the command line and returns the exit code.
----@param arg string[] arg[0] is the program; arg.output_was_closed, whether its standard output was
+---@param arg string[] arg[0] is the program
 ---@return integer
 return function(arg)
     local word = arg[1]
@@ -70,9 +70,7 @@ return function(arg)
     end
     for _, entry in ipairs(summaries) do
         if entry[1] == word then
-            local words = table.move(arg, 2, #arg, 1, {})
-            words.output_was_closed = arg.output_was_closed
-            return require("demilune.cli." .. word)(words)
+            return require("demilune.cli." .. word)(table.move(arg, 2, #arg, 1, {}))
         end
     end
     return unknown(word)

@@ -7,6 +7,7 @@ local explain = {}
 local access = {
     ro_bind = "read-only", rw_bind = "read-write", tmpfs = "private, empty", symlink = "link", file = "read-only",
     mask = "masked", proc = "fresh", dev = "fresh", cover = "read-only", pin = "pinned",
+    device = "device",
 }
 
 local function size_text(bytes)
@@ -19,7 +20,7 @@ local function size_text(bytes)
 end
 
 local function source_text(mount)
-    if mount.kind == "ro_bind" or mount.kind == "rw_bind" or mount.kind == "pin" then
+    if mount.kind == "ro_bind" or mount.kind == "rw_bind" or mount.kind == "pin" or mount.kind == "device" then
         return mount.source == mount.at and "" or "from " .. message.plain(mount.source)
     elseif mount.kind == "symlink" then
         return "to " .. message.plain(mount.source)

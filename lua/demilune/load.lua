@@ -15,6 +15,15 @@ local function absolute(path)
     return path:sub(1, 1) == "/" and path or (core.cwd() or "") .. "/" .. path
 end
 
+-- The file of a preset. A host program may look for its modules in the current directory, too; policies are not.
+local function preset(name)
+    local templates = {}
+    for template in package.path:gmatch("[^;]+") do
+        templates[#templates + 1] = template:sub(1, 1) == "/" and template or nil
+    end
+    return (package.searchpath("demilune.presets." .. name, table.concat(templates, ";")))
+end
+
 --- Where a bare name is looked up: never in the current directory.
 local function places(name)
     local config = os.getenv("XDG_CONFIG_HOME")
@@ -25,7 +34,7 @@ local function places(name)
     if config then
         table.insert(list, 1, config .. "/demilune/" .. name .. ".lua")
     end
-    list[#list + 1] = package.searchpath("demilune.presets." .. name, package.path)
+    list[#list + 1] = preset(name)
     return list
 end
 
@@ -48,38 +57,44 @@ local function find(name)
         table.concat(list, ", "), name), "policy.missing"
 end
 
--- Resolves `include "name"`: a file of the policy's own directory, or a preset. Adds what it reads to `files`.
-local function includer(directory, files)
+-- Finds what `include "name"` means. A file of the policy's own directory has to be as trustworthy as the policy: no
+-- link leads to it, and `owner` is the policy's. Otherwise it is a preset. Returns its path, the same with every link
+-- resolved, and its source; or nothing, where there is none.
+local function find_included(name, directory, owner)
+    local beside = directory .. "/" .. name .. ".lua"
+    if core.file_type(beside) then
+        return beside, beside, core.read_exact(beside, LARGEST, owner)
+    end
+    local path = preset(name)
+    if path then
+        return path, core.realpath(path), core.read_file(path, LARGEST)
+    end
+end
+
+-- Answers `include`; adds what it reads to `files`. `owner` is the policy's.
+local function includer(directory, files, owner)
     return function(name)
-        if type(name) ~= "string" or not name:find("^[%w_][%w_%-%.]*$") or name:find("..", 1, true) then
+        if not name:find("^[%w_][%w_%-%.]*$") or name:find("..", 1, true) then
             return nil, "include takes the name of a file beside the policy, without a path"
         end
         name = name:gsub("%.lua$", "")
-        local path = directory .. "/" .. name .. ".lua"
-        local kind = core.file_type(path)
-        if not kind then
-            path = package.searchpath("demilune.presets." .. name, package.path)
-        elseif kind ~= "file" then
-            return nil, ("%s is a %s; include reads regular files alone"):format(core.quote(path), kind)
-        end
+        local path, resolved, source, problem = find_included(name, directory, owner)
         if not path then
             return nil, ("%s is neither beside the policy nor a preset"):format(core.quote(name))
-        end
-        local source, problem = core.read_file(path, LARGEST)
-        if not source then
+        elseif not source then
             return nil, ("%s: %s"):format(core.quote(path), problem)
         end
-        files[#files + 1] = core.realpath(path)
+        files[#files + 1] = resolved
         return source, path
     end
 end
 
 -- `known.fields` is what the policy said, once it was read.
-local function new_private(directory, files, known)
+local function new_private(directory, files, known, owner)
     return core.private {
         globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
-        include = includer(directory, files),
+        include = includer(directory, files, owner),
         print = function(text)
             io.stderr:write("demilune: policy: ", require("demilune.redact").text(text, known.fields), "\n")
         end,
@@ -93,10 +108,15 @@ end
 ---@param directory string for policy_dir and include
 ---@param path? string
 ---@param resolved? string the same with every link resolved
-function load_policy.source(source, name, directory, path, resolved)
+---@param owner? integer the uid whose file it is; without, it is our own text
+function load_policy.source(source, name, directory, path, resolved, owner)
     local files, known = { resolved }, {}
-    local private = new_private(directory, files, known)
-    local fields, problem = private:load(source, name)
+    local private, problem = new_private(directory, files, known, owner or core.facts().uid)
+    if not private then
+        return nil, problem, "policy.script"
+    end
+    local fields
+    fields, problem = private:load(source, name)
     known.fields = fields
     if fields and (fields.prepare or fields.launched or fields.finished) then
         local methods = assert(core.read_file(assert(package.searchpath("demilune.hook", package.path)), LARGEST))
@@ -159,9 +179,10 @@ function load_policy.file(name)
     end
     local is_json = path:find("%.json$") ~= nil
     local largest = is_json and LARGEST_JSON or LARGEST
-    local source
-    source, problem = core.read_file(path, largest)
+    local source, owner
+    source, owner = core.read_file(path, largest)
     if not source then
+        problem = owner
         return unreadable(path, problem, largest,
             core.file_type(path) and "policy.unreadable" or "policy.missing")
     end
@@ -172,7 +193,7 @@ function load_policy.file(name)
         return { is_json = true, source = source, path = path, files = links }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved)
+    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner)
     for _, link in ipairs(loaded and links or {}) do
         table.insert(loaded.files, link)
     end

@@ -51,6 +51,7 @@
 ---@field symlinks? demilune.Symlink[]
 ---@field masks? string[] paths inside, made unreadable and unwritable
 ---@field secrets? table<string, string> path inside -> content, for the command alone
+---@field devices? (string|demilune.Bind|string[])[] devices of /dev, or directories of them, made usable
 ---@field chdir? string where the command starts
 ---@field user? "nobody"|"caller"
 ---@field hostname? string

@@ -5,7 +5,7 @@ local options = {}
 
 local types = {
     stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
-    narrow = "table", backend = "string", signals = "number",
+    narrow = "table", backend = "string", signals = "number", before_hooks = "function",
 }
 
 --- Raises when they are not what they should be, blaming the caller `level` functions up.

@@ -9,6 +9,7 @@ local policy_json = {}
 local text, boolean, number = json_type.string, json_type.boolean, json_type.number
 local list, map, either = json_type.list, json_type.map, json_type.either
 local amount = either("a number or a string", number, text)
+local text_or_boolean = either("a string or a boolean", text, boolean)
 
 -- The fields beside the five, in the order in which they are written. What is in them the engine looks at.
 local own_fields = {
@@ -16,13 +17,13 @@ local own_fields = {
     { name = "description", type = text },
     { name = "base", type = text },
     { name = "extends", type = either("a string or a sequence", text, list(text)) },
-    { name = "project", type = either("a string or a map", text, map(either("a string or a boolean", text, boolean))) },
+    { name = "project", type = either("a string or a map", text, map(text_or_boolean)) },
     { name = "effects", type = list(either("a string or a map", text, map(amount))) },
-    { name = "env", type = map(either("a string or a boolean", text, boolean)) },
+    { name = "env", type = map(text_or_boolean) },
     { name = "tmpfs", type = list(either("a string or a map", text, map(amount))) },
     { name = "symlinks", type = list(map(text)) },
     { name = "masks", type = list(text) },
-    { name = "devices", type = list(text) },
+    { name = "devices", type = list(either("a string or a map", text, map(text_or_boolean))) },
     { name = "chdir", type = text },
     { name = "user", type = text },
     { name = "hostname", type = text },
@@ -182,6 +183,7 @@ local function document(fields)
     end
     result.base = fields.base or "host"
     result.project = whole_project(fields.project)
+    result.devices = whole_binds(fields.devices)
     if not fields.env_allowlist then
         local set
         result.env_allowlist, set = default_environment(result.base)

@@ -1,5 +1,6 @@
 --- A launched plan: what goes in and out, how it ends, and one descriptor for whoever waits for it.
 local core = require "demilune.core"
+local loop = require "demilune.loop"
 local refusal = require "demilune.refusal"
 local stream = require "demilune.stream"
 
@@ -10,6 +11,8 @@ local stream = require "demilune.stream"
 ---@field package core userdata|nil until it is closed
 ---@field package plan demilune.Plan
 ---@field package start table what core.start was given
+---@field package before_hooks? fun(name: string, subject: table) for the command, which a hook could hang
+---@field package polled integer|nil the descriptor, once it was asked for
 ---@field package outcome table|nil what wait() and poll() return from the end on
 local process = {}
 process.__index = process
@@ -57,6 +60,11 @@ local function descriptor(self, wanted, name, open, opened)
     error(("bad option %s: \"inherit\", \"null\", \"pipe\", { path = } or { fd = } expected"):format(name), 0)
 end
 
+-- What is said of one stream beats what is said of both.
+local function captures(options, name)
+    return options[name] == "capture" or options[name] == nil and options.capture == true
+end
+
 -- The options as core.start takes them.
 local function prepare(self, backend, options, opened)
     local open, input = {}, options.stdin
@@ -67,8 +75,8 @@ local function prepare(self, backend, options, opened)
     local start = {
         bwrap = backend.bwrap_path,
         signals = options.signals,
-        capture_stdout = options.capture == true or options.stdout == "capture",
-        capture_stderr = options.capture == true or options.stderr == "capture",
+        capture_stdout = captures(options, "stdout"),
+        capture_stderr = captures(options, "stderr"),
     }
     if type(input) == "string" and input ~= "null" and input ~= "inherit" and input ~= "pipe" then
         start.input = input
@@ -98,6 +106,9 @@ end
 -- The policy's hooks are told.
 local function notify(self, name, kind, subject)
     if #self.plan.policy.hooks[name] > 0 then
+        if self.before_hooks then
+            self.before_hooks(name, subject)
+        end
         require("demilune.hooks").notify(self.plan, name, kind, subject, self.failures)
     end
 end
@@ -115,7 +126,8 @@ function process.launch(plan, backend, options)
         return refusal.plain("the backend none is for the command; a program has os.execute for it",
             "backend_unavailable")
     end
-    local self = setmetatable({ plan = plan, backend = backend, failures = {} }, process)
+    local self = setmetatable({ plan = plan, backend = backend, failures = {}, before_hooks = options.before_hooks },
+        process)
     local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
     local launched, text, code
@@ -240,12 +252,15 @@ function process:pid()
     return self.core and core.pid(self.core)
 end
 
---- Kills what is left, waits for that, and gives everything back. The result, if it was seen, stays. Stop watching the
---- descriptor first.
+--- Kills what is left, waits for that, and gives everything back, the streams too: read to their end first what is to
+--- be read. The result, if it was seen, stays. Stop watching the descriptors first; cqueues is told.
 function process:close()
     local open = self.core
     self.core = nil
     if open then
+        if core.is_owner(open) then -- else the loop is that of another process
+            loop.leave(self.polled)
+        end
         core.close(open)
         close_streams(self)
     end
@@ -257,7 +272,8 @@ function process:pollfd()
     if not self.core then
         error("the process is closed", 2)
     end
-    return core.pollfd(self.core)
+    self.polled = core.pollfd(self.core)
+    return self.polled
 end
 
 --- What to watch the descriptor for, for cqueues.

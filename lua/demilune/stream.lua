@@ -1,10 +1,12 @@
 --- A pipe to or from a process: a Lua file and, for a loop, its descriptor. It is a type of its own, since Lua's files
 --- share one table of methods, and adding to that would change every file of the host.
 local core = require "demilune.core"
+local loop = require "demilune.loop"
 
 ---@class demilune.Stream
 ---@field file file* the pipe as Lua has files, for whoever asks with io.type
 ---@field package fd integer
+---@field package polled integer|nil the descriptor, once it was asked for
 ---@field package mode "r"|"w"
 ---@field package owner demilune.Process lives as long as somebody reads what it writes
 local stream = {}
@@ -62,7 +64,8 @@ end
 --- The descriptor, to wait for: it stays the stream's. Nil once it is closed.
 ---@return integer|nil
 function stream:getfd()
-    return self.file and self.fd
+    self.polled = self.file and self.fd
+    return self.polled
 end
 
 --- What to watch the descriptor for, for cqueues.
@@ -92,8 +95,7 @@ function stream:release()
     return fd
 end
 
---- Closes it; twice is fine.
-function stream:close()
+local function close(self)
     local file = self.file
     self.file = nil
     if not file then
@@ -102,7 +104,14 @@ function stream:close()
     return file:close()
 end
 
+--- Closes it; twice is fine.
+function stream:close()
+    loop.leave(self.polled)
+    self.polled = nil
+    return close(self)
+end
+
 stream.pollfd, stream.fileno = stream.getfd, stream.getfd
-stream.__close, stream.__gc = stream.close, stream.close
+stream.__close, stream.__gc = stream.close, close -- the collector runs in forked copies, too: their loop is not theirs
 
 return stream

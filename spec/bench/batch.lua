@@ -1,57 +1,26 @@
 -- What many jobs cost: the rate of `demilune batch` against loops of the same hardening by hand, in turns on one machine,
 -- and how much memory a long batch takes. Run it with `make bench`.
-local core = require "demilune.core"
 local demilune = require "demilune"
+local measure = require "bench.measure"
 
 local JOBS = tonumber(os.getenv("JOBS")) or 2000
 local LONG = tonumber(os.getenv("LONG")) or 100000 -- jobs of the long batch
 local AT_ONCE, ROUNDS = 8, 10
-local build = os.getenv("BUILD") or "build"
-local command = core.realpath(build .. "/bin/demilune")
 local payload = { "/usr/bin/true" }
 local binds = { "/usr", "/bin", "/lib", "/lib64" }
+local run, write, scratch = measure.output_of, measure.write, measure.scratch
 
-local function run(line)
-    local pipe = assert(io.popen(line))
-    local text = pipe:read("a")
-    assert(pipe:close(), line)
-    return text
-end
-
-local scratch = run("mktemp -d"):gsub("\n", "")
-
-local function write(name, text)
-    local path = scratch .. "/" .. name
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    assert(file:close())
-    return path
-end
-
-local function quote(word)
-    return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
--- Without the system call filter, which takes a descriptor.
 local function by_hand()
-    local policy = assert(demilune.policy { base = "none", ro_binds = binds, seccomp = "off" })
-    local words = { (core.find_bwrap()) }
-    for _, word in ipairs(core.arguments(assert(policy:plan(payload)).core)) do
-        words[#words + 1] = word
-    end
-    for _, word in ipairs { "--clearenv", "--chdir", "/work", "--", table.unpack(payload) } do
-        words[#words + 1] = word
-    end
+    local policy = assert(demilune.policy { base = "none", ro_binds = binds })
+    local words = measure.by_hand_unfiltered(policy, payload)
     for i, word in ipairs(words) do
-        words[i] = quote(word)
+        words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
     end
     return table.concat(words, " ")
 end
 
 local function seconds(line)
-    local start = core.clock()
-    run(line)
-    return core.clock() - start
+    return measure.time(function() run(line) end)
 end
 
 -- `count` jobs, in as many loops as run at once.
@@ -66,7 +35,7 @@ end
 local policy_path = write("policy.lua", ('return { base = "none", ro_binds = { "%s" } }\n'):format(
     table.concat(binds, '", "')))
 
-local batch = ("%s batch -q --keep-going -j %d -p %s"):format(command, AT_ONCE, policy_path)
+local batch = ("%s batch -q --keep-going -j %d -p %s"):format(measure.command, AT_ONCE, policy_path)
 
 local function batch_line(jobs, more)
     return ("%s %s <%s >/dev/null"):format(batch, more or "", jobs)
@@ -121,4 +90,4 @@ end, JOBS)
 bench_memory("refused for what they ask of the policy, so that it ends today", function(i)
     return ('{"id":"job %d","command":["%s"],"policy":{"network":true}}'):format(i, payload[1])
 end, LONG)
-os.execute("rm -rf " .. scratch)
+measure.over()

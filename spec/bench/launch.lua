@@ -1,21 +1,12 @@
 -- What a launch costs, as ratios in one interleaved run: the command against the ancestor's command line by hand, and
 -- against the same hardening by hand. Run it with `make bench`.
-local core = require "demilune.core"
 local demilune = require "demilune"
+local measure = require "bench.measure"
 
 local ROUNDS = tonumber(os.getenv("ROUNDS")) or 100
 local build = os.getenv("BUILD") or "build"
-local command = build .. "/bin/demilune"
 local payload = { "/usr/bin/true" }
-
-local function run(line)
-    local pipe = assert(io.popen(line))
-    local text = pipe:read("a")
-    assert(pipe:close(), line)
-    return text
-end
-
-local scratch = run("mktemp -d"):gsub("\n", "")
+local run, write, scratch, command = measure.output_of, measure.write, measure.scratch, measure.command
 
 local function with_binds(count)
     local fields = { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" } }
@@ -32,33 +23,16 @@ local function policy_file(fields)
     for _, bind in ipairs(fields.ro_binds) do
         lines[#lines + 1] = type(bind) == "string" and ("%q,"):format(bind) or ("{ %q, %q },"):format(bind[1], bind[2])
     end
-    local path = ("%s/policy%d.lua"):format(scratch, #fields.ro_binds)
-    local file = assert(io.open(path, "w"))
-    file:write(table.concat(lines, "\n"), "\n} }\n")
-    file:close()
-    return path
-end
-
--- Without the system call filter, which takes a descriptor.
-local function hardened_by_hand(policy)
-    local line = { core.find_bwrap() }
-    local unfiltered = assert(policy:with { seccomp = "off" })
-    local arguments = core.arguments(assert(unfiltered:plan(payload)).core)
-    table.move(arguments, 1, #arguments, 2, line)
-    for _, word in ipairs { "--clearenv", "--chdir", "/work", "--", table.unpack(payload) } do
-        line[#line + 1] = word
-    end
-    return line
+    lines[#lines + 1] = "} }\n"
+    return write(("policy%d.lua"):format(#fields.ro_binds), table.concat(lines, "\n"))
 end
 
 local function medians(commands)
-    local path = scratch .. "/commands"
-    local file = assert(io.open(path, "wb"))
+    local text, times = "", {}
     for _, words in ipairs(commands) do
-        file:write(table.concat(words, "\0"), "\0\0")
+        text = text .. table.concat(words, "\0") .. "\0\0"
     end
-    file:close()
-    local times = {}
+    local path = write("commands", text)
     for line in run(("%s/bench/driver %d < %s"):format(build, ROUNDS, path)):gmatch("[^\n]+") do
         times[#times + 1] = tonumber(line)
     end
@@ -70,7 +44,7 @@ local function bench_launch(binds)
     local policy = assert(demilune.policy(fields))
     local times = medians {
         assert(demilune.build_bwrap_command(policy, payload)),
-        hardened_by_hand(policy),
+        measure.by_hand_unfiltered(policy, payload),
         { command, "run", "-p", policy_file(fields), "--", table.unpack(payload) },
     }
     print(("%5d  %10.0f  %10.0f (%.2f)  %10.0f (%.2f, %.2f)"):format(binds, times[1], times[2], times[2] / times[1],
@@ -111,7 +85,7 @@ sleep 0.5
 grep VmRSS /proc/$pid/status
 kill $pid
 wait $pid || true]]):format(command))
-    print("the waiting command, resident:" .. text:match("VmRSS:%s*(.-)\n"):gsub("^", " "))
+    print("the waiting command, resident:" .. text:match("VmRSS:%s*([^\n]*)"):gsub("^", " "))
 end
 
 local function bench_steps()
@@ -134,4 +108,4 @@ end
 bench_steps()
 bench_plan(100)
 bench_memory()
-os.execute("rm -rf " .. scratch)
+measure.over()

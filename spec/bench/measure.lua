@@ -10,15 +10,28 @@ local open = assert(package.loadlib(build .. "/bench/byhand.so", "luaopen_byhand
 --- start, reap, settle, ballast: spec/bench/byhand.c.
 measure.byhand = open()
 
-local function output_of(line)
+--- What a shell line prints.
+function measure.output_of(line)
     local pipe = assert(io.popen(line))
     local text = pipe:read("a")
     assert(pipe:close(), line)
     return (text:gsub("\n$", ""))
 end
 
-measure.scratch = output_of("mktemp -d")
-local bench = output_of("realpath " .. build .. "/bench")
+measure.scratch = measure.output_of("mktemp -d")
+local bench = measure.output_of("realpath " .. build .. "/bench")
+
+--- The built command.
+measure.command = core.realpath(build .. "/bin/demilune")
+
+--- Writes a file into the scratch directory. Returns its path.
+function measure.write(name, text)
+    local path = measure.scratch .. "/" .. name
+    local file = assert(io.open(path, "wb"))
+    file:write(text)
+    assert(file:close())
+    return path
+end
 
 --- The static payload, as the sandbox sees it.
 measure.payload = { "/bench/payload" }
@@ -31,21 +44,28 @@ function measure.policy(fields)
     return assert(demilune.policy(fields))
 end
 
---- The same sandbox by hand: bwrap's command line, and the file of the system call filter for its descriptor 9.
-function measure.by_hand(policy, command)
+-- bwrap's command line for a plan of ours, without the inner stage. `filter`: the descriptor of the system call filter.
+local function command_line(policy, command, filter)
     local argv = { (core.find_bwrap()) }
     for _, word in ipairs(core.arguments(assert(policy:plan(command)).core)) do
-        argv[#argv + 1] = word:find("^<filter") and "9" or word
+        argv[#argv + 1] = word:find("^<filter") and filter or word
     end
-    for _, word in ipairs { "--die-with-parent", "--clearenv", "--chdir", "/work", "--" } do
+    for _, word in ipairs { "--clearenv", "--chdir", "/work", "--" } do
         argv[#argv + 1] = word
     end
-    table.move(command, 1, #command, #argv + 1, argv)
-    local path = measure.scratch .. "/filter"
-    local file = assert(io.open(path, "wb"))
-    file:write(core.seccomp_filter(core.facts().machine, {}))
-    file:close()
-    return argv, path
+    return table.move(command, 1, #command, #argv + 1, argv)
+end
+
+--- The same sandbox by hand: bwrap's command line, and the file of the system call filter for its descriptor 9.
+function measure.by_hand(policy, command)
+    local argv = command_line(policy, command, "9")
+    table.insert(argv, 2, "--die-with-parent")
+    return argv, measure.write("filter", core.seccomp_filter(core.facts().machine, {}))
+end
+
+--- The same without the filter, which takes a descriptor.
+function measure.by_hand_unfiltered(policy, command)
+    return command_line(assert(policy:with { seccomp = "off" }), command)
 end
 
 function measure.median(values)

@@ -227,6 +227,31 @@ describe("a host's loop:", function()
         end)
     end
 
+    it("cqueues goes on when a process and its streams were closed, and their numbers are others' again", function()
+        local result = probe.lua(scratch("loop.lua"), [[
+            local cqueues = require "cqueues"
+            local policy = require "demilune".policy {}
+            local queue, ended = cqueues.new(), 0
+            for _ = 1, 5 do
+                queue:wrap(function()
+                    for _ = 1, 4 do
+                        local process <close> = assert(policy:spawn({ "echo", "hi" }, { stdin = "pipe", stdout = "pipe" }))
+                        cqueues.poll(process.stdin)
+                        process.stdin:close()
+                        cqueues.poll(process.stdout)
+                        assert(process.stdout:read("l") == "hi")
+                        repeat
+                            cqueues.poll(process)
+                        until process:poll()
+                        ended = ended + 1
+                    end
+                end)
+            end
+            assert(queue:loop())
+            print(ended)]])
+        assert.equal("20\n", result.out, result.err)
+    end)
+
     it("luasocket is told of what was read ahead", function()
         local result = probe.lua(scratch("loop.lua"), [[
             local socket = require "socket"

@@ -302,6 +302,12 @@ end }]])
             assert.is_false(sandbox.exists(scratch("x")))
         end)
 
+        it("and standard input that is closed is no empty batch", function()
+            local result = batch({}, nil, { suffix = "<&-" })
+            assert.equal(125, result.code)
+            assert.equal("demilune: standard input cannot be read: Bad file descriptor\n", result.err)
+        end)
+
         it("that nobody reads any more ends what is running, and says so", function()
             local result = drive([[
 process.stdout.close()
@@ -359,31 +365,9 @@ process.stdout.read()]], { "-j", "1", "--rw", scratch() .. ":/out" }, 0,
     end)
 
     it("TSTP stops the batch and its commands, CONT resumes both", function()
-        local result = drive([[
-marker = json.loads(sys.argv[1])["command"][1]
-def state(pid):
-    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
-def command():
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
-                return int(pid)
-        except OSError:
-            pass
-def wait_for(what, *states):
-    for _ in range(400):
-        pids = [process.pid, command()]
-        if all(pid and state(pid) in states for pid in pids):
-            break
-        time.sleep(0.05)
-    print(what, all(state(pid) in states for pid in pids))
-wait_for("runs", "S")
-process.send_signal(signal.SIGTSTP)
-wait_for("stops", "T")
-process.send_signal(signal.SIGCONT)
-wait_for("resumes", "S")
-process.send_signal(signal.SIGTERM)
-process.stdout.read()]], {}, 0, job { command = { "sleep", "300." .. tostring(leaks.run_name:match("%d+")) } })
+        local code = 'marker = json.loads(sys.argv[1])["command"][1]\n' .. probe.stop_and_continue
+            .. "process.stdout.read()"
+        local result = drive(code, {}, 0, job { command = { "sleep", probe.marker() } })
         assert.equal("runs True\nstops True\nresumes True\n", result.out)
         assert.equal("143\n", result.err)
     end)
@@ -439,6 +423,28 @@ process.stdout.read()]], {}, 0, job { command = { "sleep", "300." .. tostring(le
             assert.equal(2, count(by_id(second.out)))
             assert.same({ ["1"] = 1, ["2"] = 1, ["3"] = 1, ["4"] = 1, ["5"] = 1, ["6"] = 1 }, ran())
             assert.equal(6, count(journalled()))
+        end)
+
+        it("that is replayed gives the results that it has, too, as they were", function()
+            local large = job { id = "large", command = { "sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x" } }
+            local first = by_id(batch(options, jobs(1, 2) .. large).out)
+            options[#options + 1] = "--replay"
+            local second = batch(options, jobs(1, 2) .. large .. jobs(3, 3))
+            assert.equal(0, second.code, second.err)
+            local list = by_id(second.out)
+            assert.equal(4, count(list))
+            for id, record in pairs(first) do
+                assert.same(record, list[id])
+            end
+            assert.equal(200000, #list.large.stdout)
+            assert.same({ ["1"] = 1, ["2"] = 1, ["3"] = 1 }, ran())
+            assert.equal(4, count(journalled()))
+        end)
+
+        it("is what --replay needs", function()
+            local result = batch({ "--replay" }, "")
+            assert.equal(125, result.code)
+            assert.matches("--replay prints what a journal has; give one with --journal", result.err, 1, true)
         end)
 
         it("a batch that was killed goes on; each job is recorded once", function()
@@ -569,6 +575,18 @@ cp disk/journal kept; rm disk/filler
             assert.equal(50, count(all))
         end)
 
+        it("that is deleted meanwhile keeps more from being started", function()
+            local result = drive([[
+os.unlink(sys.argv[-1])
+process.stdin.write('{"id":"b","command":["true"]}\n{"id":"c","command":["touch","/out/c"]}\n')
+process.stdin.close()
+print(process.stdout.read(), process.stderr.read(), file=sys.stderr)]], { "-j", "1", "--rw", scratch("out") .. ":/out",
+                "--journal", scratch("journal") }, 1, job { id = "a", command = { "true" } })
+            assert.matches("journal.* was deleted meanwhile", result.err)
+            assert.matches("\n125\n$", result.err)
+            assert.is_false(sandbox.exists(scratch("out/c")))
+        end)
+
         it("belongs to one batch at a time", function()
             local result = drive(([[
 other = subprocess.run([%q, "batch", "--journal", %q], input="", capture_output=True, text=True)
@@ -613,7 +631,9 @@ process.stdin.close()]]):format(sandbox.command, scratch("journal")), options, 1
 import os, pty, subprocess, sys
 master, slave = pty.openpty()
 jobs = open(sys.argv[1])
-process = subprocess.Popen(sys.argv[2:], stdin=jobs, stdout=subprocess.DEVNULL, stderr=slave)
+output = slave if "--also-out" in sys.argv else subprocess.DEVNULL
+words = [word for word in sys.argv[2:] if word != "--also-out"]
+process = subprocess.Popen(words, stdin=jobs, stdout=output, stderr=slave)
 os.close(slave)
 text = b""
 while True:
@@ -644,7 +664,10 @@ print(text.decode(), end="")
             assert.is_nil(text:sub(3):find("\n", 1, true))
         end)
 
-        it("none with -q, nor where there is no terminal", function()
+        it("none with -q, nor where there is no terminal, nor where the results go to it", function()
+            local text = terminal { "--also-out" }
+            assert.matches('^1\n{.*"id":"bad"', text)
+            assert.is_nil(text:find("running", 1, true))
             assert.equal("1\n", terminal { "-q" })
             assert.equal("", batch({}, job { command = { "sleep", "0.3" } }).err)
         end)

@@ -21,6 +21,20 @@ describe("demilune", function()
         assert.equal(expected, result.err)
     end
 
+    it("what the caller closed the command can neither read nor write, and is told so", function()
+        assert(require("lfs").mkdir(scratch("d")))
+        local script = "read x || echo no input >/d/in; echo y || echo no output >/d/out"
+        for _, backend in ipairs { "auto", "none" } do
+            local place = backend == "none" and scratch("d") or "/d"
+            local result = sandbox.script({ "--rw", scratch("d") .. ":/d", "-q", "--backend", backend },
+                script:gsub("/d/", place .. "/"), { suffix = "<&- >&-" })
+            assert.matches("I/O error", result.err)
+            assert.same({ "no input\n", "no output\n" }, { sandbox.read(scratch("d/in")), sandbox.read(scratch("d/out")) })
+            os.remove(scratch("d/in"))
+            os.remove(scratch("d/out"))
+        end
+    end)
+
     describe("itself:", function()
         it("--help and --version, everywhere", function()
             for _, words in ipairs { { "--help" }, { "help" }, { "-h" }, { "run", "--help" }, { "explain",

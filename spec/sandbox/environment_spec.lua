@@ -155,6 +155,24 @@ print(*(lines[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb
         assert.equal(sandbox.is_root and "root\n" or "tester\n", name)
     end)
 
+    it("user = caller is one user, whose files look owned: ids, names, home and variables agree", function()
+        local own = scratch "own"
+        assert(os.execute("mkdir " .. own .. " && : >" .. own .. "/f"))
+        local script = ([[cd %s && stat -c '%%U:%%G' . f && : >new && chmod 600 f && mv f moved && id -un && id -gn &&
+            python3 -c 'import os, pwd; u = pwd.getpwuid(os.getuid()); print(u.pw_name, u.pw_dir, os.environ["HOME"],
+                os.environ["USER"], os.path.expanduser("~" + u.pw_name), os.stat(u.pw_dir).st_uid == os.getuid())']]):format(own)
+        local names = sandbox.is_root and { "root", "root" } or { "tester", "tester" }
+        for user, name in pairs { tester = names[1], root = sandbox.is_root and "root" or "caller",
+            ["a:b"] = sandbox.is_root and "root" or "caller" } do
+            assert(os.execute("rm -rf " .. own .. "/* && : >" .. own .. "/f"))
+            local result = sandbox.script({ "--user", "caller", "--rw", own }, script, { env = { "USER=" .. user } })
+            assert.equal(("%s:%s\n%s:%s\n%s\n%s\n%s /work /work %s /work True\n"):format(name, name, name, name, name, name,
+                name, name), result.out, result.err)
+        end
+        -- nobody's files they are without it
+        assert.matches("nobody:nogroup\n", sandbox.script({ "--rw", own }, script).out)
+    end)
+
     it("F11: the process tree is the sandbox's own", function()
         local list = "import os; print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))"
         assert.equal("[1, 2]\n", probe.python({}, list).out)

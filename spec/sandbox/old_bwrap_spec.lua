@@ -65,6 +65,31 @@ exec %s "$@"
         end
     end)
 
+    it("that lacks what a policy requires launches nothing, for each control", function()
+        local lacking = { bind_fd = { "--ro-bind-fd", "--bind-fd" }, disable_userns = { "--disable-userns" },
+            tmpfs_size = { "--size" }, seccomp = { "--add-seccomp-fd" } }
+        for control, options in pairs(lacking) do
+            local bwrap = older(control, options)
+            local plain = run(bwrap, plan_for({}, { "true" }))
+            assert.equal("exit", plain.kind, plain.message)
+            assert.same({ control }, plain.skipped)
+            local plan = plan_for({ requires = { control }, rw_binds = { scratch() } }, { "touch", scratch "ran" })
+            local process, problem = core.start(plan, { bwrap = bwrap, stdin = -1 })
+            problem = process and sandbox.finish(process, {}).message or problem
+            assert.matches("requires: " .. control .. " is not to be had with this bwrap", problem, 1, true)
+            assert.is_false(sandbox.exists(scratch "ran"))
+            assert.equal("exit", run(core.find_bwrap(), plan).kind)
+            assert.is_true(os.remove(scratch "ran"))
+        end
+    end)
+
+    it("takes devices by their paths where it takes no descriptors", function()
+        local bwrap = older("paths", { "--ro-bind-fd", "--bind-fd" })
+        local fields = { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }
+        local result = run(bwrap, plan_for(fields, { "head", "-c", "2", "/dev/spare" }))
+        assert.same({ "\0\0", { "bind_fd" } }, { result.stdout, result.skipped }, result.message)
+    end)
+
     it("makes the command warn of what was left out", function()
         sandbox.sh(("cp %s %s"):format(core.find_bwrap(), scratch("real")))
         local script = sandbox.read(older("warned", { "--disable-userns" }))

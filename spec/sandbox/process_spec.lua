@@ -2,6 +2,7 @@
 local core = require "demilune.core"
 local demilune = require "demilune"
 local leaks = require "support.leaks"
+local lfs = require "lfs"
 local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
@@ -73,6 +74,40 @@ describe("a process", function()
             result = process:poll()
         until result
         assert.equal("timeout", result.kind)
+    end)
+
+    -- What the host does meanwhile: nothing of ours gets a turn.
+    local meanwhile = {
+        ["reads its output"] = function(process) process.stdout:read("a") end,
+        ["does something else"] = function() os.execute("sleep 3.5") end,
+    }
+    for name, busy in pairs(meanwhile) do
+        it("is held to its time also while the host " .. name, function()
+            local said = scratch("said")
+            local process <close> = spawn(("trap 'echo asked >>%s/x' TERM; while :; do sleep 0.1; done"):format(said),
+                { stdin = "null", stdout = "pipe", stderr = "null", timeout = 0.5 }, { rw_binds = { { assert(lfs.mkdir(said)) and said, said } } })
+            local before = core.clock()
+            busy(process)
+            local result = assert(process:wait(5))
+            assert.is_true(core.clock() - before < 10)
+            assert.same({ "timeout", 9 }, { result.kind, result.signal })
+            assert.equal("asked\n", sandbox.read(said .. "/x")) -- once
+        end)
+    end
+
+    it("that ended by itself is not said to have been ended, however late one looks", function()
+        local process <close> = spawn("exit 3", { stdin = "null", timeout = 0.7 }, { limits = { cpu_time = 0.2 } })
+        os.execute("sleep 1.5")
+        local result = process:wait()
+        assert.same({ "exit", 3 }, { result.kind, result.exit_code })
+        assert.same({}, result.limits_hit)
+    end)
+
+    it("gives what is said of one stream before what is said of both", function()
+        local process <close> = spawn("echo out; echo err >&2", { stdin = "null", stdout = "pipe", capture = true })
+        assert.equal("out\n", process.stdout:read("a"))
+        local result = process:wait()
+        assert.same({ nil, "err\n" }, { result.stdout, result.stderr })
     end)
 
     it("tells of captured output by its descriptor, however much it is", function()

@@ -114,35 +114,9 @@ print(sorted(codes - {-15, 143}, key=str))
     end)
 
     it("TSTP stops the command and the runner, CONT resumes both", function()
-        local code = [[
-import os, signal, subprocess, sys, time
-def state(pid):
-    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
-def command():
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % sys.argv[1]):
-                return int(pid)
-        except OSError:
-            pass
-def wait_for(what, *states):
-    for _ in range(200):
-        pids = [process.pid, command()]
-        if all(pid and state(pid) in states for pid in pids):
-            break
-        time.sleep(0.05)
-    print(what, all(state(pid) in states for pid in pids))
-process = subprocess.Popen(sys.argv[2:])
-wait_for("runs", "S")
-process.send_signal(signal.SIGTSTP)
-wait_for("stops", "T")
-process.send_signal(signal.SIGCONT)
-wait_for("resumes", "S")
-process.send_signal(signal.SIGTERM)
-print(process.wait())
-]]
-        local stat <close> = assert(io.open("/proc/self/stat"))
-        local marker = ("300.%d"):format(stat:read("n"))
+        local code = "import subprocess, sys\nmarker = sys.argv[1]\nprocess = subprocess.Popen(sys.argv[2:])\n"
+            .. probe.stop_and_continue .. "print(process.wait())"
+        local marker = probe.marker()
         local result = probe.host(code, { marker, sandbox.command, "run", "--", "sleep", marker })
         assert.equal("runs True\nstops True\nresumes True\n143\n", result.out, result.err)
     end)

@@ -1,5 +1,6 @@
 -- Probes: small Python programs inside a sandbox, in a bare process, or around the command on the host.
 local cjson = require("cjson").new()
+local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
 local probe = {}
@@ -50,6 +51,39 @@ function probe.reference(words, command)
         line[#line + 1] = sandbox.quote(word)
     end
     return table.concat(line, " ")
+end
+
+--- Python for probe.host that stops `process`, a runner, and the `sleep marker` that it runs, lets both go on, and ends
+--- them. It prints whether each moment came to pass for both.
+probe.stop_and_continue = [[
+import os, signal, time
+def state(pid):
+    return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
+def command():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
+                return int(pid)
+        except OSError:
+            pass
+def wait_for(what, wanted):
+    for _ in range(400):
+        states = [pid and state(pid) for pid in (process.pid, command())]
+        if states == [wanted, wanted]:
+            break
+        time.sleep(0.05)
+    print(what, states == [wanted, wanted])
+wait_for("runs", "S")
+process.send_signal(signal.SIGTSTP)
+wait_for("stops", "T")
+process.send_signal(signal.SIGCONT)
+wait_for("resumes", "S")
+process.send_signal(signal.SIGTERM)
+]]
+
+--- A duration for `sleep` that no other process has.
+function probe.marker()
+    return "300." .. leaks.run_name:match("%d+")
 end
 
 --- Writes a program for Lua and runs it with the module at hand, as a host of its own. Returns what sh gave.

@@ -39,6 +39,7 @@ static uint64_t rights_at(const struct dml_entry *entry, uint64_t all)
 {
     switch (entry->kind) {
     case DML_BIND_RW: return S_ISDIR(entry->source.mode) ? all : all & FILE_RIGHTS;
+    case DML_BIND_DEVICE: return all & FILE_RIGHTS;
     case DML_TMPFS: return all;
     case DML_PROC: return all & (LOOK | WRITE);
     case DML_DEV: return all & (LOOK | WRITE | LANDLOCK_ACCESS_FS_IOCTL_DEV);

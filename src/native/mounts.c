@@ -53,7 +53,8 @@ static bool is_new_file(const struct dml_entry *entry)
 
 static bool is_file(const struct dml_entry *entry)
 {
-    return is_new_file(entry) || (dml_is_host_tree(entry) && !S_ISDIR(entry->source.mode));
+    return is_new_file(entry) || entry->kind == DML_BIND_DEVICE ||
+           (dml_is_host_tree(entry) && !S_ISDIR(entry->source.mode));
 }
 
 static bool make_directory(int root, const char *path)

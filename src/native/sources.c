@@ -28,7 +28,8 @@ bool dml_native_set_attributes(int tree, uint64_t attributes, bool recursive)
 static bool clone_source(struct dml_native *n, struct dml_native_mount *mount)
 {
     const struct dml_entry *entry = mount->entry;
-    uint64_t read_only = entry->kind == DML_BIND_RO ? MOUNT_ATTR_RDONLY : 0;
+    uint64_t attributes = MOUNT_ATTR_NOSUID | (entry->kind == DML_BIND_DEVICE ? 0 : MOUNT_ATTR_NODEV) |
+                          (entry->kind == DML_BIND_RO ? MOUNT_ATTR_RDONLY : 0);
     int fd = dml_child_open(&entry->source);
     if (fd < 0)
         return dml_native_fail(n, DML_NATIVE_SOURCE, entry);
@@ -38,14 +39,16 @@ static bool clone_source(struct dml_native *n, struct dml_native_mount *mount)
     errno = saved;
     if (mount->tree < 0)
         return dml_native_fail(n, DML_NATIVE_CLONE_TREE, entry);
-    return dml_native_set_attributes(mount->tree, read_only | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, true) ||
+    return dml_native_set_attributes(mount->tree, attributes, true) ||
            dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry);
 }
 
 bool dml_native_clone_sources(struct dml_native *n)
 {
     for (size_t i = 0; i < n->mount_count; i++) {
-        if (dml_is_host_tree(n->mounts[i].entry) && !clone_source(n, &n->mounts[i]))
+        const struct dml_entry *entry = n->mounts[i].entry;
+        bool bound = dml_is_host_tree(entry) || entry->kind == DML_BIND_DEVICE;
+        if (bound && !clone_source(n, &n->mounts[i]))
             return false;
     }
     return true;

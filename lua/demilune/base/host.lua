@@ -38,9 +38,13 @@ local function add_localtime(base)
     end
 end
 
+local always_there = { [0] = true, [65534] = true } -- ids of root and nobody
+
+-- Whoever the command is, its home is /work.
 local function passwd(caller)
-    local lines = { "root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/work:/bin/sh" }
-    if caller and caller.uid ~= 0 then
+    local root_home = caller and caller.uid == 0 and "/work" or "/root"
+    local lines = { ("root:x:0:0:root:%s:/bin/sh"):format(root_home), "nobody:x:65534:65534:nobody:/work:/bin/sh" }
+    if caller and not always_there[caller.uid] then
         table.insert(lines, 2, ("%s:x:%d:%d::/work:/bin/sh"):format(caller.name, caller.uid, caller.gid))
     end
     return table.concat(lines, "\n") .. "\n"
@@ -48,7 +52,7 @@ end
 
 local function group(caller)
     local lines = { "root:x:0:", "nogroup:x:65534:" }
-    if caller and caller.gid ~= 0 then
+    if caller and not always_there[caller.gid] then
         table.insert(lines, 2, ("%s:x:%d:"):format(caller.name, caller.gid))
     end
     return table.concat(lines, "\n") .. "\n"
@@ -58,8 +62,8 @@ local function caller_of(policy)
     if policy.user ~= "caller" then
         return nil
     end
-    local facts, name = core.facts(), os.getenv("USER") or ""
-    return { name = name:match("^[%a_][%w_%-]*$") or "caller", uid = facts.uid, gid = facts.gid }
+    local facts = core.facts()
+    return { name = core.user_name(), uid = facts.uid, gid = facts.gid }
 end
 
 --- The base for a policy, which says whether there is a network and who the user is.

@@ -4,12 +4,14 @@ local core = require "demilune.core"
 local lines = require "demilune.batch.lines"
 
 local HEADER = '{"demilune_batch":1}'
+local PIECE = 64 * 1024
 local MOST_HEAD = 4096 -- bytes of a line that are looked at: the id, the job and how it went stand in front
 -- In a JSON string a quote has a backslash in front, so that the first match is the right one.
 local HEAD = '^{"id":(.-),"job":"(%x+)","ok":(%l+),"result":{'
 
 ---@class demilune.Journal
 ---@field problem string|nil why nothing is written to it any more
+---@field places table<integer, integer>|nil the fingerprint of an id -> where its line begins
 ---@field recorded table<integer, integer> the fingerprint of an id -> that of its job, whose last bit says how it went
 local journal = {}
 journal.__index = journal
@@ -29,7 +31,11 @@ local function read_line(self, text, number)
     if not key or #fingerprint ~= 16 then
         return nil, ("line %d is no record of demilune batch; take it out, or begin another journal"):format(number)
     end
-    self.recorded[core.fingerprint(key)] = entry(tonumber("0x" .. fingerprint), ok == "true")
+    local print = core.fingerprint(key)
+    self.recorded[print] = entry(tonumber("0x" .. fingerprint), ok == "true")
+    if self.places then
+        self.places[print] = self.size
+    end
     return true
 end
 
@@ -84,14 +90,16 @@ end
 
 --- Opens a journal, makes it where it is not there, and reads what it has.
 ---@param path string
+---@param to_replay? boolean what it has will be asked for
 ---@return demilune.Journal|nil
 ---@return string|nil message
-function journal.open(path)
+function journal.open(path, to_replay)
     local fd, regular = core.open_journal(path)
     if not fd then
         return nil, regular
     end
     local self = setmetatable({ fd = fd, regular = regular, size = 0, recorded = {} }, journal)
+    self.places = to_replay and {} or nil
     local ok, problem = true, nil
     if regular then
         ok, problem = read_all(self)
@@ -118,6 +126,22 @@ function journal:find(job)
         return "other"
     end
     return found & 1 == 1 and "ok" or "failed"
+end
+
+--- The result of a job that was recorded, as it was printed then; nil when it can no more be read.
+---@param job demilune.Job
+---@return string|nil text
+function journal:result(job)
+    local at, pieces, piece = self.places[core.fingerprint(job.key)], {}, nil
+    repeat
+        piece = core.read(self.fd, PIECE, at)
+        if not piece or piece == "" then
+            return nil
+        end
+        at = at + #piece
+        pieces[#pieces + 1] = piece
+    until piece:find("\n", 1, true)
+    return table.concat(pieces):match('^[^\n]-"result":({[^\n]*})}\n')
 end
 
 --- Appends the record of a job; it is on the disk after the next sync. False when it could not be.

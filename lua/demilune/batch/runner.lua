@@ -22,6 +22,7 @@ local CONT, TSTP = 18, 20
 ---@field jobs integer how many at a time
 ---@field keep_going boolean
 ---@field journal? demilune.Journal
+---@field replay boolean the results that it has are printed, too
 ---@field journal_risk? fun(plan: demilune.Plan): string|nil what is wrong with where the journal lies
 ---@field progress? demilune.Progress
 ---@field signals integer the descriptor of core.forward_signals
@@ -111,6 +112,16 @@ local function refuse(self, job, kind, problems, unrecorded)
     conclude(self, job, job_of.refusal(job, kind, problems), unrecorded)
 end
 
+-- Prints what the journal has of a job.
+local function replay(self, job)
+    local text = self.journal:result(job)
+    if not text then
+        complain(self, ("line %d: its result in the journal can no more be read"):format(job.line))
+    else
+        self.output:add(text .. "\n")
+    end
+end
+
 -- Whether a job is to be run: no other job had its id, here or in the journal.
 local function is_new(self, job)
     local found = self.journal and self.journal:find(job)
@@ -127,6 +138,9 @@ local function is_new(self, job)
     elseif found then
         self.skipped = self.skipped + 1
         self.failed_before = self.failed_before + (found == "failed" and 1 or 0)
+        if self.replay then
+            replay(self, job)
+        end
     end
     return not found
 end

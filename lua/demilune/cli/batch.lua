@@ -2,6 +2,7 @@
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
+local guard = require "demilune.guard"
 local options = require "demilune.cli.options"
 
 local OUTPUT_KEPT = 1024 * 1024 -- bytes of each stream of a job, when the policy does not say
@@ -29,17 +30,21 @@ local function too_many(jobs)
     local most = tonumber(limits:match("\nMax open files%s+(%d+)"))
     local fit = most and math.max(0, (most - OURS) // EACH)
     if fit and jobs > fit then
-        return ("--jobs %d: %d descriptors are enough for %d at the same time; see ulimit -n"):format(jobs, most, fit)
+        return ("--jobs %d: %d descriptors are enough for %s at the same time; see ulimit -n"):format(jobs, most,
+            fit > 0 and tostring(fit) or "none")
     end
     return nil
 end
 
 -- What is wrong with the options before anything is looked at.
-local function usage_problem(state, words)
+local function usage_problem(state)
     if #state.command > 0 then
         return ("%s: the commands are those of the jobs, on standard input"):format(core.quote(state.command[1]))
-    elseif words.output_was_closed then
-        return "standard output is closed; the results would be lost"
+    elseif not core.is_writable(1) then
+        return "standard output is closed or for reading only; the results would be lost"
+    end
+    if state.replay and not state.journal then
+        return "--replay prints what a journal has; give one with --journal"
     end
     for _, name in ipairs(state.policies) do
         if name == "-" then
@@ -87,7 +92,7 @@ local function open_journal(state, policy)
     if not state.journal then
         return check_plan(state, policy)
     end
-    local journal, problem = require("demilune.batch.journal").open(state.journal)
+    local journal, problem = require("demilune.batch.journal").open(state.journal, state.replay)
     if not journal then
         return nil, ("--journal %s: %s"):format(core.quote(state.journal), problem)
     end
@@ -105,11 +110,11 @@ local function has_hooks(policy)
 end
 
 local function run(state, policy, journal)
-    local watched = not state.quiet and core.is_terminal(2)
+    local watched = not state.quiet and core.is_terminal(2) and not core.is_terminal(1)
     local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
         policy = policy, has_hooks = has_hooks(policy), backend = state.backend,
-        jobs = state.jobs, keep_going = state.keep_going,
+        jobs = state.jobs, keep_going = state.keep_going, replay = state.replay,
         journal = journal, journal_risk = journal_risk(state, policy),
         progress = watched and require("demilune.batch.progress").new(core.bytes_left(0)) or nil,
         signals = core.forward_signals(),
@@ -123,7 +128,7 @@ local function refuse(text)
     return common.EXIT_REFUSED
 end
 
----@param words { [integer]: string, output_was_closed: boolean }
+---@param words string[]
 ---@return integer exit code
 return function(words)
     local state, problem = options.parse(words, "batch")
@@ -131,7 +136,7 @@ return function(words)
         io.stdout:write(help())
         return 0
     end
-    problem = problem or usage_problem(state, words)
+    problem = problem or usage_problem(state)
     if problem then
         return common.usage("batch", problem)
     end
@@ -146,6 +151,7 @@ return function(words)
     elseif text and not state.quiet then
         common.complain("warning: " .. text)
     end
+    guard.last_words(common.EXIT_REFUSED, "the batch ends, and what it runs; jobs without a result can be run again")
     local policy, journal, ok
     policy, text = bounded_policy(state)
     if not policy then

@@ -153,7 +153,7 @@ options.groups = {
             return { sandbox = at }
         end) },
         { "--secret", nil, "FILE:AT", "a file's content, readable by the command alone", secret },
-        { "--device", nil, "PATH", "make a device usable (not supported yet)", append("devices") },
+        { "--device", nil, "PATH[:AT]", "make a device, or a directory of them, usable", append("devices", bind) },
         { "--chdir", "-C", "AT", "the directory to start in", field("chdir") },
     },
     { "the world",
@@ -179,6 +179,7 @@ options.groups = {
             flag("keep_going"), of = many_jobs },
         { "--journal", nil, "FILE", "record each result there first; a later batch goes on from it",
             setting("journal"), of = many_jobs },
+        { "--replay", nil, nil, "print the results that the journal has already, too", flag("replay"), of = many_jobs },
     },
     { "how it runs",
         { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },

@@ -2,6 +2,7 @@
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
+local guard = require "demilune.guard"
 local options = require "demilune.cli.options"
 
 local function help()
@@ -17,7 +18,7 @@ A command may return these numbers too; --status tells them apart.
 ]]
 end
 
---- Opens the place for the result before anything runs. Returns a function that writes to it.
+--- Opens the place for the result before anything runs. Returns a function that writes to it, and its descriptor.
 local function open_status(place)
     if not place then
         return function() end
@@ -38,6 +39,27 @@ local function open_status(place)
         local closed, why = file:close()
         if not written or not closed then
             common.complain(("warning: --status %s: %s"):format(core.quote(place), reason or why))
+        end
+    end, core.fileno(file)
+end
+
+--- Says how we end when, from now on, policy code hangs in whatever it may be: the exit code, what became of the
+--- command, and the status.
+local function expect_hang(status, code, outcome, result)
+    if not status then
+        return guard.last_words(code, outcome)
+    end
+    guard.last_words(code, outcome, status, require("demilune.json").encode(result) .. "\n")
+end
+
+--- Before hooks are called. What ended keeps its result; what goes on cannot go on without us.
+local function before_hooks(status)
+    return function(name, subject)
+        if name == "finished" then
+            expect_hang(status, common.exit_code(subject), "the command had ended, its result stands", subject)
+        else
+            expect_hang(status, common.EXIT_LIMIT, "the command is ended",
+                { kind = "cancelled", ok = false, code = "policy.hung", problems = {} })
         end
     end
 end
@@ -85,7 +107,7 @@ local function run_bare(state, warning)
     return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
 end
 
-local function launch(state, policy, backend, write_status)
+local function launch(state, policy, backend, write_status, status)
     local plan, text, code, problems = policy:plan(state.command, { backend = state.backend })
     if not plan then
         return refuse(write_status, text, code, problems)
@@ -112,7 +134,7 @@ local function launch(state, policy, backend, write_status)
     local _ <close> = common.settle(plan)
     local result
     result, text, code, problems, state.unexecuted = plan:run {
-        backend = state.backend, signals = core.forward_signals(),
+        backend = state.backend, signals = core.forward_signals(), before_hooks = before_hooks(status),
     }
     if not result then
         return refuse(write_status, text, code, problems, state.unexecuted)
@@ -140,11 +162,12 @@ return function(words)
     elseif #state.command == 0 then
         return common.usage("run", "no command was given")
     end
-    local write_status
-    write_status, problem = open_status(not state.dry_run and state.status)
+    local write_status, status = open_status(not state.dry_run and state.status)
     if not write_status then
-        return common.usage("run", problem)
+        return common.usage("run", status)
     end
+    expect_hang(status, common.EXIT_REFUSED, "nothing was run",
+        { kind = "refused", ok = false, code = "policy.hung", problems = {} })
     state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
     local backend, text, code = demilune.backend(state.backend)
     if not backend then
@@ -159,5 +182,5 @@ return function(words)
     if not policy then
         return refuse(write_status, text, code, problems)
     end
-    return launch(state, policy, backend, write_status)
+    return launch(state, policy, backend, write_status, status)
 end

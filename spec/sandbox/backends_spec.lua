@@ -36,8 +36,14 @@ describe("the backends #once", function()
     -- A policy, and the paths inside that are of interest.
     local function random_policy()
         local tree, paths = scratch("tree"), { "/t", "/single", "/deep/er/data", "/new", "/links/to", "/run/secret" }
+        local root = chance(0.2) and one { "ro_binds", "ro_binds", "rw_binds" } -- the host, all of it
         local fields = { ro_binds = {}, rw_binds = {}, masks = {}, tmpfs = {}, symlinks = {}, secrets = {}, env = {},
-            limits = {}, acknowledge = { "device", "path_rw" } }
+            limits = {}, acknowledge = { "device", "path_rw", "root", "root_rw", "user_runtime" } }
+        if root then
+            fields[root][1] = "/"
+            fields.base = "none"
+            return fields, { scratch("tree"), scratch("single") }
+        end
         if chance(0.7) then
             table.insert(one { fields.rw_binds, fields.rw_binds, fields.ro_binds }, { tree, "/t" })
             if chance(0.5) then

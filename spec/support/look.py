@@ -31,18 +31,22 @@ def kind(path):
         words.append("device %d:%d" % (os.major(status.st_rdev), os.minor(status.st_rdev)))
     return " ".join(map(str, words))
 
-# The last mount at a path is the one that counts. What stands over a part of /proc is another mount of it or a part of the
-# host's: whether programs can be executed there says nothing.
+# Every mount, also one under another. What stands over a part of /proc is another mount of it or a part of the host's:
+# whether programs can be executed there says nothing. bwrap closes what is hidden below /dev less down.
 def mounts():
-    found = {}
+    found, devices = set(), {}
     for line in open("/proc/self/mountinfo"):
         fields = line.split(" ")
         flags = set(fields[5].split(",")) & {"ro", "rw", "nosuid", "nodev", "noexec"}
         if fields[4].startswith("/proc/"):
             flags.discard("noexec")
-        found[fields[4]] = " ".join(sorted(flags)) + " " + line.split(" - ")[1].split(" ")[0]
-    for path in sorted(found):
-        say("mount", path, found[path])
+        words = " ".join((fields[4], *sorted(flags), line.split(" - ")[1].split(" ")[0]))
+        if fields[4].startswith("/dev/"):
+            devices[fields[4]] = words
+        else:
+            found.add(words)
+    for line in sorted(found) + sorted(devices.values()):
+        say("mount", line)
 
 def file_system(path):
     status = os.statvfs(path)

@@ -218,10 +218,12 @@ bool dml_native_build_tree(struct dml_native *n)
     return true;
 }
 
-/* The old root lands on top of the new one, and goes with everything that is mounted in it. */
+/* The old root lands on top of the new one, and goes with everything that is mounted in it. Unless it is the
+ * new root, the shop is still on top of the old one, and goes first. */
 bool dml_native_enter_tree(struct dml_native *n)
 {
-    return (fchdir(n->root) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
-            chdir("/") == 0) ||
-           dml_native_fail(n, DML_NATIVE_PIVOT, NULL);
+    bool entered = fchdir(n->root) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+                   (n->root == n->shop || umount2(".", MNT_DETACH) == 0) && umount2(".", MNT_DETACH) == 0 &&
+                   chdir("/") == 0;
+    return entered || dml_native_fail(n, DML_NATIVE_PIVOT, NULL);
 }

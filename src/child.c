@@ -87,8 +87,8 @@ int dml_child_open(const struct dml_object *object)
     int fd = dml_host_open_exact(object->path);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &status) == 0 && status.st_dev == object->device && status.st_ino == object->inode &&
-        (status.st_mode & S_IFMT) == (object->mode & S_IFMT))
+    if (fstat(fd, &status) == 0 && !S_ISLNK(status.st_mode) && status.st_dev == object->device &&
+        status.st_ino == object->inode && (status.st_mode & S_IFMT) == (object->mode & S_IFMT))
         return fd;
     close(fd);
     errno = ESTALE;

@@ -1,15 +1,7 @@
 -- Loaded by busted before the specs: counts for the closing line.
 local busted = require "busted"
 
--- Specs that launch run once for each backend; the command reads this variable by itself, the module does not.
-local chosen = os.getenv("DEMILUNE_BACKEND")
-if chosen then
-    local host = require "demilune.host"
-    local backend = host.backend
-    function host.backend(flag)
-        return backend(flag or chosen)
-    end
-end
+require "support.backend"
 
 local counts = { success = 0, failure = 0, error = 0, pending = 0 }
 

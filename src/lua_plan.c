@@ -2,11 +2,13 @@
 #include "lua_plan.h"
 #include "bwrap.h"
 #include "digest.h"
+#include "lint.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
 #include "seccomp_rules.h"
 #include "validate.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +179,17 @@ static int core_with_command(lua_State *L)
     if (!copy || !copy->argv)
         return luaL_error(L, "not enough memory");
     lua_pushvalue(L, 3);
+    return 1;
+}
+
+/* lint(plan) -> what is worth a thought in it */
+static int core_lint(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    struct dml_lua_plan *held = new_plan(L);
+    if (!dml_lint(plan, &held->warnings))
+        return luaL_error(L, "what is bound cannot be looked at: %s", strerror(errno));
+    dml_push_problems(L, &held->warnings);
     return 1;
 }
 
@@ -355,6 +368,7 @@ void dml_open_plan(lua_State *L)
     static const luaL_Reg functions[] = {
         {"validate", core_validate},
         {"plan", core_plan},
+        {"lint", core_lint},
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},

@@ -170,7 +170,7 @@ describe("demilune-policy(5)", function()
     it("has the lints that there are", function()
         local known = {}
         for _, path in ipairs { "src/lint.c", "src/lint_tree.c" } do
-            for code in sandbox.read(path):gmatch('"lint%.([%l_]+)"') do
+            for code in sandbox.read(path):gmatch('"lint%.([%l_]+)",') do
                 known["lint." .. code] = true
             end
         end

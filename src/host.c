@@ -281,7 +281,8 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
     return host->uid != 0 || add_writable(covers, count, MOST, arena) ? covers : NULL;
 }
 
-bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name), void *context)
+bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name, bool reachable),
+                                     void *context)
 {
     enum { LISTENS = 0x10000, DATAGRAM = 2 }; /* __SO_ACCEPTCON, SOCK_DGRAM */
     FILE *sockets = fopen("/proc/net/unix", "re");
@@ -293,8 +294,8 @@ bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *na
         int name = 0; /* where the path starts: after seven columns */
         line[strcspn(line, "\n")] = '\0';
         if (sscanf(line, "%*s %*s %*s %x %x %*s %*s %n", &flags, &type, &name) == 2 && name > 0 &&
-            line[name] == '@' && (flags & LISTENS || type == DATAGRAM))
-            visit(context, line + name + 1);
+            line[name] == '@')
+            visit(context, line + name + 1, flags & LISTENS || type == DATAGRAM);
     }
     bool complete = feof(sockets);
     int saved = errno;
@@ -308,8 +309,9 @@ struct prefix_search {
     bool found;
 };
 
-static void compare_prefix(void *context, const char *name)
+static void compare_prefix(void *context, const char *name, bool reachable)
 {
+    (void)reachable; /* it may be the next moment */
     struct prefix_search *search = context;
     search->found |= strncmp(name, search->prefix, strlen(search->prefix)) == 0;
 }

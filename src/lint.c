@@ -117,10 +117,11 @@ struct names {
     char first[128], last[128]; /* that one socket is listed twice in a row is usual */
 };
 
-static void add_name(void *context, const char *name)
+static void add_name(void *context, const char *name, bool reachable)
 {
     struct names *names = context;
-    if (names->count && (strcmp(name, names->first) == 0 || strcmp(name, names->last) == 0))
+    bool known = names->count && (strcmp(name, names->first) == 0 || strcmp(name, names->last) == 0);
+    if (!reachable || known)
         return;
     snprintf(names->count ? names->last : names->first, sizeof names->first, "%s", name);
     names->count++;

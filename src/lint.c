@@ -4,6 +4,7 @@
 #include "path.h"
 #include "text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,12 @@ struct shown {
 static const char *show(struct shown *shown, const char *path)
 {
     return dml_quote(shown->text, sizeof shown->text, path, strlen(path));
+}
+
+void dml_lint_unseen(struct dml_problems *warnings, const char *field, const char *path, int reason)
+{
+    dml_problem_add(warnings, "lint.unseen", field, path, strlen(path), "cannot be looked at: %s",
+                    strerror(reason));
 }
 
 /* --- protections in writable trees --- */
@@ -127,25 +134,23 @@ static void add_name(void *context, const char *name, bool reachable)
     names->count++;
 }
 
-static bool lint_network(const struct dml_plan *plan, struct dml_problems *warnings)
+static void lint_network(const struct dml_plan *plan, struct dml_problems *warnings)
 {
     struct names names = {0};
-    if (!plan->network)
-        return true;
-    if (!dml_host_visit_abstract_sockets(add_name, &names))
-        return false;
+    if (plan->network && !dml_host_visit_abstract_sockets(add_name, &names))
+        dml_lint_unseen(warnings, "network", "/proc/net/unix", errno);
     if (names.count)
         dml_problem_add(
             warnings, "lint.abstract_socket", "network", names.first, strlen(names.first),
             "is an abstract socket of the host, which has no file that could be hidden: with the shared "
             "network the command reaches it%s",
             names.count > 1 ? ", and others" : "");
-    return true;
 }
 
-bool dml_lint(const struct dml_plan *plan, struct dml_problems *warnings)
+void dml_lint(const struct dml_plan *plan, struct dml_problems *warnings)
 {
     lint_pins(plan, warnings);
     lint_masks(plan, warnings);
-    return dml_lint_trees(plan, warnings) && lint_network(plan, warnings);
+    dml_lint_trees(plan, warnings);
+    lint_network(plan, warnings);
 }

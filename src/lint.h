@@ -7,10 +7,13 @@
 #include "problem.h"
 
 /* Adds a warning, with a code that starts with "lint.", for each. Looks through what is bound, as far as
- * lint_tree.c says. False with errno when memory or descriptors ran out. */
-bool dml_lint(const struct dml_plan *plan, struct dml_problems *warnings);
+ * lint_tree.c says; what cannot be looked at is a warning too. */
+void dml_lint(const struct dml_plan *plan, struct dml_problems *warnings);
 
 /* lint_tree.c: sockets and FIFOs in read-only binds, and what the host executes in writable ones. */
-bool dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings);
+void dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings);
+
+/* Adds the warning that `path` could not be looked at; `reason` is an errno. */
+void dml_lint_unseen(struct dml_problems *warnings, const char *field, const char *path, int reason);
 
 #endif

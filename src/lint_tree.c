@@ -5,6 +5,7 @@
 #include "path.h"
 #include "text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,15 +119,17 @@ static void report(const struct search *s, bool whole, const char *code, const c
                         "was not all looked at: it holds too much, or what cannot be read");
 }
 
-static bool lint_bind(const struct dml_plan *plan, const struct dml_entry *bind, size_t *left,
+static void lint_bind(const struct dml_plan *plan, const struct dml_entry *bind, size_t *left,
                       struct dml_problems *warnings)
 {
     bool writable = bind->kind == DML_BIND_RW, whole;
     struct search s = {.plan = plan, .bind = bind};
     struct dml_tree tree = {
         .depth = DEPTH, .entries = *left, .visit = writable ? find_executed : find_sockets, .context = &s};
-    if (!dml_host_visit_tree(bind->source.path, &tree, &whole))
-        return false;
+    if (!dml_host_visit_tree(bind->source.path, &tree, &whole)) {
+        dml_lint_unseen(warnings, bind->field, bind->source.path, errno);
+        return;
+    }
     *left -= s.seen < *left ? s.seen : *left;
     if (writable)
         report(
@@ -137,18 +140,15 @@ static bool lint_bind(const struct dml_plan *plan, const struct dml_entry *bind,
         report(&s, whole, "lint.socket",
                "is read-only, but sockets and FIFOs in it can be written to all the same; mask them",
                warnings);
-    return true;
 }
 
-bool dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings)
+void dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings)
 {
     size_t left = ENTRIES;
     for (size_t i = 0; i < plan->mount_count; i++) {
         const struct dml_entry *mount = &plan->mounts[i];
         bool bind = mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW;
-        if (bind && mount->rank != DML_RANK_BASE && S_ISDIR(mount->source.mode) &&
-            !lint_bind(plan, mount, &left, warnings))
-            return false;
+        if (bind && mount->rank != DML_RANK_BASE && S_ISDIR(mount->source.mode))
+            lint_bind(plan, mount, &left, warnings);
     }
-    return true;
 }

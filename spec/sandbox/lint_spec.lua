@@ -294,6 +294,22 @@ print(subprocess.run([command, "run", "-p", policy, "--", "/usr/bin/python3", "-
         end)
     end)
 
+    it("what cannot be looked at for want of descriptors is said, and nothing is raised", function()
+        make "mkdir ro rw && mkfifo ro/f && : >rw/.envrc"
+        local code = ([[
+local demilune = require "demilune"
+local plan = assert(assert(demilune.policy { network = true, ro_binds = { %q }, project = %q }):plan())
+local files = {}
+repeat
+    files[#files + 1] = io.open "/dev/null" or false
+until not files[#files]
+for _, lint in ipairs(plan:lint()) do print(lint.code, lint.field, lint.message) end]]):format(scratch "ro", scratch "rw")
+        local result = probe.lua(scratch "host.lua", code, { prefix = "ulimit -n 40;" })
+        for _, field in ipairs { "ro_binds[1]", "project", "network" } do
+            assert.matches(("lint.unseen\t%s\tcannot be looked at: Too many open files\n"):format(field), result.out, 1, true)
+        end
+    end)
+
     describe("check", function()
         before_each(function()
             sandbox.write(scratch "clean.lua", "return {}")

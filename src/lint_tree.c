@@ -61,8 +61,10 @@ static enum dml_visited find_sockets(void *context, const char *path, const stru
 }
 
 /* What programs of the host execute in a project, besides what is dangerous everywhere. */
-static const char *executed_in_project(const char *path)
+static const char *executed_in_project(const char *path, mode_t mode)
 {
+    if (S_ISREG(mode) && strcmp(dml_path_name(path), ".git") == 0)
+        return ".git"; /* it names the directory whose hooks and configuration count */
     static const char *const names[] = {"node_modules/.bin", ".husky", ".vscode/tasks.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t length = strlen(path), tail = strlen(names[i]);
@@ -96,7 +98,7 @@ static enum dml_visited find_executed(void *context, const char *path, const str
     s->seen++;
     if (S_ISLNK(status->st_mode) || is_elsewhere(s, path))
         return DML_VISIT_PAST;
-    const char *name = executed_in_project(path);
+    const char *name = executed_in_project(path, status->st_mode);
     if (!name)
         return is_stuffing(path) ? DML_VISIT_PAST : DML_VISIT_ON;
     if (!is_accepted(s, path, name))

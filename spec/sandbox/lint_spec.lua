@@ -226,6 +226,17 @@ print(os.read(reader, 100))
             assert.same({}, (lints { project = scratch "plain" }))
         end)
 
+        it("a .git that is a file, as of a worktree, is one too", function()
+            make "mkdir -p p repo && git init -q repo && echo 'gitdir: ../repo/.git' >p/.git"
+            local _, messages = lints { project = scratch "p" }
+            assert.matches(': ".git"$', messages["lint.executed project"])
+            local attack = ("cp -r /from/.git own && printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' >>own/config && " ..
+                "echo gitdir: own >.git"):format(scratch "mark")
+            run({ project = scratch "p", ro_binds = { { scratch "repo", "/from" } } }, "sh", "-c", attack)
+            sandbox.sh(("cd %s && git status"):format(scratch "p"))
+            assert.is_true(sandbox.exists(scratch "mark"))
+        end)
+
         it("is found below a bind that is no project, whose own files are a danger to acknowledge", function()
             make "mkdir -p all/one all/two/.git/objects/.git/hooks && : >all/one/.envrc && : >all/.bashrc"
             local fields = { rw_binds = { { scratch "all", "/w" } }, acknowledge = { "path_rw" } }

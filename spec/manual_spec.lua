@@ -167,6 +167,17 @@ describe("demilune-policy(5)", function()
             documented(policy["SYSTEM CALL FILTER"], ".It", "Li"))
     end)
 
+    it("has the lints that there are", function()
+        local known = {}
+        for _, path in ipairs { "src/lint.c", "src/lint_tree.c" } do
+            for code in sandbox.read(path):gmatch('"lint%.([%l_]+)",') do
+                known["lint." .. code] = true
+            end
+        end
+        assert.same(known, documented(policy.LINTS, ".It", "Li"))
+        has_all(known, set { "lint.pinned", "lint.socket", "lint.executed", "lint.abstract_socket", "lint.mask_nothing" })
+    end)
+
     it("has what hooks get", function()
         local words = words_of(policy.HOOKS)
         local methods = {}

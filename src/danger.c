@@ -105,7 +105,7 @@ static void check_kernel_mount(struct dml_danger_context *c, const char *where, 
             continue;
         char inside[2 * DML_PATH_MAX] = "";
         if (dml_path_within(where, bind->source.path) && strcmp(where, bind->source.path) != 0)
-            dml_danger_path_inside(inside, bind, where);
+            dml_bind_path_inside(inside, bind, where);
         dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
                         "shows a mount of %s, at %s%s%s%s", type, where,
                         *inside ? "; mask it: masks = { \"" : "", inside, *inside ? "\" }" : "");

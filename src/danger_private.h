@@ -62,10 +62,6 @@ struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_da
 /* Whether `entry` is a bind that is there and that the policy asks for, none of its base. */
 bool dml_danger_is_own_bind(const struct dml_entry *entry);
 
-/* Where a bind shows the host path `host_path`, which lies in its source. */
-void dml_danger_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind,
-                            const char *host_path);
-
 /* Whether another entry of the policy hides or, if `readonly_will_do`, write-protects what `bind` shows of
  * the host path `host_path`. */
 bool dml_danger_covered(const struct dml_danger_context *c, const struct dml_entry *bind,

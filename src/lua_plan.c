@@ -2,6 +2,7 @@
 #include "lua_plan.h"
 #include "bwrap.h"
 #include "digest.h"
+#include "lint.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
 #include "seccomp_rules.h"
@@ -180,6 +181,16 @@ static int core_with_command(lua_State *L)
     return 1;
 }
 
+/* lint(plan) -> what is worth a thought in it */
+static int core_lint(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    struct dml_lua_plan *held = new_plan(L);
+    dml_lint(plan, &held->warnings);
+    dml_push_problems(L, &held->warnings);
+    return 1;
+}
+
 static int core_digest(lua_State *L)
 {
     char digest[DML_DIGEST_LENGTH + 1];
@@ -355,6 +366,7 @@ void dml_open_plan(lua_State *L)
     static const luaL_Reg functions[] = {
         {"validate", core_validate},
         {"plan", core_plan},
+        {"lint", core_lint},
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},

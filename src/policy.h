@@ -3,6 +3,7 @@
 #define DML_POLICY_H
 
 #include "arena.h"
+#include "path.h"
 #include "problem.h"
 
 #include <stdbool.h>
@@ -61,6 +62,7 @@ struct dml_entry {
     bool optional;            /* a source that is not there is no problem */
     bool secret;              /* its content is never shown */
     bool directory;           /* a mask over a directory */
+    bool hides;               /* a mask with something under it */
     const char *field;        /* where it was said: "rw_binds[2]", "base", "engine" */
 };
 
@@ -176,6 +178,9 @@ bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const ch
 /* The limits that are meant for all processes together, as bits of enum dml_limit: with a cgroup they hold
  * so. */
 unsigned dml_limits_as_a_whole(const struct dml_limits *limits);
+
+/* Where a bind shows the host path `host_path`, which lies in its source. */
+void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path);
 
 /* Index of `name` in `names`, or -1. */
 int dml_name_index(const char *name, const char *const *names, int count);

@@ -21,7 +21,7 @@ function message.problem(problem)
         parts[#parts + 1] = (field:find("[^%w%._%[%]\"/%-]") and core.quote(field) or field) .. ":"
     end
     parts[#parts + 1] = problem.value
-    parts[#parts + 1] = problem.message
+    parts[#parts + 1] = core.escape(problem.message)
     return ("%s [%s]"):format(table.concat(parts, " "), problem.code)
 end
 

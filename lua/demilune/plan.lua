@@ -58,6 +58,13 @@ function plan:with_command(command)
     return built and setmetatable({ core = built, policy = self.policy, warnings = self.warnings }, plan) or nil
 end
 
+--- What is worth a thought in it: surprises, and ways out that were perhaps not meant, as `demilune check` says them.
+--- Looks through what is bound, as no launch does.
+---@return demilune.Problem[]
+function plan:lint()
+    return self.policy:lint(self)
+end
+
 --- The digest: 64 hexadecimal digits over everything but secret values.
 ---@return string
 function plan:digest()

@@ -371,6 +371,15 @@ function policy:problems(command)
     return problems or {}, built and built.warnings or {}
 end
 
+--- What is worth a thought in a plan of this policy: surprises, and ways out that were perhaps not meant. Looks through
+--- what is bound, as no launch does.
+---@package
+---@param built demilune.Plan
+---@return demilune.Problem[]
+function policy:lint(built)
+    return with_places(self, core.lint(built.core))
+end
+
 --- Runs a command and waits for it.
 ---@param command string[]
 ---@param options? demilune.RunOptions

@@ -47,8 +47,10 @@ local policy = [[return { name = "n", description = "d", base = "none", work_hos
     rw_binds = { "/opt", { host = "/tmp", sandbox = "/t" } }, effects = { "Pure", { effect = "FsRead", path = "/etc/hostname" } },
     network = true, env_allowlist = { "LANG", "PATH" }, env = { A = "x", B = true, LD_PRELOAD = "y" }, tmpfs = { "/a",
     { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games" },
-    secrets = { ["/s"] = "content" }, chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
-    limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env" } }]]
+    devices = { { "/dev/zero", "/dev/z" } }, secrets = { ["/s"] = "content" },
+    chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
+    limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env",
+    "device" } }]]
 seed("table", 1, "*" .. policy)
 seed("table", 2, "*return { ro_binds = { \"relative\", {}, 5 }, env = { [1] = 2, a = 3 }, limits = { tmp = \"x\" }, nmae = 1 }")
 seed("table", 3, "*return { rw_binds = { \"/\" }, masks = { \"/usr/games\" }, acknowledge = { \"root_rw\" }, base = \"none\" }")

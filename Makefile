@@ -177,7 +177,7 @@ fuzz:
 	@BUILD=build/fuzz SECONDS_EACH=$(FUZZ_SECONDS) sh spec/fuzz/run.sh $(FUZZ_TARGETS)
 
 FUZZED = $(OBJECTS) $(BUILD)/obj/stage_parse.o
-$(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
+$(BUILD)/bin/%: spec/fuzz/%.c $(wildcard spec/fuzz/*.h) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)

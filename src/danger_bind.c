@@ -31,9 +31,10 @@ bool dml_danger_covered(const struct dml_danger_context *c, const struct dml_ent
     const struct dml_entry *nearest = bind;
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *entry = &c->policy->entries[i];
-        bool nearer = dml_path_depth(entry->sandbox) > dml_path_depth(nearest->sandbox) ||
-                      (strcmp(entry->sandbox, nearest->sandbox) == 0 && entry->rank > nearest->rank);
-        if (nearer && dml_path_within(inside, entry->sandbox))
+        if (!dml_path_within(inside, entry->sandbox))
+            continue; /* most are not, and that is said at a glance */
+        if (dml_path_depth(entry->sandbox) > dml_path_depth(nearest->sandbox) ||
+            (strcmp(entry->sandbox, nearest->sandbox) == 0 && entry->rank > nearest->rank))
             nearest = entry;
     }
     if (nearest == bind)

@@ -70,3 +70,16 @@ end
 seed("stage", 1, "\0" .. message(1, 0, "true\0/\0"))
 seed("stage", 2, "\0" .. message(3, 2, "sh\0-c\0:\0A=b\0PATH=/bin\0/work\0"))
 seed("stage", 3, "\1" .. message(2, 1, "a\0b\0\0"))
+
+-- What bytes stand for is random anyway; the texts are policy files.
+math.randomseed(5)
+for i = 1, 40 do
+    local bytes = {}
+    for at = 1, 20 * i do
+        bytes[at] = string.char(math.random(0, 255))
+    end
+    seed("policy", i, "\0" .. table.concat(bytes))
+end
+seed("policy", 41, "\3" .. policy)
+seed("policy", 42, "\3local t = {} for k in pairs(host) do t[#t + 1] = k end return { masks = t, prepare = function(p, c) p:mask(c.cwd) end }")
+seed("policy", 43, "\3return { ro_binds = { policy_dir, include('common') }, env = { A = ('x'):rep(9), B = tostring(1 << 62) } }")

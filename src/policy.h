@@ -139,6 +139,7 @@ struct dml_policy {
     size_t env_count, env_capacity;
 
     bool network, tty, nested, caller;
+    const char *base;      /* as the policy has it; NULL: the default */
     const char *work_host; /* NULL: private */
     const char *project;   /* path inside of the project, or NULL */
     const char *chdir;     /* NULL: the default */
@@ -152,6 +153,7 @@ struct dml_policy {
     unsigned requires; /* bits of enum dml_control: without one of these nothing runs */
     bool acknowledged[DML_DANGER_COUNT];
     bool wire; /* from a client of the ancestor, who cannot acknowledge: dangers are warnings */
+    bool warned[DML_DANGER_COUNT]; /* which of them the validation warned of */
 };
 
 extern const char *const dml_danger_names[DML_DANGER_COUNT];

@@ -28,15 +28,14 @@ static void check_allowed(struct dml_ceiling_check *c, const struct dml_tree *tr
     const struct dml_ceiling *ceiling = c->ceiling;
     bool bounded = dml_ceiling_says(ceiling, DML_BOUND_READ) || dml_ceiling_says(ceiling, DML_BOUND_WRITE);
     bool writable = tree->access == DML_ACCESS_WRITE;
-    char list[512];
-    if (!bounded || is_base(tree) || within_one(tree->path, &ceiling->write))
+    char readable[256], changeable[256];
+    if (!bounded || is_base(tree) || within_one(tree->path, &ceiling->write) ||
+        (!writable && within_one(tree->path, &ceiling->read)))
         return;
-    if (writable)
-        dml_exceeds(c, "ceiling.write", tree->mount->field, tree->path, "it allows writing in %s",
-                    dml_list_names(&ceiling->write, list, sizeof list));
-    else if (!within_one(tree->path, &ceiling->read))
-        dml_exceeds(c, "ceiling.read", tree->mount->field, tree->path, "it allows reading in %s",
-                    dml_list_names(&ceiling->read, list, sizeof list));
+    dml_exceeds(c, writable ? "ceiling.write" : "ceiling.read", tree->mount->field, tree->path,
+                "it allows reading in %s, and writing in %s",
+                dml_list_names(&ceiling->read, readable, sizeof readable),
+                dml_list_names(&ceiling->write, changeable, sizeof changeable));
 }
 
 /* Says that a tree shows something denied, unless it does not. What is not there can still be made in what is

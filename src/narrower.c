@@ -201,6 +201,6 @@ static bool compare_requirements(struct comparison *c)
 bool dml_narrower(const struct dml_side *a, const struct dml_side *b, struct dml_problems *excess)
 {
     struct comparison c = {.a = a, .b = b, .excess = excess};
-    return compare_files(&c) && compare_environment(&c) && compare_flags(&c) && compare_filter(&c) &&
+    return compare_flags(&c) && compare_filter(&c) && compare_files(&c) && compare_environment(&c) &&
            compare_limits(&c) && compare_memory_files(&c) && compare_dangers(&c) && compare_requirements(&c);
 }

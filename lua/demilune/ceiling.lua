@@ -42,7 +42,7 @@ end
 ---@return demilune.Problem[]|nil problems
 function ceiling.new(fields)
     refusal.check_argument(fields, "table", 1, "ceiling")
-    local copy, problem = core.copy(fields)
+    local copy, problem = core.copy(fields, true)
     if not copy then
         return refusal.of { refusal.of_copy(problem) }
     end

@@ -57,9 +57,9 @@ end
 
 -- Where a name leads: a file beside the policy, or a name to be looked up; or nil, a message and its code.
 local function place_of(name, origin)
-    if not name:find("[./]") then
+    if name:find("^[%w_][%w_%-]*$") then
         return name
-    elseif not name:find("^[%w_][%w_%-%.]*%.lua$") and not name:find("^[%w_][%w_%-%.]*%.json$")
+    elseif not (name:find("^[%w_][%w_%-%.]*%.lua$") or name:find("^[%w_][%w_%-%.]*%.json$"))
         or name:find("..", 1, true) then
         return nil, "is neither the name of a policy nor, ending in .lua or .json, of a file beside this one",
             "extends.name"
@@ -80,7 +80,8 @@ end
 local function depth_of(origin)
     local depth = 0
     while origin do
-        origin, depth = origin.outer, depth + 1
+        depth = depth + (origin.file and 1 or 0)
+        origin = origin.outer
     end
     return depth
 end

@@ -103,7 +103,7 @@ bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *e
         why = take_step(&walk, name, at, &status);
     if (!why && !S_ISREG(status.st_mode))
         why = "is no regular file";
-    return !why || dml_fail(error, DML_ERROR_SETUP, 0, "%s %s", at, why);
+    return !why || dml_fail(error, DML_ERROR_SETUP, 0, "%s: %s", at, why);
 }
 
 bool dml_host_trusted_file(const char *path)

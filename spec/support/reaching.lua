@@ -100,7 +100,8 @@ function reaching.policy(world, base)
     local fields = {
         base = base, ro_binds = random_binds(world, 3), rw_binds = random_binds(world, 2), masks = {}, tmpfs = {},
         env = random_env(VARIABLES), env_allowlist = chance(50) and some(VARIABLES, 2) or nil,
-        network = chance(30), limits = random_limits(), acknowledge = { "x11", "dbus", one_of(DANGERS) }, -- sockets may come and go where these specs run
+        network = chance(30), limits = random_limits(),
+        acknowledge = { "x11", "dbus", one_of(DANGERS) }, -- sockets may come and go where these specs run
         seccomp = chance(20) and { allow = some(OPTIONS, 2) } or nil,
     }
     for i = 1, math.random(0, 2) do

@@ -91,6 +91,14 @@ describe("a ceiling", function()
             masks = { scratch "open/secret" } }, "ceiling.deny", "ro_binds[2]")
     end)
 
+    it("takes a device for something to be written to", function()
+        local fields = { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }
+        allows({ write = { "/dev/zero" } }, fields)
+        refuses({ read = { "/dev" } }, fields, "ceiling.write", "devices[1]")
+        refuses({ deny = { "/dev/zero" } }, fields, "ceiling.deny", "devices[1]")
+        refuses({ acknowledge = {} }, fields, "ceiling.acknowledge")
+    end)
+
     it("denies what is not there where it could be made", function()
         local bound = { deny = { scratch "open/new" } }
         allows(bound, { ro_binds = { scratch "open" } })

@@ -58,6 +58,11 @@ describe("policy:narrower", function()
             scratch "a/b")
     end)
 
+    it("compares devices", function()
+        less({ acknowledge = { "device" } },
+            { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }, "devices[1]", "/dev/zero")
+    end)
+
     it("compares by where links lead", function()
         assert(lfs.link(scratch "a", scratch "link", true))
         assert.is_true(compare({ ro_binds = { scratch "link" } }, { ro_binds = { scratch "a" } }))

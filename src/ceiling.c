@@ -90,8 +90,10 @@ static void check_flags(struct dml_ceiling_check *c)
         const char *code, *field, *text;
         bool wanted, allowed;
     } flags[] = {
-        {DML_BOUND_NETWORK, "ceiling.network", "network", "it allows no network", policy->network, most->network},
-        {DML_BOUND_TTY, "ceiling.tty", "tty", "it allows nobody to keep the terminal", policy->tty, most->tty},
+        {DML_BOUND_NETWORK, "ceiling.network", "network", "it allows no network", policy->network,
+         most->network},
+        {DML_BOUND_TTY, "ceiling.tty", "tty", "it allows nobody to keep the terminal", policy->tty,
+         most->tty},
         {DML_BOUND_NESTED, "ceiling.nested", "nested", "it allows no user namespaces inside", policy->nested,
          most->nested},
     };
@@ -184,7 +186,8 @@ void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t 
 }
 
 void dml_ceiling_check(const struct dml_ceiling *ceiling, const struct dml_policy *policy,
-                       const struct dml_plan *plan, const struct dml_host *host, struct dml_problems *problems)
+                       const struct dml_plan *plan, const struct dml_host *host,
+                       struct dml_problems *problems)
 {
     struct dml_ceiling_check c = {
         .ceiling = ceiling, .policy = policy, .plan = plan, .host = host, .problems = problems};

@@ -19,7 +19,8 @@ bool dml_ceiling_says(const struct dml_ceiling *ceiling, enum dml_bound bound);
 void dml_exceeds(struct dml_ceiling_check *c, const char *code, const char *field, const char *value,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* The names, quoted, in one line; "nothing" when there are none. Cut when they do not fit. Returns `buffer`. */
+/* The names, quoted, in one line; "nothing" when there are none. Cut when they do not fit. Returns `buffer`.
+ */
 char *dml_list_names(const struct dml_names *names, char *buffer, size_t size);
 
 /* Checks the bases, and every host path that the plan shows. */

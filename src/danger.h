@@ -8,8 +8,8 @@
 
 /* Adds a problem for every danger of the resolved `policy` that it does not acknowledge (a warning, if that
  * is what it says: `policy->warned` remembers), and a problem for what is never allowed. */
-void dml_danger_check(struct dml_policy *policy, const struct dml_host *host,
-                      struct dml_problems *problems, struct dml_problems *warnings);
+void dml_danger_check(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
+                      struct dml_problems *warnings);
 
 /* Whether a variable of this name changes what programs load: LD_*, GCONV_PATH, ... */
 bool dml_danger_loader_name(const char *name);

@@ -89,8 +89,7 @@ const struct dml_env_rule *dml_environment_rule(const struct dml_policy *policy,
     for (size_t i = policy->env_count; i-- > 0;) {
         const struct dml_env_rule *rule = &policy->env[i];
         size_t length = pattern_length(rule);
-        bool speaks =
-            length ? strncmp(rule->name, name, length) == 0 : strcmp(rule->name, name) == 0;
+        bool speaks = length ? strncmp(rule->name, name, length) == 0 : strcmp(rule->name, name) == 0;
         if (speaks && !(rule->action == DML_ENV_PASS && is_own(name)))
             return rule;
     }

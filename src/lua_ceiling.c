@@ -220,8 +220,8 @@ static int core_ceiling(lua_State *L)
         return luaL_error(L, "not enough memory");
     held->ceiling.file = dml_arena_string(&policy->arena, file);
     policy->failed |= file && !held->ceiling.file;
-    struct reader reader = {
-        .r = {.L = L, .policy = policy, .problems = &held->problems, .home = home}, .ceiling = &held->ceiling};
+    struct reader reader = {.r = {.L = L, .policy = policy, .problems = &held->problems, .home = home},
+                            .ceiling = &held->ceiling};
     read_ceiling(&reader, 1);
     if (policy->failed || held->problems.failed)
         return luaL_error(L, "not enough memory");

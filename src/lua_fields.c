@@ -88,12 +88,6 @@ static void read_extends(struct dml_reader *r, int index, const char *field)
                     "comes too late: a policy is built on others when it is read, before its hooks run");
 }
 
-static void read_unsupported(struct dml_reader *r, int index, const char *field)
-{
-    (void)index;
-    dml_problem_add(r->problems, "field.unsupported", field, NULL, 0, "is not supported yet; take it out");
-}
-
 /* --- the environment --- */
 
 static void add_env(struct dml_reader *r, enum dml_env_action action, const char *name, const char *value,

@@ -6,7 +6,6 @@
 #include "lua_ceiling.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
-#include "narrower.h"
 #include "seccomp_rules.h"
 #include "validate.h"
 
@@ -151,23 +150,6 @@ static int core_plan(lua_State *L)
     }
     lua_pushvalue(L, 4);
     dml_push_problems(L, &held->warnings);
-    return 2;
-}
-
-/* narrower(frozen a, plan a, frozen b, plan b) -> whether a gives no more than b [, problem: what it does] */
-static int core_narrower(lua_State *L)
-{
-    struct dml_side sides[2];
-    for (int i = 0; i < 2; i++) {
-        const struct dml_lua_frozen *frozen = luaL_checkudata(L, 2 * i + 1, DML_LUA_FROZEN);
-        sides[i] = (struct dml_side){.policy = frozen->policy, .plan = check_plan(L, 2 * i + 2)};
-    }
-    struct dml_lua_plan *held = new_plan(L);
-    bool narrower = dml_narrower(&sides[0], &sides[1], &held->problems);
-    lua_pushboolean(L, narrower);
-    dml_push_problems(L, &held->problems);
-    lua_rawgeti(L, -1, 1); /* nil when there is none */
-    lua_remove(L, -2);
     return 2;
 }
 
@@ -392,7 +374,6 @@ void dml_open_plan(lua_State *L)
     static const luaL_Reg functions[] = {
         {"validate", core_validate},
         {"plan", core_plan},
-        {"narrower", core_narrower},
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},

@@ -24,7 +24,6 @@ wider(struct comparison *c, const char *field, const char *what, const char *for
     return false;
 }
 
-
 /* --- files --- */
 
 static bool compare_at(struct comparison *c, const struct dml_reach *a, const struct dml_reach *b,
@@ -153,7 +152,8 @@ static bool compare_filter(struct comparison *c)
         return wider(c, "seccomp", NULL, "no system call is filtered; the other has the filter");
     for (unsigned i = 0; i < DML_OPTION_COUNT; i++) {
         if (a->seccomp_options & ~b->seccomp_options & 1u << i)
-            return wider(c, "seccomp", dml_seccomp_option_names[i], "is let through; the other's filter refuses it");
+            return wider(c, "seccomp", dml_seccomp_option_names[i],
+                         "is let through; the other's filter refuses it");
     }
     return true;
 }
@@ -172,8 +172,8 @@ static bool compare_limits(struct comparison *c)
             return wider(c, field, NULL, "there is no such limit; the other has one of %llu%s",
                          (unsigned long long)b->value[i], unit);
         if (a->value[i] > b->value[i])
-            return wider(c, field, NULL, "%llu%s is more than the other's %llu%s", (unsigned long long)a->value[i],
-                         unit, (unsigned long long)b->value[i], unit);
+            return wider(c, field, NULL, "%llu%s is more than the other's %llu%s",
+                         (unsigned long long)a->value[i], unit, (unsigned long long)b->value[i], unit);
     }
     return true;
 }

@@ -11,9 +11,9 @@ struct dml_side {
 };
 
 /* Whether `a` gives its command nothing that `b` does not: of the host's files, the environment, the network,
- * limits, the filter and everything else that a policy says but where things stand inside. When not, the first
- * thing that it does is added to `excess`, as a problem `policy.wider` of `a`. False and nothing added when
- * memory is out; `excess->failed` is set then. */
+ * limits, the filter and everything else that a policy says but where things stand inside. When not, the
+ * first thing that it does is added to `excess`, as a problem `policy.wider` of `a`. False and nothing added
+ * when memory is out; `excess->failed` is set then. */
 bool dml_narrower(const struct dml_side *a, const struct dml_side *b, struct dml_problems *excess);
 
 #endif

@@ -212,7 +212,7 @@ describe("/etc/demilune", function()
             local files = { ["ceiling.lua"] = "return include 'more'", ["more.lua"] = "return { network = false }" }
             local line = demilune("run", "--net", "--acknowledge", "x11", "--acknowledge", "dbus", "--", "/bin/true")
             refused(on(files, line), "ceiling.network")
-            refused(on(files, line, { setup = "chmod 666 more.lua\n" }), 'reads "/etc/demilune/more.lua"')
+            refused(on(files, line, { setup = "chmod 664 more.lua\n" }), 'reads "/etc/demilune/more.lua"')
         end)
     end)
 

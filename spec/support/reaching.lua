@@ -11,6 +11,9 @@ local PATTERNS = { "DML_*", "DML_ONE", "HOST_*", "LANG", "*" }
 local OPTIONS = { "debug", "perf", "keyring" }
 local DANGERS = { "home", "no_seccomp" }
 
+--- Those that policies speak of.
+reaching.variables = VARIABLES
+
 --- Makes a tree of directories, with a file `f` in each that says where it is. Returns every path, directories first.
 function reaching.make_tree(root)
     local directories, files = {}, {}
@@ -138,6 +141,15 @@ function reaching.ceiling(world)
         fields.write = { world.directories[1], chance(50) and "/tmp" or nil }
     end
     return fields
+end
+
+--- The variables that policies speak of, as a caller may have them.
+function reaching.caller()
+    local list = {}
+    for i, name in ipairs(VARIABLES) do
+        list[i] = name .. "=caller"
+    end
+    return list
 end
 
 --- The same policy with something changed.
@@ -325,6 +337,18 @@ local function first_excess(world, fields, ceiling)
         end
     end
     return ceiling.network == false and fields.network and "network" or nil
+end
+
+--- A table of a policy or ceiling as the text of a Lua file.
+function reaching.source(value)
+    if type(value) ~= "table" then
+        return ("%q"):format(value)
+    end
+    local parts = {}
+    for key, item in pairs(value) do
+        parts[#parts + 1] = ("[%q] = %s"):format(key, reaching.source(item))
+    end
+    return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
 --- In what a policy without a base exceeds a ceiling, or nil.

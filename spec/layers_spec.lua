@@ -256,6 +256,18 @@ describe("a layer that is not trusted", function()
         policies.find((hooked "policy.ro_binds = 1":problems { "true" }), "type", "ro_binds")
     end)
 
+    it("has hooks that do not see the caller's variables, which they could put into the name of a mask", function()
+        local seen
+        local hook = { prepare = function(policy, context)
+            seen = context.env.PATH
+            policy:mask("/" .. (seen and #seen or "nothing"))
+        end }
+        assert(assert(outer:with(hook)):plan { "true" })
+        assert.truthy(seen)
+        assert(assert(outer:with(hook, { trusted = false })):plan { "true" })
+        assert.is_nil(seen)
+    end)
+
     it("has a hook that is compared with what the hooks before it left", function()
         local hook = { prepare = function(policy) policy:ro_bind(scratch "home") end }
         assert(assert(assert(outer:with(hook)):with(hook, { trusted = false })):plan { "true" })

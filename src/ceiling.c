@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const dml_base_names[DML_BASE_COUNT] = {
-    [DML_BASE_HOST] = "host", [DML_BASE_NIX] = "nix", [DML_BASE_NONE] = "none"};
-
 bool dml_ceiling_says(const struct dml_ceiling *ceiling, enum dml_bound bound)
 {
     return ceiling->says & 1u << bound;

@@ -9,8 +9,6 @@ struct dml_names {
     size_t count;
 };
 
-enum dml_base { DML_BASE_HOST, DML_BASE_NIX, DML_BASE_NONE, DML_BASE_COUNT };
-
 /* What bounds nothing is absent: `says` has no bit for it. */
 enum dml_bound {
     DML_BOUND_READ,
@@ -33,8 +31,6 @@ struct dml_ceiling {
     struct dml_names env;               /* names, which may end in `*` */
     unsigned bases;                     /* bits of enum dml_base */
 };
-
-extern const char *const dml_base_names[DML_BASE_COUNT];
 
 /* Gives a frozen policy the limits that it does not have and the ceilings do. Before the validation. */
 void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t count,

@@ -29,9 +29,8 @@ static void read_description(struct dml_reader *r, int index, const char *field)
 
 static void read_base(struct dml_reader *r, int index, const char *field)
 {
-    static const char *const bases[] = {"host", "nix", "none"};
     const char *name = dml_read_string(r, index, field, "\"host\", \"nix\" or \"none\"");
-    if (name && dml_name_index(name, bases, 3) < 0)
+    if (name && dml_name_index(name, dml_base_names, DML_BASE_COUNT) < 0)
         dml_problem_add(r->problems, "base.unknown", field, name, strlen(name),
                         "is no base; write \"host\", \"nix\" or \"none\"");
     r->policy->base = name;

@@ -126,6 +126,9 @@ enum dml_control {
     DML_CONTROL_COUNT,
 };
 
+/* What is there before a policy adds anything. */
+enum dml_base { DML_BASE_HOST, DML_BASE_NIX, DML_BASE_NONE, DML_BASE_COUNT };
+
 /* DML_SECCOMP_ALLOW: the default filter without the options named. */
 enum dml_seccomp { DML_SECCOMP_DEFAULT, DML_SECCOMP_OFF, DML_SECCOMP_ALLOW };
 
@@ -156,6 +159,7 @@ struct dml_policy {
     bool warned[DML_DANGER_COUNT]; /* which of them the validation warned of */
 };
 
+extern const char *const dml_base_names[DML_BASE_COUNT];
 extern const char *const dml_danger_names[DML_DANGER_COUNT];
 extern const char *const dml_control_names[DML_CONTROL_COUNT];
 extern const char *const dml_limit_names[DML_LIMIT_COUNT];

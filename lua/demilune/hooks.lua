@@ -50,10 +50,14 @@ local function hook_failed(name, hook, fields, text)
     return refusal.of { problem }
 end
 
--- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
+-- A copy for each hook; the caller's variables are not for one that is not trusted, which could put them somewhere
+-- inside. The facts of the host cost something when they are asked for: the private state has its own
 -- view of them.
 local function hook_context(hook, context)
     local copy = core.copy(context)
+    if hook.trusted == false then
+        copy.env = {}
+    end
     if type(hook.run) ~= "userdata" then
         copy.host = host.facts()
     end

@@ -3,7 +3,7 @@ local merge = require "demilune.merge"
 
 local trust = {}
 
-local ADVICE = "a layer that is not trusted may only narrow"
+local ADVICE = "a layer may only narrow when it is said not to be trusted, or others can have written its file"
 
 --- How an excess of one layer is told.
 ---@param excess demilune.Problem what demilune.core.narrower found

@@ -153,8 +153,8 @@ static void check_binds(struct dml_danger_context *c, const struct dml_host *hos
     }
 }
 
-void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host,
-                      struct dml_problems *problems, struct dml_problems *warnings)
+void dml_danger_check(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
+                      struct dml_problems *warnings)
 {
     struct dml_danger_context c = {.policy = policy, .problems = problems, .warnings = warnings};
     check_binds(&c, host);

@@ -28,7 +28,7 @@ struct dml_place {
 /* A zeroed one with `policy`, `problems` and `warnings` knows no places yet; dml_arena_clear of `arena` frees
  * what the check has found. */
 struct dml_danger_context {
-    const struct dml_policy *policy;
+    struct dml_policy *policy;
     struct dml_problems *problems, *warnings;
     struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
     struct dml_place sockets[DML_MOST_SOCKETS], homes[DML_MOST_HOMES], search_path[DML_MOST_DIRECTORIES];

@@ -4,6 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const dml_base_names[DML_BASE_COUNT] = {
+    [DML_BASE_HOST] = "host",
+    [DML_BASE_NIX] = "nix",
+    [DML_BASE_NONE] = "none",
+};
+
 const char *const dml_danger_names[DML_DANGER_COUNT] = {
     [DML_DANGER_ENGINE_SOCKET] = "engine_socket",
     [DML_DANGER_SSH_AGENT] = "ssh_agent",

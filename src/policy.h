@@ -128,6 +128,9 @@ enum dml_control {
     DML_CONTROL_COUNT,
 };
 
+/* What is there before a policy adds anything. */
+enum dml_base { DML_BASE_HOST, DML_BASE_NIX, DML_BASE_NONE, DML_BASE_COUNT };
+
 /* DML_SECCOMP_ALLOW: the default filter without the options named. */
 enum dml_seccomp { DML_SECCOMP_DEFAULT, DML_SECCOMP_OFF, DML_SECCOMP_ALLOW };
 
@@ -141,6 +144,7 @@ struct dml_policy {
     size_t env_count, env_capacity;
 
     bool network, tty, nested, caller;
+    const char *base;      /* as the policy has it; NULL: the default */
     const char *work_host; /* NULL: private */
     const char *project;   /* path inside of the project, or NULL */
     const char *chdir;     /* NULL: the default */
@@ -154,8 +158,10 @@ struct dml_policy {
     unsigned requires; /* bits of enum dml_control: without one of these nothing runs */
     bool acknowledged[DML_DANGER_COUNT];
     bool wire; /* from a client of the ancestor, who cannot acknowledge: dangers are warnings */
+    bool warned[DML_DANGER_COUNT]; /* which of them the validation warned of */
 };
 
+extern const char *const dml_base_names[DML_BASE_COUNT];
 extern const char *const dml_danger_names[DML_DANGER_COUNT];
 extern const char *const dml_control_names[DML_CONTROL_COUNT];
 extern const char *const dml_limit_names[DML_LIMIT_COUNT];

@@ -90,9 +90,9 @@ local function includer(directory, files, owner)
 end
 
 -- `known.fields` is what the policy said, once it was read.
-local function new_private(directory, files, known, owner)
+local function new_private(directory, files, known, owner, home)
     return core.private {
-        globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
+        globals = { cwd = core.cwd(), home = home or os.getenv("HOME"), policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
         include = includer(directory, files, owner),
         print = function(text)
@@ -109,9 +109,10 @@ end
 ---@param path? string
 ---@param resolved? string the same with every link resolved
 ---@param owner? integer the uid whose file it is; without, it is our own text
-function load_policy.source(source, name, directory, path, resolved, owner)
+---@param home? string the caller's home, when it is not to be what the environment says
+function load_policy.source(source, name, directory, path, resolved, owner, home)
     local files, known = { resolved }, {}
-    local private, problem = new_private(directory, files, known, owner or core.facts().uid)
+    local private, problem = new_private(directory, files, known, owner or core.facts().uid, home)
     if not private then
         return nil, problem, "policy.script"
     end
@@ -166,8 +167,42 @@ local function links_on(path, links)
     return links
 end
 
+-- Whether a resolved path is that of a preset: part of the program, whoever installed it.
+local function is_preset(resolved)
+    local name = resolved:match("([^/]+)%.lua$")
+    local path = name and preset(name)
+    return path ~= nil and core.realpath(path) == resolved
+end
+
+--- Whether nobody but the caller and root had a hand in what was loaded.
+---@param loaded { files: string[] }
+---@return boolean
+function load_policy.is_trusted(loaded)
+    for _, path in ipairs(loaded.files) do
+        if not core.trusted_file(path) and not is_preset(path) then
+            return false
+        end
+    end
+    return true
+end
+
+--- Reads a ceiling: a file in Lua whose fields are those of a ceiling.
+---@param path string
+---@param home? string
+---@return { fields: table, source: string, files: string[] }|nil
+---@return string|nil message
+---@return string|nil code
+function load_policy.ceiling(path, home)
+    local source, owner = core.read_file(path, LARGEST)
+    if not source then
+        return unreadable(path, owner, LARGEST, core.file_type(path) and "policy.unreadable" or "policy.missing")
+    end
+    local resolved = core.realpath(path) or absolute(path)
+    return load_policy.source(source, path, directory_of(resolved), path, resolved, owner, home)
+end
+
 --- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
---- tell.
+--- tell. `resolved` is where the file really is.
 ---@param name string
 function load_policy.file(name)
     if name == "-" then
@@ -190,12 +225,15 @@ function load_policy.file(name)
     local links = links_on(absolute(path), {})
     if is_json then
         links[#links + 1] = resolved
-        return { is_json = true, source = source, path = path, files = links }
+        return { is_json = true, source = source, path = path, files = links, resolved = resolved }
     end
     local loaded
     loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner)
     for _, link in ipairs(loaded and links or {}) do
         table.insert(loaded.files, link)
+    end
+    if loaded then
+        loaded.resolved = resolved
     end
     return loaded, problem, code
 end

@@ -31,6 +31,9 @@ end
 -- Loads and plans one policy: nothing, or what is wrong as text and as problems; and the warnings.
 local function examine(name, command)
     local policy, text, _, problems = demilune.load(name)
+    if policy then
+        policy, text, _, problems = common.with_site(policy)
+    end
     local plan
     if policy then
         plan, text, _, problems = policy:plan(command)

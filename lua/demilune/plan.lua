@@ -71,7 +71,14 @@ end
 --- Looks through what is bound, as no launch does.
 ---@return demilune.Problem[]
 function plan:lint()
-    return self.policy:lint(self)
+    local lints = self.policy:lint(self)
+    local backend = host.backend()
+    local refused = backend and ceiling.refuses(self.ceilings, backend.effective)
+    if refused then
+        local useless = "nothing can be launched here: " .. refused
+        table.insert(lints, 1, { field = "", code = "lint.useless", message = useless })
+    end
+    return lints
 end
 
 --- The digest: 64 hexadecimal digits over everything but secret values.

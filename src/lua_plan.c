@@ -245,6 +245,30 @@ static void push_mount(lua_State *L, const struct dml_entry *mount)
     lua_setfield(L, -2, "directory");
 }
 
+static void push_mounts(lua_State *L, const struct dml_entry *mounts, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        push_mount(L, &mounts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+/* The rules that have no effect: { { name=, field=, action= }, ... } */
+static void push_beaten(lua_State *L, const struct dml_plan *plan)
+{
+    static const char *const actions[] = {
+        [DML_ENV_SET] = "set", [DML_ENV_PASS] = "pass", [DML_ENV_OMIT] = "omit"};
+    lua_createtable(L, (int)plan->env_beaten_count, 0);
+    for (size_t i = 0; i < plan->env_beaten_count; i++) {
+        lua_createtable(L, 0, 3);
+        set_string(L, "name", plan->env_beaten[i].name);
+        set_string(L, "field", plan->env_beaten[i].field);
+        set_string(L, "action", actions[plan->env_beaten[i].action]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 static void push_strings(lua_State *L, const char *const *items, size_t count)
 {
     lua_createtable(L, (int)count, 0);
@@ -293,12 +317,10 @@ static int core_describe(lua_State *L)
 {
     const struct dml_plan *plan = check_plan(L, 1);
     lua_createtable(L, 0, 16);
-    lua_createtable(L, (int)plan->mount_count, 0);
-    for (size_t i = 0; i < plan->mount_count; i++) {
-        push_mount(L, &plan->mounts[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    push_mounts(L, plan->mounts, plan->mount_count);
     lua_setfield(L, -2, "mounts");
+    push_mounts(L, plan->shadowed, plan->shadowed_count);
+    lua_setfield(L, -2, "shadowed");
     push_strings(L, (const char *const *)plan->argv, plan->argc);
     lua_setfield(L, -2, "argv");
     push_strings(L, (const char *const *)plan->env, plan->env_count);
@@ -307,6 +329,10 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_passed");
     push_booleans(L, plan->env_secret, plan->env_count);
     lua_setfield(L, -2, "env_secret");
+    push_strings(L, plan->env_field, plan->env_count);
+    lua_setfield(L, -2, "env_field");
+    push_beaten(L, plan);
+    lua_setfield(L, -2, "env_beaten");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
     dml_push_names(L, plan->seccomp_options, dml_seccomp_option_names, DML_OPTION_COUNT);

@@ -9,6 +9,9 @@ local refusal = require "demilune.refusal"
 ---@field warnings demilune.Problem[]
 ---@field package core userdata
 ---@field package policy demilune.Policy
+---@field package fields table what was planned, for explain
+---@field package hooked? table what the prepare hooks left
+---@field package trace? { origin: demilune.Origin, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
@@ -63,7 +66,7 @@ end
 function plan:with_command(command)
     local built = not self.context and core.with_command(self.core, command)
     return built and setmetatable({
-        core = built, policy = self.policy, warnings = self.warnings, ceilings = self.ceilings,
+        core = built, policy = self.policy, fields = self.fields, warnings = self.warnings, ceilings = self.ceilings,
     }, plan) or nil
 end
 
@@ -88,10 +91,10 @@ function plan:digest()
 end
 
 --- What the sandbox will be, for people.
----@param options? { show_values?: boolean }
+---@param options? demilune.ExplainOptions
 ---@return string
 function plan:explain(options)
-    return require("demilune.explain").text(core.describe(self.core), options or {})
+    return require("demilune.explain").text(self, options or {})
 end
 
 return plan

@@ -503,12 +503,15 @@ function policy:plan(command, options)
     end
     local context = command and has_hooks(self) and context_of(self, command)
     local fields = self.fields -- only read from here on: hooks get a copy
+    local hooked, trace
     if command and #self.hooks.prepare > 0 then
         local problem, code, problems
-        fields, problem, code, problems = require("demilune.hooks").prepare(self, context, excess)
+        trace = options.trace and {} or nil
+        fields, problem, code, problems = require("demilune.hooks").prepare(self, context, excess, trace)
         if not fields then
             return nil, problem, code, problems
         end
+        hooked = fields
     end
     if options.narrow then
         local problems
@@ -526,6 +529,9 @@ function policy:plan(command, options)
         core = built,
         ceilings = ceilings,
         policy = self,
+        fields = fields,
+        hooked = hooked,
+        trace = trace,
         context = context,
         warnings = table.move(self.ignored, 1, #self.ignored, #warnings + 1, with_places(self, warnings)),
     }, plan)

@@ -1,0 +1,76 @@
+--- What a backend adds to a plan by itself, and what of it this host cannot honour.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local message = require "demilune.message"
+
+local backend = {}
+
+local meanings = {
+    bind_fd = "sources are named by path, not handed over as the objects that were checked",
+    disable_userns = "the command can make user namespaces",
+    tmpfs_size = "private file systems have no limit",
+    seccomp = "no system call filter",
+    cgroup = "limits of memory, pids and cpu_time hold for each process, not for all together",
+    landlock = "no Landlock rules",
+}
+
+-- For each kind of backend: its name for people, and the controls that the plan asks for and that it lacks here.
+local kinds = {
+    bwrap = function(plan, found)
+        local wanted, skipped = core.controls(plan.core, found.bwrap_path)
+        return { path = found.bwrap_path, wanted = wanted or {}, skipped = skipped, problem = not wanted and skipped }
+    end,
+    none = function()
+        return { wanted = {}, skipped = {}, problem = "the command is not isolated: nothing of this holds" }
+    end,
+}
+
+--- What the backend of that name makes of a plan: `kind`, `path`, the controls `wanted` and `skipped`, or a `problem`.
+---@param plan demilune.Plan
+---@param name? string
+---@return table
+function backend.of(plan, name)
+    local found, text = host.backend(name)
+    if not found then
+        return { wanted = {}, skipped = {}, problem = text }
+    end
+    local about = kinds[found.kind](plan, found)
+    about.kind = found.kind
+    if about.problem then
+        about.skipped = {}
+    end
+    return about
+end
+
+--- The rows about a backend.
+---@param about table
+---@return demilune.Row[]
+function backend.rows(about)
+    local rows = {}
+    local function add(name, text)
+        rows[#rows + 1] = { depth = 1, name = name, text }
+    end
+    if about.kind then
+        add("launched by", about.kind .. (about.path and " " .. message.plain(about.path) or ""))
+    end
+    if about.problem then
+        add("problem", message.plain(about.problem))
+    end
+    local skipped = {}
+    for _, name in ipairs(about.skipped) do
+        skipped[name] = true
+    end
+    local applied = {}
+    for _, name in ipairs(about.wanted) do
+        applied[#applied + 1] = not skipped[name] and name or nil
+    end
+    if #applied > 0 then
+        add("applies", table.concat(applied, " "))
+    end
+    for _, name in ipairs(about.skipped) do
+        add("cannot", name .. ": " .. meanings[name])
+    end
+    return rows
+end
+
+return backend

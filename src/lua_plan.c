@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 extern char **environ;
 
@@ -241,7 +242,7 @@ static void push_mount(lua_State *L, const struct dml_entry *mount)
     }
     lua_pushboolean(L, mount->secret);
     lua_setfield(L, -2, "secret");
-    lua_pushboolean(L, mount->directory);
+    lua_pushboolean(L, mount->directory || (mount->source.path && S_ISDIR(mount->source.mode)));
     lua_setfield(L, -2, "directory");
 }
 

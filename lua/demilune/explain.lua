@@ -89,6 +89,39 @@ function explain.variables(plan, show_values)
     return shown_variables(require("demilune.explain.account").of(plan).env, show_values)
 end
 
+--- An answer to "why" as text.
+---@param answer demilune.Answer
+---@param options demilune.ExplainOptions
+---@return string
+function explain.answer(answer, options)
+    local drawing = require("demilune.explain.page").new(options.colour or false)
+    require("demilune.explain.why").draw(drawing, answer, require("demilune.explain.words").new())
+    return drawing:text()
+end
+
+--- What differs between two plans as text; empty when nothing does.
+---@param changes table of demilune.explain.diff
+---@param options demilune.ExplainOptions
+---@return string
+function explain.changes(changes, options)
+    local drawing = require("demilune.explain.page").new(options.colour or false)
+    require("demilune.explain.diff").draw(drawing, changes, require("demilune.explain.words").new(),
+        options.show_values)
+    return changes.equal and "" or drawing:text()
+end
+
+--- The same as data for JSON, without the values that are hidden.
+---@param changes table
+---@param options demilune.ExplainOptions
+---@return table
+function explain.shown_changes(changes, options)
+    for _, change in ipairs(changes.environment) do
+        shown_variables({ change.old }, options.show_values)
+        shown_variables({ change.new }, options.show_values)
+    end
+    return changes
+end
+
 --- A word as a shell would need it; control characters as $'...'.
 ---@param word string
 ---@return string

@@ -481,6 +481,17 @@ function policy:narrower(other)
     return false, ("%s: %s%s"):format(wider.field, wider.value and wider.value .. " " or "", wider.message)
 end
 
+-- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
+local function kept(self, hooked, fields)
+    for _, hook in ipairs(hooked and self.hooks.prepare or {}) do
+        if type(hook.run) == "function" then
+            local copy = core.copy { hooked, fields } or {}
+            return copy[1], copy[2] or self.fields
+        end
+    end
+    return hooked, fields
+end
+
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -525,6 +536,7 @@ function policy:plan(command, options)
     if not built then
         return refusal.of(problems)
     end
+    hooked, fields = kept(self, hooked, fields)
     return setmetatable({
         core = built,
         ceilings = ceilings,

@@ -8,6 +8,7 @@ page.__index = page
 ---@field [integer] string the columns after it
 ---@field paint? string how the column after the name looks
 ---@field faint? boolean a remark about the row above
+---@field look? string how all of it looks
 
 local colours = {
     heading = "\27[1m", faint = "\27[2m", ["read-write"] = "\27[33m", private = "\27[36m", masked = "\27[35m",
@@ -45,20 +46,6 @@ function page:heading(text)
     self:line(self:paint(text, "heading"))
 end
 
--- How wide each column is: as its widest text, within bounds.
-local function widths_of(rows, names)
-    local widths = {}
-    for i, row in ipairs(rows) do
-        for column = 0, #row do
-            local length = width(column == 0 and names[i] or row[column])
-            if length <= (column == 0 and WIDEST[1] or WIDEST[2]) then
-                widths[column] = math.max(widths[column] or 0, length)
-            end
-        end
-    end
-    return widths
-end
-
 -- The last column that has something in it.
 local function last_column(row)
     local last = #row
@@ -68,11 +55,25 @@ local function last_column(row)
     return last
 end
 
+-- How wide each column is: as its widest text with something after it, within bounds.
+local function widths_of(rows, names)
+    local widths = { [0] = 0 }
+    for i, row in ipairs(rows) do
+        for column = 0, last_column(row) - 1 do
+            local length = width(column == 0 and names[i] or row[column])
+            if length <= (column == 0 and WIDEST[1] or WIDEST[2]) then
+                widths[column] = math.max(widths[column] or 0, length)
+            end
+        end
+    end
+    return widths
+end
+
 local gap = (" "):rep(GAP)
 
 function page:add_row(row, name, widths)
     local last = last_column(row)
-    local look = row.faint and "faint"
+    local look = row.faint and "faint" or row.look
     if last > 0 and width(name) > widths[0] then -- a long name has a line of its own
         self:line(self:paint(name, look))
         name = ""

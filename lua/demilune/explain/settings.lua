@@ -82,6 +82,9 @@ function settings.danger_rows(account, names)
     for i, danger in ipairs(account.acknowledged) do
         rows[i] = { depth = 1, name = danger.name, names:who(danger.said) }
     end
+    table.sort(rows, function(a, b)
+        return a.name < b.name
+    end)
     return rows
 end
 

@@ -159,13 +159,22 @@ local function wrapped(list, columns)
     return lines
 end
 
+local made_directories = { tmpfs = true, proc = true, dev = true }
+
+-- The name of a node, with a slash behind that of a directory.
+local function shown_name(node)
+    local mount = node.mount
+    local directory = not mount or mount.directory or made_directories[mount.kind] or next(node.children)
+    return message.plain(node.name) .. (directory and node.name ~= "/" and "/" or "")
+end
+
 local function names_of(group, depth)
-    local list = {}
+    local list, many = {}, #group > MANY
     for i, node in ipairs(group) do
-        if #group <= MANY or i <= SHOWN or i == #group then
-            list[#list + 1] = message.plain(node.name)
-        elseif i == SHOWN + 1 then
-            list[#list + 1] = ("... %d more ..."):format(#group - SHOWN - 1)
+        if not many or i <= SHOWN then
+            list[#list + 1] = shown_name(node)
+        elseif i == #group then
+            list[#list + 1] = ("... %s (%d in all)"):format(shown_name(node), #group)
         end
     end
     return wrapped(list, WIDTH - depth * 2)
@@ -189,12 +198,10 @@ end
 
 local function add_mount(rows, node, depth, names)
     local mount = node.mount
-    local name = message.plain(node.name)
-    local directory = mount.directory or next(node.children)
     local source = mount.kind == "seal" and "empty but for this" or words.source(mount)
     local why = mount.kind == "pin" and "stays where it is" or source
     rows[#rows + 1] = {
-        depth = depth, name = node.name ~= "/" and directory and name .. "/" or name,
+        depth = depth, name = shown_name(node),
         mount.kind == "seal" and "read-only" or words.access(mount), why,
         (mount.kind == "pin" and "for " or "") .. (mount.kind == "seal" and "demilune" or names:who(mount.said)),
         paint = words.access(mount),
@@ -211,7 +218,7 @@ local function add_node(rows, node, depth, names, all)
     if node.mount then
         add_mount(rows, node, depth, names)
     else
-        rows[#rows + 1] = { depth = depth, name = message.plain(node.name) .. "/" }
+        rows[#rows + 1] = { depth = depth, name = shown_name(node) }
     end
     local children = {}
     for i, child in ipairs(children_of(node)) do

@@ -142,6 +142,9 @@ function view:walk(sight, path)
         end
     end
     kind, _, host = self:object(at)
+    if kind and kind ~= "directory" and path:find("/%.?$") then
+        return nil, at, nil, at .. " is a " .. kind
+    end
     return kind, at, host
 end
 
@@ -190,6 +193,8 @@ function view:look(path)
         sight.read, sight.write = read and true or false, write and true or false
         if host and binds[sight.mount.kind] and not sight.read then
             sight.reason = "the permissions of " .. host
+        elseif host and not binds[sight.mount.kind] and kind ~= "directory" then
+            sight.reason = "its permissions; the kernel may refuse more"
         end
     end
     return sight

@@ -7,8 +7,8 @@ local explain = {}
 ---@field all? boolean each entry in a line of its own
 ---@field backend? table what a backend makes of the plan: see demilune.explain.backend
 
-local function add_head(drawing, account, names)
-    local rows = {}
+local function add_head(drawing, account)
+    local words, rows = require "demilune.explain.words", {}
     local function add(name, text)
         rows[#rows + 1] = { depth = 0, name = name, text }
     end
@@ -16,14 +16,14 @@ local function add_head(drawing, account, names)
         add("policy", require("demilune.message").plain(account.name))
     end
     if #account.argv > 0 then
-        local words = {}
+        local list = {}
         for i, word in ipairs(account.argv) do
-            words[i] = explain.shell_word(word)
+            list[i] = explain.shell_word(word)
         end
-        add("command", table.concat(words, " "))
+        add("command", table.concat(list, " "))
     end
     for i, layer in ipairs(account.layers) do
-        add(i == 1 and "said by" or "   then", names:layer(layer))
+        add(i == 1 and "said by" or "   then", words.layer(layer))
     end
     drawing:rows(rows)
 end
@@ -46,7 +46,7 @@ function explain.text(plan, options)
     local tree = require "demilune.explain.tree"
     local settings = require "demilune.explain.settings"
     local drawing = require("demilune.explain.page").new(options.colour or false)
-    add_head(drawing, account, names)
+    add_head(drawing, account)
     add_part(drawing, "files", tree.rows(account, names, options.all))
     add_part(drawing, "not there", tree.missing(account, names))
     add_part(drawing, "environment", require("demilune.explain.environment").rows(account, names, options.show_values))

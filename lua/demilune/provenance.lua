@@ -96,18 +96,48 @@ local function pair_items(before, after)
     return pairs_of, taken
 end
 
+-- The texts in an entry: a path, or the paths of a bind.
+local function texts_of(item)
+    local list = {}
+    for _, value in next, is_table(item) and item or { item } do
+        list[#list + 1] = type(value) == "string" and value or nil
+    end
+    table.sort(list)
+    return list
+end
+
+-- A function that gives, for what is new in a list, the place in `before` of what it was made from: of an entry that is
+-- gone and has a path in common with it.
+local function finder_of_changed(before, taken)
+    local by_text = {}
+    for i = #before, 1, -1 do
+        for _, text in ipairs(taken[i] and {} or texts_of(before[i])) do
+            by_text[text] = i
+        end
+    end
+    return function(item)
+        for _, text in ipairs(texts_of(item)) do
+            local at = by_text[text]
+            if at and not taken[at] then
+                taken[at] = true
+                return at
+            end
+        end
+    end
+end
+
 function provenance:add_list_step(name, origin, before, after)
     local links = self.links[name]
     local old, new = is_table(links) and not links.origin and links or {}, {}
     before, after = is_table(before) and before or {}, is_table(after) and after or {}
     local paired, taken = pair_items(before, after)
+    local find_changed = finder_of_changed(before, taken)
     for i = 1, #after do
         if paired[i] then
             new[i] = old[paired[i]]
-        else -- what stood there and is gone was changed into this
-            local over = i <= #before and not taken[i] and old[i] or nil
-            taken[i] = taken[i] or over ~= nil
-            new[i] = { origin = origin, field = part_field(name, i), value = after[i], over = over }
+        else
+            local at = find_changed(after[i])
+            new[i] = { origin = origin, field = part_field(name, i), value = after[i], over = at and old[at] or nil }
         end
     end
     for i = 1, #before do

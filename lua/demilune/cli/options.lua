@@ -199,7 +199,8 @@ options.groups = {
         { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
         { "--json", nil, nil, "with explain: as JSON", flag("json"), of = one_command },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },
-        { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"), of = one_command },
+        { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"),
+            of = one_command },
         { "--help", "-h", nil, "this text", flag("help") },
     },
 }

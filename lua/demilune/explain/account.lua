@@ -83,7 +83,9 @@ local function add_environment(description, tell)
         local name, value = text:match("^([^=]*)=(.*)$")
         local passed = description.env_passed[i]
         local hidden = passed or description.env_secret[i] or redact.holds_secret(value)
-        list[i] = { name = name, value = value, passed = passed, hidden = hidden, said = tell(description.env_field[i]) }
+        list[i] = {
+            name = name, value = value, passed = passed, hidden = hidden, said = tell(description.env_field[i]),
+        }
         by_name[name] = list[i]
     end
     for i = #description.env_beaten, 1, -1 do -- the last of those that are not there says why

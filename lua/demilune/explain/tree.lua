@@ -262,10 +262,8 @@ function tree.missing(account, names)
     add_missing(rows, account.absent, names, "optional; not on this host")
     add_missing(rows, account.placeless, names, "no place for it there")
     for _, entry in ipairs(account.removed) do
-        rows[#rows + 1] = {
-            depth = 0, name = message.plain(entry.field), "taken out", entry.over and "from " .. names:who(entry.over) or
-            "", names:who(entry.said),
-        }
+        local whose = entry.over and "from " .. names:who(entry.over) or ""
+        rows[#rows + 1] = { depth = 0, name = message.plain(entry.field), "taken out", whose, names:who(entry.said) }
     end
     return rows
 end

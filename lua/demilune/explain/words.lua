@@ -126,7 +126,7 @@ end
 --- A layer, in full.
 ---@param layer { kind: string, file: string? }
 ---@return string
-function names:layer(layer)
+function words.layer(layer)
     return layer.file and message.plain(layer.file) or speakers[layer.kind] or layer.kind
 end
 

@@ -541,6 +541,27 @@ dangers acknowledged
         end)
     end)
 
+    it("is what README shows of it", function()
+        local readme = sandbox.read "README.md"
+        local source = assert(readme:match "%-%- ~/policies/build.lua\n(.-\n    }\n)")
+        write("build.lua", (source:gsub("\n    ", "\n"):gsub("^    ", "")))
+        local picture = assert(readme:match "\n    files\n(.-)\n`explain")
+        local answer = assert(readme:match "\n(    /src/.git is masked.-)\n\n")
+        local function from_project(...)
+            local words = { sandbox.quote(sandbox.command), "explain", "-p", scratch "build.lua", ... }
+            local line = ("mkdir -p %s/project/.git && cd %s/project && HOME=/nonexistent %s"):format(scratch(), scratch(),
+                table.concat(words, " "))
+            return squeezed(sandbox.sh(line).out:gsub(scratch "project", "/home/me/my-project"))
+        end
+        local text, count = from_project("--", "make", "test"), 0
+        for line in picture:gmatch "    ([^\n]*build.lua:%d)\n" do
+            has(text, squeezed(line))
+            count = count + 1
+        end
+        assert.equal(3, count)
+        assert.equal(squeezed(answer:gsub("\n    ", "\n"):gsub("^    ", "")) .. "\n", from_project("--why", "/src/.git"))
+    end)
+
     it("writes words of a command as a shell reads them", function()
         assert.equal("'a b'", explain.shell_word "a b")
         assert.matches("\ncommand  a 'b c' %$'\\x1b'\n", "\n" .. policies.plan({}, { "a", "b c", "\27" }):explain())

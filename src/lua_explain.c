@@ -52,10 +52,10 @@ static int core_permits(lua_State *L)
 /* Whether the limits of a plan can hold for the sandbox as a whole, as far as can be said before a launch. */
 static bool can_limit(const struct dml_plan *plan)
 {
-    const bool *has = plan->limits.has;
-    return (!has[DML_LIMIT_MEMORY] || dml_host_can_limit(DML_CONTROLLER_MEMORY)) &&
-           (!has[DML_LIMIT_PIDS] || dml_host_can_limit(DML_CONTROLLER_PIDS)) &&
-           (!has[DML_LIMIT_CPU_TIME] || dml_host_can_limit(DML_CONTROLLER_CPU));
+    unsigned meant = dml_limits_as_a_whole(&plan->limits);
+    return (!(meant & 1u << DML_LIMIT_MEMORY) || dml_host_can_limit(DML_CONTROLLER_MEMORY)) &&
+           (!(meant & 1u << DML_LIMIT_PIDS) || dml_host_can_limit(DML_CONTROLLER_PIDS)) &&
+           (!(meant & 1u << DML_LIMIT_CPU_TIME) || dml_host_can_limit(DML_CONTROLLER_CPU));
 }
 
 /* controls(plan, bwrap) -> the controls that the plan asks for, those of them that this host or this bwrap

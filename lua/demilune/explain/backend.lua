@@ -34,7 +34,7 @@ function backend.of(plan, name)
     if not found then
         return { wanted = {}, skipped = {}, problem = text }
     end
-    local about = kinds[found.kind](plan, found)
+    local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
     about.kind = found.kind
     if about.problem then
         about.skipped = {}

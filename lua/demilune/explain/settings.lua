@@ -31,6 +31,8 @@ function settings.limit_rows(account, names)
     return rows
 end
 
+local NOBODY = 65534
+
 local function filter_text(account)
     local allowed = table.concat(account.seccomp_allow, " ")
     return not account.seccomp and "off" or
@@ -44,7 +46,7 @@ end
 function settings.list(account)
     return {
         { "base", "base", account.base },
-        { "user", "user", ("%d:%d"):format(account.uid, account.gid) },
+        { "user", "user", ("%s%d:%d"):format(account.uid == NOBODY and "nobody, " or "", account.uid, account.gid) },
         { "chdir", "starts in", message.plain(account.chdir) },
         { "network", "network", account.network and "the host's, with its abstract sockets" or "off" },
         { "hostname", "hostname", account.hostname and message.plain(account.hostname) or "the host's" },

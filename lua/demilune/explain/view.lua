@@ -62,7 +62,7 @@ function view:entry(path, strictly)
     end
 end
 
-local binds = { ro_bind = true, rw_bind = true, pin = true }
+local binds = { ro_bind = true, rw_bind = true, pin = true, device = true }
 
 -- Where on the host a path below an entry lies.
 local function host_path(mount, path)
@@ -161,7 +161,7 @@ local function judge(sight)
     local kind = mount and mount.kind
     if kind == "mask" then
         return false, false
-    elseif kind == "rw_bind" or kind == "pin" then
+    elseif kind == "rw_bind" or kind == "pin" or kind == "device" then
         return readable, writable
     elseif kind == "tmpfs" then
         return true, mount.at == sight.at

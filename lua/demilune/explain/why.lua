@@ -181,7 +181,7 @@ local function path_rows(answer, names)
     end
     if sight.host and sight.mount and sight.mount.source then
         add("on the host", sight.host .. " (" .. sight.kind .. ")")
-    elseif sight.kind then
+    elseif sight.kind and not (sight.mount and sight.mount.at == sight.at) then
         add("kind", sight.kind)
     end
     if sight.reason then

@@ -17,7 +17,7 @@ end
 
 local access = {
     ro_bind = "read-only", rw_bind = "read-write", tmpfs = "private", symlink = "link", file = "read-only",
-    mask = "masked", proc = "fresh", dev = "fresh", cover = "read-only", pin = "pinned",
+    mask = "masked", proc = "fresh", dev = "fresh", cover = "read-only", pin = "pinned", device = "device",
 }
 
 --- What the command can do with an entry, in a word.

@@ -24,27 +24,55 @@ local function quoted_end(source, at, quote)
     return stop
 end
 
--- What the token that begins at `at` is, where it ends, and its text.
+-- For the first character of a token: a function of the source and the place, which gives its kind, its end and its
+-- text. Other characters are symbols.
+local readers = {}
+
+local function add_reader(class, read)
+    for code = 0, 127 do
+        local character = string.char(code)
+        if character:find(class) then
+            readers[character] = read
+        end
+    end
+end
+
+add_reader("[%a_]", function(source, at)
+    local _, stop = source:find("^[%w_]+", at)
+    return "name", stop, source:sub(at, stop)
+end)
+
+add_reader("%s", function(source, at)
+    return "space", select(2, source:find("^%s+", at))
+end)
+
+add_reader("[%d.]", function(source, at)
+    local _, stop = source:find("^%.?%d[%w%.]*", at)
+    return stop and "number" or "symbol", stop or at, not stop and "." or nil
+end)
+
+add_reader("[\"']", function(source, at)
+    local stop = quoted_end(source, at, source:sub(at, at))
+    return "string", stop, source:sub(at + 1, stop - 1)
+end)
+
+add_reader("%[", function(source, at)
+    local stop = long_end(source, at)
+    return stop and "string" or "symbol", stop or at, not stop and "[" or nil
+end)
+
+add_reader("%-", function(source, at)
+    if source:sub(at + 1, at + 1) ~= "-" then
+        return "symbol", at, "-"
+    end
+    return "space", long_end(source, at + 2) or (source:find("\n", at, true) or #source + 1) - 1
+end)
+
 local function next_token(source, at)
     local first = source:sub(at, at)
-    local stop = select(2, source:find("^%s+", at))
-    if stop then
-        return "space", stop
-    elseif first == '"' or first == "'" then
-        stop = quoted_end(source, at, first)
-        return "string", stop, source:sub(at + 1, stop - 1)
-    elseif first == "[" and long_end(source, at) then
-        return "string", long_end(source, at)
-    elseif first == "-" and source:sub(at + 1, at + 1) == "-" then
-        return "space", long_end(source, at + 2) or (source:find("\n", at, true) or #source + 1) - 1
-    end
-    stop = select(2, source:find("^[%a_][%w_]*", at))
-    if stop then
-        return "name", stop, source:sub(at, stop)
-    end
-    stop = select(2, source:find("^%.?%d[%w%.]*", at))
-    if stop then
-        return "number", stop
+    local read = readers[first]
+    if read then
+        return read(source, at)
     end
     return "symbol", at, first
 end

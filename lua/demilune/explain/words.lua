@@ -117,7 +117,7 @@ function names:who(said)
     if said.by == "base" then
         return "base " .. said.base
     elseif not said.file then
-        return speakers[said.by]
+        return speakers[said.by] or said.by
     end
     local place = self:file(said.file) .. (said.line and said.file ~= "-e" and ":" .. said.line or "")
     return said.by == "hook" and "hook " .. place or place

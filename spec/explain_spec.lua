@@ -264,6 +264,14 @@ environment
             assert.is_nil(text:find("hidden", 1, true))
         end)
 
+        it("what a backend cannot do, and refuses one that there is not", function()
+            has(squeezed(run("--backend", "none").out), "  problem  the command is not isolated: nothing of this holds")
+            assert.matches("\n  launched by  bwrap /[^\n]*\n  applies +[^\n]*seccomp", run("--backend", "bwrap").out)
+            local result = run("--backend", "bwarp")
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.matches("bwarp", result.err)
+        end)
+
         it("what an entry hides", function()
             write("p.lua", "return {\n ro_binds = { { '/usr/lib', '/x' } },\n masks = { '/x' } }")
             has(squeezed(run("-q", "-p", scratch "p.lua").out), "  x/  masked  a directory  p.lua:3",

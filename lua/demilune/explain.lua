@@ -54,7 +54,7 @@ function explain.text(plan, options)
     add_part(drawing, "settings", settings.rows(account, names))
     add_part(drawing, "dangers acknowledged", settings.danger_rows(account, names))
     if options.backend then
-        add_part(drawing, "backend", require("demilune.explain.backend").rows(options.backend))
+        add_part(drawing, "backend", require("demilune.explain.backend").rows(options.backend, account.requires))
     end
     drawing:line("")
     drawing:rows { { depth = 0, name = "digest", account.digest } }

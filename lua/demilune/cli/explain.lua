@@ -51,10 +51,12 @@ local function tell_all(state)
     if not plan then
         return common.EXIT_REFUSED
     end
-    local shown = shown_options(state)
-    local name = state.backend or os.getenv("DEMILUNE_BACKEND")
-    shown.backend = require("demilune.explain.backend").of(plan, name)
-    if state.json then
+    local shown, text = shown_options(state), nil
+    shown.backend, text = require("demilune.explain.backend").of(plan, state.backend or os.getenv("DEMILUNE_BACKEND"))
+    if not shown.backend then
+        common.complain(text)
+        return common.EXIT_REFUSED
+    elseif state.json then
         print_data(explain.data(plan, shown))
     else
         io.stdout:write(explain.text(plan, shown))

@@ -25,13 +25,17 @@ local kinds = {
     end,
 }
 
---- What the backend of that name makes of a plan: `kind`, `path`, the controls `wanted` and `skipped`, or a `problem`.
+--- What the backend of that name makes of a plan: `kind`, `path`, the controls `wanted` and `skipped`, or a `problem`;
+--- nil and a message when there is none of that name.
 ---@param plan demilune.Plan
 ---@param name? string
----@return table
+---@return table|nil
+---@return string|nil message
 function backend.of(plan, name)
-    local found, text = host.backend(name)
-    if not found then
+    local found, text, code = host.backend(name)
+    if not found and code == "unknown_backend" then
+        return nil, text
+    elseif not found then
         return { wanted = {}, skipped = {}, problem = text }
     end
     local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
@@ -44,9 +48,13 @@ end
 
 --- The rows about a backend.
 ---@param about table
+---@param requires string[] controls without which nothing runs
 ---@return demilune.Row[]
-function backend.rows(about)
-    local rows = {}
+function backend.rows(about, requires)
+    local rows, required = {}, {}
+    for _, name in ipairs(requires) do
+        required[name] = "; it is required, so nothing will run"
+    end
     local function add(name, text)
         rows[#rows + 1] = { depth = 1, name = name, text }
     end
@@ -68,7 +76,7 @@ function backend.rows(about)
         add("applies", table.concat(applied, " "))
     end
     for _, name in ipairs(about.skipped) do
-        add("cannot", name .. ": " .. meanings[name])
+        add("cannot", name .. ": " .. (meanings[name] or "not here") .. (required[name] or ""))
     end
     return rows
 end

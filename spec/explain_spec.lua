@@ -272,6 +272,21 @@ environment
             assert.matches("bwarp", result.err)
         end)
 
+        it("files by their last names, by more where two are the same, and presets as such", function()
+            assert(os.execute(("mkdir -p %s/one %s/two"):format(scratch(), scratch())))
+            write("one/p.lua", "return { masks = { '/m' } }")
+            write("two/p.lua", "return { masks = { '/n' } }")
+            local text = squeezed(run("-p", scratch "one/p.lua", "-p", scratch "two/p.lua").out)
+            has(text, "  m/  masked  a directory  p.lua:1", "  n/  masked  a directory  " .. scratch "two/p.lua" .. ":1")
+            assert(os.execute("mkdir -p " .. scratch "demilune/presets"))
+            local preset, path = write("demilune/presets/mine.lua", ""), package.path
+            package.path = scratch "?.lua" .. ";" .. path
+            local words = require("demilune.explain.words").new()
+            local found = { words:file(preset), words:file(scratch "x/demilune/presets/other.lua") }
+            package.path = path
+            assert.same({ "preset mine", "other.lua" }, found)
+        end)
+
         it("what an entry hides", function()
             write("p.lua", "return {\n ro_binds = { { '/usr/lib', '/x' } },\n masks = { '/x' } }")
             has(squeezed(run("-q", "-p", scratch "p.lua").out), "  x/  masked  a directory  p.lua:3",
@@ -398,7 +413,7 @@ return {
         end)
 
         it("follows links inside", function()
-            has(why("--why", "/bin/sh"), "  link  /bin leads to usr/bin", "  entry  /usr  read-only  /usr  base host")
+            has(why("--why", "/bin/sh"), "  link  /bin leads to usr/bin, base host", "  entry  /usr  read-only  /usr  base host")
         end)
 
         it("says that a host path is not there, and where it is if it is elsewhere", function()

@@ -23,17 +23,17 @@ def make(path):
 found = {}
 for path in json.load(sys.stdin):
     try:
-        directory = stat.S_ISDIR(os.stat(path).st_mode)
+        mode = os.stat(path).st_mode
     except OSError:
         found[path] = [False, False, False]
         continue
     flags = os.O_NONBLOCK | os.O_NOCTTY
-    if directory:
+    if stat.S_ISDIR(mode):
         read = tries(lambda: (os.listdir(path), os.stat(path + "/.")))
         write = tries(lambda: make(path))
     else:
         read = tries(lambda: close(os.open(path, os.O_RDONLY | flags)))
-        write = tries(lambda: close(os.open(path, os.O_WRONLY | flags)))
+        write = tries(lambda: close(os.open(path, (os.O_RDWR if stat.S_ISFIFO(mode) else os.O_WRONLY) | flags)))
     found[path] = [True, read, write]
 json.dump(found, sys.stdout)
 ]]
@@ -46,6 +46,7 @@ describe("what explain says", function()
             echo 1 >p/src/a; echo 1 >p/.git/config; echo 1 >p/.env; echo 1 >other/f; echo 1 >p/closed/f
             echo 1 >p/none; echo 1 >p/only-read; echo 1 >p/only-write; ln -s src/a p/link; ln -s /data/f p/away
             ln -s nowhere p/dangling; ln -s loop p/loop; ln -s ../.. p/src/up
+            mkdir p/listed p/passed && echo 1 >p/passed/f && chmod 400 p/listed && chmod 100 p/passed && mkfifo p/pipe
             chmod 0 p/none; chmod 400 p/only-read; chmod 200 p/only-write; chmod 600 p/closed/f; chmod 0 p/closed]])
             :format(scratch())))
     end)
@@ -85,6 +86,7 @@ describe("what explain says", function()
         "/proc/sys", "/proc/sys/kernel", "/proc/sys/kernel/hostname", "/proc/irq", "/tmp", "/tmp/x", "/work", "/work/f",
         "/sys", "/p", "/p/src", "/p/src/a", "/p/.env", "/p/.git", "/p/.git/config", "/p/.git/hooks", "/p/.git/hooks/f",
         "/p/none", "/p/only-read", "/p/only-write", "/p/link", "/p/away", "/p/dangling", "/p/loop", "/p/closed", "/p/closed/f",
+        "/p/listed", "/p/passed", "/p/passed/f", "/p/passed/none", "/p/pipe",
         "/p/src/up/etc/passwd", "/p/src/../src/a", "/p/src/a/", "/data", "/data/f", "/data/in", "/data/in/x", "/s", "/s/a", "/t",
         "/t/below", "/run", "/run/secret", "/nowhere", "/nowhere/else", "/usr/../etc/passwd", "/./usr",
     }

@@ -51,12 +51,14 @@ local function tell_all(state)
     if not plan then
         return common.EXIT_REFUSED
     end
-    local shown, text = shown_options(state), nil
-    shown.backend, text = require("demilune.explain.backend").of(plan, state.backend or os.getenv("DEMILUNE_BACKEND"))
-    if not shown.backend then
+    local shown = shown_options(state)
+    local about, text = require("demilune.explain.backend").of(plan, state.backend or os.getenv("DEMILUNE_BACKEND"))
+    if not about then
         common.complain(text)
         return common.EXIT_REFUSED
-    elseif state.json then
+    end
+    shown.backend = about
+    if state.json then
         print_data(explain.data(plan, shown))
     else
         io.stdout:write(explain.text(plan, shown))

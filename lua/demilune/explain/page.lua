@@ -12,7 +12,7 @@ page.__index = page
 
 local colours = {
     heading = "\27[1m", faint = "\27[2m", ["read-write"] = "\27[33m", private = "\27[36m", masked = "\27[35m",
-    pinned = "\27[35m", added = "\27[32m", removed = "\27[31m",
+    pinned = "\27[35m", device = "\27[33m", added = "\27[32m", removed = "\27[31m",
 }
 
 local INDENT, GAP = 2, 2

@@ -18,7 +18,7 @@ view.__index = view
 ---@field reason? string why not, where the entry does not say it already
 ---@field mount? table the entry that it comes from; nil: directories that are made for what lies below
 ---@field host? string its path on the host
----@field links { from: string, to: string }[]
+---@field links { from: string, to: string, said: demilune.Said? }[]
 
 local MOST_LINKS = 40 -- as the kernel has it
 local devices = {
@@ -126,7 +126,9 @@ function view:walk(sight, path)
             if not kind or kind == "unknown" then
                 return kind, join(at, table.concat(parts, "/", i))
             elseif target then
-                table.insert(sight.links, { from = join(at, parts[i]), to = target })
+                local from = join(at, parts[i])
+                local said = self.mounts[from] and self.mounts[from].said -- else it lies in what is bound
+                table.insert(sight.links, { from = from, to = target, said = said })
                 if #sight.links > MOST_LINKS then
                     return nil, at, nil, "too many links"
                 end

@@ -155,7 +155,8 @@ local function path_rows(answer, names)
         rows[#rows + 1] = { depth = 1, name = name, message.plain(text) }
     end
     for _, link in ipairs(sight.links) do
-        add("link", link.from .. " leads to " .. link.to)
+        local who = link.said and ", " .. said_text(names, link.said) or ""
+        add("link", link.from .. " leads to " .. link.to .. who)
     end
     if #sight.links > 0 then
         add("so it is", sight.at)

@@ -148,6 +148,27 @@ return {
             assert.same({}, told.removed)
         end)
 
+        it("what a policy is built on, and what a ceiling gives", function()
+            write("outer.lua", "return {\n masks = { '/o' }, limits = { pids = 9 } }")
+            write("inner.lua", "return { extends = 'outer.lua',\n masks = { '/i' } }")
+            write("bound.lua", "return { write = {}, limits = { timeout = '9m', pids = 20, memory = '1G' } }")
+            write("other.lua", "return { limits = { timeout = '1m', memory = '2G', tmp = '1M' } }")
+            local told = data("-p", scratch "inner.lua", "--ceiling", scratch "bound.lua", "--ceiling", scratch "other.lua",
+                "--limit", "open_files=9")
+            local mounts, limits = by_name(told.mounts, "at"), {}
+            for name, said in pairs(told.limits_said) do
+                limits[name] = who(said) .. (" %d"):format(told.limits[name])
+            end
+            assert.same({ "file outer.lua:2", "file inner.lua:2" }, { who(mounts["/o"].said), who(mounts["/i"].said) })
+            assert.same({ timeout = "ceiling other.lua 60", memory = "ceiling bound.lua 1073741824", pids = "file outer.lua:2 9",
+                open_files = "flags 9", tmp = "ceiling other.lua 1048576" }, limits)
+            write("narrow.lua", "return { masks = { '/n' } }")
+            local text = squeezed(run("-p", scratch "inner.lua", "--untrusted", scratch "narrow.lua", "--ceiling", scratch "bound.lua").out)
+            has(text, "said by  " .. scratch "outer.lua", "   then  " .. scratch "inner.lua",
+                "   then  " .. scratch "narrow.lua" .. ", which may only narrow", "  n/  masked  a directory  narrow.lua:1",
+                "within  " .. scratch "bound.lua", "  timeout  540 s  bound.lua")
+        end)
+
         it("what an effect and a project bring", function()
             write("p.lua", "return {\n project = policy_dir .. '/d',\n effects = { 'Pure',\n 'Network',\n" ..
                 " { effect = 'FsRead', path = '/usr/games' } } }")
@@ -535,6 +556,15 @@ dangers acknowledged
             assert.same({ 1, "files\n+ /m  masked  a directory  x.lua:1\n" }, { result.code, squeezed(result.out) })
             result = run("--net", hook[1], hook[2], hook[3], hook[4], "--", "x")
             assert.same({ 0, "" }, { result.code, result.out })
+        end)
+
+        it("trusts the other as it does what -p names", function()
+            local result = run("--untrusted", scratch "a.lua", "--diff", scratch "b.lua")
+            assert.equal(125, result.code) -- it would widen the nothing that stands outside of it
+            assert.matches("layer.wider", result.err, 1, true)
+            write("narrow.lua", "return { masks = { '/n' } }")
+            result = run("--untrusted", scratch "narrow.lua", "--diff", scratch "b.lua")
+            assert.equal(1, result.code, result.err)
         end)
 
         it("refuses what check refuses, of either", function()

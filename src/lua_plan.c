@@ -302,6 +302,18 @@ static void push_limits(lua_State *L, const struct dml_limits *limits)
     }
 }
 
+/* Of the limits that ceilings gave: which of them, from 1. */
+static void push_ceilings_of(lua_State *L, const struct dml_limits *limits)
+{
+    lua_newtable(L);
+    for (int i = 0; i < DML_LIMIT_COUNT; i++) {
+        if (limits->ceiling[i] == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)limits->ceiling[i]);
+        lua_setfield(L, -2, dml_limit_names[i]);
+    }
+}
+
 void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count)
 {
     lua_newtable(L);
@@ -336,6 +348,8 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_beaten");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
+    push_ceilings_of(L, &plan->limits);
+    lua_setfield(L, -2, "limits_ceiling");
     dml_push_names(L, plan->seccomp_options, dml_seccomp_option_names, DML_OPTION_COUNT);
     lua_setfield(L, -2, "seccomp_allow");
     dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);

@@ -25,6 +25,9 @@ local function add_head(drawing, account)
     for i, layer in ipairs(account.layers) do
         add(i == 1 and "said by" or "   then", words.layer(layer))
     end
+    for _, ceiling in ipairs(account.ceilings) do
+        add("within", words.layer { kind = "ceiling", file = ceiling.file })
+    end
     drawing:rows(rows)
 end
 

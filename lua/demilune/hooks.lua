@@ -40,7 +40,7 @@ end
 
 --- The hook as one who says fields.
 ---@param hook table
----@return demilune.Origin
+---@return demilune.Speaker
 function hooks.origin(hook)
     local file, line = hook_place(hook)
     local short = file and file:match("^%.%.%.(.*)$") -- Lua cuts long names
@@ -95,7 +95,7 @@ end
 ---@param context table
 ---@param excess fun(self: demilune.Policy, after: table, before: table): demilune.Problem|nil, demilune.Problem[]|nil
 --- in what fields give more than others
----@param trace? { origin: demilune.Origin, before: table, after: table }[] gets what each hook was given and left
+---@param trace? { origin: demilune.Speaker, before: table, after: table }[] gets what each hook was given and left
 ---@return table|nil fields
 ---@return string|nil message
 ---@return string|nil code

@@ -11,7 +11,7 @@ local refusal = require "demilune.refusal"
 ---@field package policy demilune.Policy
 ---@field package fields table what was planned, for explain
 ---@field package hooked? table what the prepare hooks left
----@field package trace? { origin: demilune.Origin, before: table, after: table }[] what each of them did, if wanted
+---@field package trace? { origin: demilune.Speaker, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}

@@ -4,14 +4,14 @@ local locate = require "demilune.locate"
 local merge = require "demilune.merge"
 local places = require "demilune.places"
 
----@class demilune.Origin who said a field
+---@class demilune.Speaker who said a field
 ---@field kind "file"|"json"|"table"|"flags"|"effects"|"hook"|"options" kinds of layers, and two more
 ---@field layer? demilune.Layer
 ---@field file? string of a hook
 ---@field line? integer where the hook begins
 
 ---@class demilune.Link one who said a field, and whom that replaced
----@field origin demilune.Origin
+---@field origin demilune.Speaker
 ---@field field string the field as it is called in the layer
 ---@field value any
 ---@field over? demilune.Link

@@ -21,9 +21,10 @@ exit codes:
 ]]
 end
 
--- The plan of the policies of that name under the options, or nil after a complaint.
-local function plan_of(state, policies)
-    local policy, text = common.policy(setmetatable({ policies = policies }, { __index = state }))
+-- The plan of a policy under the options, or nil after a complaint. `other` is a name in place of those that they give.
+local function plan_of(state, other)
+    local named = other and { policies = { other }, untrusted = {} } or {}
+    local policy, text = common.policy(setmetatable(named, { __index = state }))
     local plan
     if policy then
         plan, text = policy:plan(#state.command > 0 and state.command or nil, { trace = true })
@@ -47,7 +48,7 @@ local function print_data(data)
 end
 
 local function tell_all(state)
-    local plan = plan_of(state, state.policies)
+    local plan = plan_of(state)
     if not plan then
         return common.EXIT_REFUSED
     end
@@ -67,7 +68,7 @@ local function tell_all(state)
 end
 
 local function tell_why(state)
-    local plan = plan_of(state, state.policies)
+    local plan = plan_of(state)
     local answer, text
     if plan then
         answer, text = require("demilune.explain.why").about(account.of(plan), state.why, state.show_values)
@@ -83,8 +84,8 @@ local function tell_why(state)
 end
 
 local function tell_difference(state)
-    local plan = plan_of(state, state.policies)
-    local other = plan and plan_of(state, { state.diff })
+    local plan = plan_of(state)
+    local other = plan and plan_of(state, state.diff)
     if not other then
         return common.EXIT_REFUSED
     end

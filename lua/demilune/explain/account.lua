@@ -7,7 +7,7 @@ local redact = require "demilune.redact"
 local account = {}
 
 ---@class demilune.Said who put something there
----@field by "engine"|"base"|"default"|"file"|"json"|"table"|"flags"|"effects"|"hook"|"options"
+---@field by "engine"|"base"|"default"|"file"|"json"|"table"|"flags"|"effects"|"site"|"hook"|"options"|"ceiling"
 ---@field field? string the field, as it is called there: "rw_binds[2]"
 ---@field file? string of a layer or a hook
 ---@field line? integer
@@ -124,14 +124,16 @@ local function said_network(fields, tell)
 end
 
 -- Who said the limits and the settings; and what was acknowledged and required, by whom.
-local function add_settings(description, fields, known)
+local function add_settings(description, fields, known, ceilings)
     local function tell(field)
         return said_of(known, field)
     end
     description.limits_said, description.settings_said = {}, { network = said_network(fields, tell) }
     for name in next, description.limits do
-        description.limits_said[name] = tell("limits." .. name)
+        local given = ceilings[description.limits_ceiling[name]]
+        description.limits_said[name] = given and { by = "ceiling", file = given.file } or tell("limits." .. name)
     end
+    description.limits_ceiling = nil
     for _, name in ipairs(single) do
         description.settings_said[name] = tell(name)
     end
@@ -183,8 +185,16 @@ local function layers_of(policy)
     local list = {}
     for _, layer in ipairs(policy.layers) do
         if layer.file or next(layer.fields) ~= nil or #policy.layers == 1 then
-            list[#list + 1] = { kind = layer.kind, file = layer.file }
+            list[#list + 1] = { kind = layer.kind, file = layer.file, trusted = layer.trusted }
         end
+    end
+    return list
+end
+
+local function files_of(ceilings)
+    local list = {}
+    for i, ceiling in ipairs(ceilings) do
+        list[i] = { file = ceiling.file }
     end
     return list
 end
@@ -205,14 +215,15 @@ end
 function account.of(plan)
     local description = core.describe(plan.core)
     local known = provenance.of(plan)
-    local fields = plan.fields
+    local fields, ceilings = plan.fields, plan.ceilings or {}
     description.base = type(fields.base) == "string" and fields.base or "host"
     local tell = teller(known, description.base)
     description.layers = layers_of(plan.policy)
     description.hooks = #plan.policy.hooks.prepare
     add_mounts(description, tell)
     add_environment(description, tell)
-    add_settings(description, fields, known)
+    description.ceilings = files_of(ceilings)
+    add_settings(description, fields, known, ceilings)
     add_absent(description, fields, tell)
     description.removed = removed_by_hooks(known)
     return description

@@ -71,7 +71,7 @@ end
 
 local speakers = {
     engine = "demilune", default = "default", flags = "command line", options = "this run", table = "the program",
-    effects = "effects", json = "JSON", hook = "a prepare hook",
+    effects = "effects", ceiling = "a ceiling", json = "JSON", hook = "a prepare hook",
 }
 
 -- A preset by its name, any other file by its last name.
@@ -124,10 +124,11 @@ function names:who(said)
 end
 
 --- A layer, in full.
----@param layer { kind: string, file: string? }
+---@param layer { kind: string, file: string?, trusted: boolean? }
 ---@return string
 function words.layer(layer)
-    return layer.file and message.plain(layer.file) or speakers[layer.kind] or layer.kind
+    local name = layer.file and message.plain(layer.file) or speakers[layer.kind] or layer.kind
+    return name .. (layer.trusted == false and ", which may only narrow" or "")
 end
 
 return words

@@ -3,6 +3,7 @@ local account = require "demilune.explain.account"
 local cjson = require("cjson").new()
 local demilune = require "demilune"
 local explain = require "demilune.explain"
+local machine = require "support.machine"
 local policies = require "support.policies"
 local sandbox = require "support.sandbox"
 
@@ -167,6 +168,20 @@ return {
             has(text, "said by  " .. scratch "outer.lua", "   then  " .. scratch "inner.lua",
                 "   then  " .. scratch "narrow.lua" .. ", which may only narrow", "  n/  masked  a directory  narrow.lua:1",
                 "within  " .. scratch "bound.lua", "  timeout  540 s  bound.lua")
+        end)
+
+        it("what the site of a machine and its ceiling say", function()
+            local files = {
+                ["site.lua"] = "return {\n env = { SITE = 'x', A = 'site' },\n masks = { '/s' } }",
+                ["ceiling.lua"] = "return { limits = { open_files = 30 } }",
+            }
+            local line = sandbox.quote(sandbox.command) .. " explain --env A=1 --mask /m"
+            local result = machine.run(scratch, files, line)
+            assert.equal("", result.err)
+            local text = squeezed(result.out)
+            has(text, "said by  /etc/demilune/site.lua", "   then  command line", "within  /etc/demilune/ceiling.lua",
+                "  s/  masked  a directory  site.lua:3", "  m/  masked  a directory  command line", "  A=1  command line",
+                "    (was said by)  site.lua:2", "  SITE=x  site.lua:2", "  open_files  30  ceiling.lua")
         end)
 
         it("what an effect and a project bring", function()

@@ -80,7 +80,7 @@ function stream:events()
 end
 
 --- For cqueues: it has no deadline.
-function stream.timeout() end
+function stream.timeout(_) end
 
 --- Whether something was read ahead, which the descriptor does not show, for LuaSocket.
 ---@return boolean

@@ -266,7 +266,7 @@ end
 
 describe("demilune(3)", function()
     local classes = {
-        { title = "POLICIES", name = "policy", internal = set { "of_flags", "of_wire" } },
+        { title = "POLICIES", name = "policy", internal = set { "of_flags", "of_wire", "of_site", "lint" } },
         { title = "PLANS", name = "plan", internal = {} },
         { title = "PROCESSES", name = "process", internal = set { "launch" } },
         { title = "STREAMS", name = "stream", internal = {} },
@@ -339,6 +339,7 @@ describe("demilune(3)", function()
             local words = words_of(module[class:find("Decode") and "THE MODULE" or "POLICIES"])
             has_all(words, annotated("lua/demilune/meta.lua", class))
         end
+        has_all(words_of(module.POLICIES), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
         has_all(words_of(module.OPTIONS), annotated("lua/demilune/meta.lua", "demilune.Narrowing"))
     end)
 
@@ -349,7 +350,7 @@ describe("demilune(3)", function()
     end)
 
     it("has every code of a launch", function()
-        local known = set { "backend_unavailable", "unknown_backend", "cancelled" }
+        local known = set { "backend_unavailable", "unknown_backend", "ceiling.backend", "cancelled" }
         for _, path in ipairs { "src/outcome.c", "src/launch.c" } do
             for code in sandbox.read(path):gmatch('"(%l+%.[%l_]+)"') do
                 known[code] = not code:find("%.h$") or nil

@@ -41,7 +41,7 @@ ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c
 HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
-MANPAGES = src/demilune.1 src/demilune-policy.5
+MANPAGES = src/demilune.1 src/demilune.3 src/demilune-policy.5
 
 STAGE = $(BUILD)/gen/stage
 # The inner stage: static, without libc, a few KiB.

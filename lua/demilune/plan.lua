@@ -2,7 +2,7 @@
 local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local host = require "demilune.host"
-local check_options = require("demilune.options").check
+local check_options = require("demilune.options").check_launch
 local refusal = require "demilune.refusal"
 
 ---@class demilune.Plan
@@ -19,7 +19,7 @@ plan.__index = plan
 plan.__name = "demilune.plan"
 
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
@@ -28,7 +28,7 @@ function plan:spawn(given)
     given = check_options(given, 2)
     local backend, text, code = host.backend(given.backend)
     if not backend then
-        return nil, text, code
+        return refusal.plain(text, code)
     end
     text, code = ceiling.refuses(self.ceilings, backend.effective)
     if text then
@@ -38,7 +38,7 @@ function plan:spawn(given)
 end
 
 --- Launches the plan and waits for its end.
----@param given? demilune.RunOptions
+---@param given? demilune.RunOptions as for spawn
 ---@return demilune.Result|nil result
 ---@return string|nil message
 ---@return string|nil code

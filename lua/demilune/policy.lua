@@ -2,7 +2,7 @@
 local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local merge = require "demilune.merge"
-local check_options = require("demilune.options").check
+local options_of = require "demilune.options"
 local plan = require "demilune.plan"
 local refusal = require "demilune.refusal"
 
@@ -503,7 +503,7 @@ function policy:plan(command, options)
     if command ~= nil then
         refusal.check_argument(command, "table", 1, "plan")
     end
-    options = check_options(options, 2)
+    options = options_of.check(options, 2)
     local ceilings, why, reason, refused = ceiling.all(self.ceilings, options.ceiling)
     if not ceilings then
         return nil, why, reason, refused
@@ -577,12 +577,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
     refusal.check_argument(command, "table", 1, "run")
-    check_options(options, 2)
+    options_of.check(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:run(options)
+    return built:run(options_of.of_launch(options))
 end
 
 --- Starts a command and returns at once.
@@ -594,12 +594,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:spawn(command, options)
     refusal.check_argument(command, "table", 1, "spawn")
-    check_options(options, 2)
+    options_of.check(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:spawn(options)
+    return built:spawn(options_of.of_launch(options))
 end
 
 local said_by_ancestor = {

@@ -11,7 +11,7 @@ local function help()
 
 exit codes:
   0-255     the command's own
-  124       a limit of ours ended it (timeout, processor time)
+  124       a limit of ours ended it (timeout, processor time, memory)
   125       usage or policy problem, or no sandbox: nothing was run
   126, 127  the command could not be executed, was not found
   128+n     a signal ended it

@@ -259,6 +259,33 @@ function random.policy(from)
     return { map = map }
 end
 
+local ceiling_fields = {
+    { "read", function(from) return list_of(from, 5, host_path) end },
+    { "write", function(from) return list_of(from, 4, host_path) end },
+    { "deny", function(from) return list_of(from, 3, host_path) end },
+    { "network", boolean },
+    { "env", function(from) return list_of(from, 4, name) end },
+    { "limits", function(from) return map_of(from, 5, function(s) return s:pick(limit_names) end, limit) end },
+    { "acknowledge", function(from) return list_of(from, 6, function(s) return s:pick(dangers) end) end },
+    { "seccomp", function(from) return from:pick { "default", "off", "x" } end },
+    { "backends", function(from) return list_of(from, 2, function(s) return s:pick { "bwrap", "native", "x" } end) end },
+    { "raed", any },
+}
+
+--- A ceiling, of the same kind.
+function random.ceiling(from)
+    local map, seen = {}, {}
+    for _ = 1, from:number(6) do
+        local field = from:pick(ceiling_fields)
+        local value = from:rarely(32) and any(from) or field[2](from)
+        if not seen[field[1]] then
+            seen[field[1]] = true
+            map[#map + 1] = { field[1], value }
+        end
+    end
+    return { map = map }
+end
+
 -- --- orders and writings ------------------------------------------------------------------------------------------------
 
 -- The entries in an order that `seed` chooses; 0 is the given one.

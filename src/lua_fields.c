@@ -1,4 +1,5 @@
 #include "lua_entries.h"
+#include "lua_expect.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
 #include "seccomp_rules.h"
@@ -395,6 +396,7 @@ static const struct {
     {"acknowledge", read_acknowledge},
     {"requires", read_requires},
     {"extends", read_unsupported},
+    {"expect", dml_read_expect},
     {"prepare", read_hook},
     {"launched", read_hook},
     {"finished", read_hook},

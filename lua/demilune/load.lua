@@ -89,10 +89,12 @@ local function includer(directory, files, owner)
     end
 end
 
--- `known.fields` is what the policy said, once it was read.
+-- `known.fields` is what the policy said, once it was read; `known.project` the project that the caller named.
 local function new_private(directory, files, known, owner)
+    local cwd = core.cwd()
     return core.private {
-        globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
+        globals = { cwd = cwd, project = known.project or cwd, home = os.getenv("HOME"), policy_dir = directory,
+            host = core.facts() },
         host_lookup = host.lookup,
         include = includer(directory, files, owner),
         print = function(text)
@@ -109,8 +111,9 @@ end
 ---@param path? string
 ---@param resolved? string the same with every link resolved
 ---@param owner? integer the uid whose file it is; without, it is our own text
-function load_policy.source(source, name, directory, path, resolved, owner)
-    local files, known = { resolved }, {}
+---@param project? string for its global of that name; the current directory without it
+function load_policy.source(source, name, directory, path, resolved, owner, project)
+    local files, known = { resolved }, { project = project }
     local private, problem = new_private(directory, files, known, owner or core.facts().uid)
     if not private then
         return nil, problem, "policy.script"
@@ -169,7 +172,8 @@ end
 --- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
 --- tell.
 ---@param name string
-function load_policy.file(name)
+---@param project? string see load_policy.source
+function load_policy.file(name, project)
     if name == "-" then
         return read_input()
     end
@@ -193,7 +197,8 @@ function load_policy.file(name)
         return { is_json = true, source = source, path = path, files = links }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner)
+    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner,
+        project)
     for _, link in ipairs(loaded and links or {}) do
         table.insert(loaded.files, link)
     end

@@ -11,6 +11,10 @@
 ---@field size? integer|string bytes, or "64M"
 ---@field mode? string octal digits: "0755"
 
+---@class demilune.Mask
+---@field sandbox string absolute path inside
+---@field optional? boolean what is bound need not have it
+
 ---@class demilune.Symlink
 ---@field target string
 ---@field sandbox string
@@ -49,7 +53,7 @@
 ---@field env? table<string, string|boolean> a value, true (pass through) or false (leave out)
 ---@field tmpfs? (string|demilune.Tmpfs)[]
 ---@field symlinks? demilune.Symlink[]
----@field masks? string[] paths inside, made unreadable and unwritable
+---@field masks? (string|demilune.Mask)[] paths inside, made unreadable and unwritable
 ---@field secrets? table<string, string> path inside -> content, for the command alone
 ---@field devices? (string|demilune.Bind|string[])[] devices of /dev, or directories of them, made usable
 ---@field chdir? string where the command starts

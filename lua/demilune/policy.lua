@@ -176,13 +176,17 @@ end
 
 --- A policy from a file, or one found by its name. In a JSON file unknown fields are problems.
 ---@param name string a path (with a "/", or ending in .lua or .json), a bare name, or "-": JSON from standard input
+---@param project? string the directory that the file finds in its global of that name; the current one without it
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function policy.load(name)
+function policy.load(name, project)
     refusal.check_argument(name, "string", 1, "load")
-    local loaded, problem, code = require("demilune.load").file(name)
+    if project ~= nil then
+        refusal.check_argument(project, "string", 2, "load")
+    end
+    local loaded, problem, code = require("demilune.load").file(name, project)
     if not loaded then
         return refusal.of { refusal.placed("", code, problem) }
     elseif loaded.is_json then
@@ -319,6 +323,12 @@ local function freeze_and_plan(self, fields, command)
     local built, warnings
     built, warnings, problems = core.plan(frozen, command)
     return built, warnings, not built and with_places(self, problems) or nil
+end
+
+--- What it says in `expect`: its cases, in the order of its layers.
+---@return demilune.Case[]
+function policy:cases()
+    return require("demilune.cases").of(self.layers, not self.wire and os.getenv("HOME") or nil)
 end
 
 --- Builds the plan. Without a command the hooks do not run.

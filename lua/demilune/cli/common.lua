@@ -16,6 +16,21 @@ function common.complain(text)
     end
 end
 
+--- The words of a command line that names policies, and a command after "--" if there is one.
+---@param words string[]
+---@return string[] names
+---@return string[]|nil command
+function common.names_and_command(words)
+    local names = {}
+    for i, word in ipairs(words) do
+        if word == "--" then
+            return names, table.move(words, i + 1, #words, 1, {})
+        end
+        names[#names + 1] = word
+    end
+    return names, nil
+end
+
 --- The exit code for how an executed command ended.
 ---@param result demilune.Result
 ---@return integer
@@ -136,7 +151,7 @@ function common.policy(state)
     local policy, problem, code, problems
     for _, name in ipairs(state.policies) do
         local layer
-        layer, problem, code, problems = demilune.load(name)
+        layer, problem, code, problems = demilune.load(name, state.fields.project and state.fields.project[1])
         if layer then
             policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
         end

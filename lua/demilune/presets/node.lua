@@ -4,15 +4,18 @@
 --     demilune run -p node -- npm rebuild      the packages' install scripts: without the network
 --     demilune run -p node -- npm test         everything else: without the network, too
 --
--- No home is there: neither ~/.npmrc nor its tokens. The downloading phase is for the words below alone.
-local downloads = { install = true, i = true, ci = true, add = true, update = true, audit = true, outdated = true }
+-- No home is there: neither ~/.npmrc nor the tokens in it. Another registry: npm_config_registry.
 
--- What a project's own .npmrc could say to have programs of its choice run while downloading.
-local without_programs = {
-    npm_config_ignore_scripts = "true",
-    npm_config_git = "/usr/bin/git",
-    npm_config_node_options = "",
-    npm_config_script_shell = "/bin/false",
+-- What is given the network, and with which options: others could turn scripts on again.
+local downloads = { install = true, i = true, add = true, ci = true, update = true, outdated = true }
+local harmless = {
+    ["--save"] = true, ["--save-dev"] = true, ["-D"] = true, ["--save-exact"] = true, ["-E"] = true, ["--force"] = true,
+    ["--omit=dev"] = true, ["--legacy-peer-deps"] = true, ["--prefer-offline"] = true, ["--ignore-scripts"] = true,
+}
+
+-- Beats what the project's own .npmrc says, which could name programs to run while downloading.
+local no_programs = {
+    npm_config_ignore_scripts = "true", npm_config_script_shell = "/bin/false", npm_config_git = "/usr/bin/git",
 }
 
 return {
@@ -24,10 +27,8 @@ return {
     },
     env = {
         npm_config_registry = true,
-        npm_config_nodedir = "/usr", -- headers for what is compiled; they could not be downloaded
-        npm_config_update_notifier = "false",
-        npm_config_audit = "false",
-        npm_config_fund = "false",
+        npm_config_nodedir = "/usr", -- node's headers, which could not be downloaded
+        npm_config_update_notifier = "false", npm_config_audit = "false", npm_config_fund = "false",
     },
     prepare = function(policy, context)
         local command = context.command
@@ -35,13 +36,27 @@ return {
             return
         end
         for i = 3, #command do
-            if command[i]:sub(1, 2) == "--" and not command[i]:find("^%-%-save") and command[i]:find("[=]") then
-                return nil, "options with a value could turn scripts on again; put them in .npmrc"
+            if command[i]:sub(1, 1) == "-" and not harmless[command[i]] then
+                return nil, command[i] .. " is no option for downloading; write it into .npmrc"
             end
         end
         policy.network = true
-        for name, value in pairs(without_programs) do
+        for name, value in pairs(no_programs) do
             policy:set_env(name, value)
         end
     end,
+    expect = {
+        denied = {
+            read = { "/etc/shadow", "/root/.npmrc", "/root/.ssh" },
+            write = { "/usr/lib/node_modules", "/etc", { path = "./.git", optional = true } },
+            connect = { "1.1.1.1:53" },
+            env = { "NPM_TOKEN", "NODE_AUTH_TOKEN", "GITHUB_TOKEN" },
+            run = { { "npm", "install", "--ignore-scripts=false" }, { "npm", "ci", "--no-ignore-scripts" } },
+        },
+        allowed = {
+            read = { "." },
+            write = { ".", "/tmp", "/work" },
+            run = { { "npm", "--version" }, { "node", "--version" } },
+        },
+    },
 }

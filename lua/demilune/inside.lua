@@ -1,5 +1,5 @@
---- What a plan says of a path inside: whether there is something, and what may be done with it. It follows the mounts as
---- the launch makes them, and links, and looks at the host where a mount shows a part of it.
+--- What a plan says of a path inside: whether there is something, and what may be done with it. It follows the mounts
+--- as the launch makes them, and links, and looks at the host where a mount shows a part of it.
 local core = require "demilune.core"
 
 local inside = {}
@@ -13,10 +13,11 @@ local inside = {}
 
 local MOST_LINKS = 40
 
--- The devices of a fresh /dev, and what else stands there.
+-- What stands in a fresh /dev: its devices, which everybody may use, and the rest, of which a plan knows nothing more.
 local devices = {
-    null = true, zero = true, full = true, random = true, urandom = true, tty = true, pts = true, shm = true,
-    ptmx = true, console = true, fd = true, stdin = true, stdout = true, stderr = true, core = true,
+    null = "device", zero = "device", full = "device", random = "device", urandom = "device", tty = "device",
+    pts = "other", ptmx = "other", console = "other", fd = "other", stdin = "other", stdout = "other", stderr = "other",
+    core = "other",
 }
 
 local function join(directory, name)
@@ -78,12 +79,20 @@ local function step(at, from, name)
     elseif from.mount and (from.mount.kind == "proc" or from.mount.kind == "cover") then
         to.exists = nil
     elseif from.mount and from.mount.kind == "dev" then
-        to.exists, to.device = devices[name] == true, devices[name]
+        to.exists, to.device = devices[name] ~= nil, devices[name]
     else
         to.exists = leads_to_mount(at, to.path)
         to.made = to.exists
     end
     return to
+end
+
+-- Whether something could be made in a place.
+local function is_directory(place)
+    if place.host then
+        return core.file_type(place.host) == "directory"
+    end
+    return not (place.device or place.mount and place.mount.kind == "file")
 end
 
 local function names_of(path)
@@ -94,7 +103,7 @@ local function names_of(path)
     return names
 end
 
--- Walks to a path; the last place, and whether all directories on the way are there.
+-- Walks to a path: the last place, and the directory that it is in, or nil when it cannot be made there either.
 local function walk(at, path)
     local root = { path = "/", mount = at["/"], host = at["/"] and at["/"].source, exists = true }
     local here, todo, links, stack = root, names_of(path), 0, {}
@@ -112,7 +121,7 @@ local function walk(at, path)
                 end
                 todo = table.move(todo, 1, #todo, #target + 1, target)
             elseif to.exists == false then
-                return to, #todo == 0 and here or nil
+                return to, #todo == 0 and is_directory(here) and here or nil
             else
                 stack[#stack + 1] = here
                 here = to
@@ -122,11 +131,19 @@ local function walk(at, path)
     return here, here
 end
 
+-- A socket or FIFO of the host, which can be written to also where it is bound read-only.
+local function channel(place)
+    local kind = place.host and core.file_type(place.host)
+    return (kind == "socket" or kind == "FIFO") and kind or nil
+end
+
 local function rights(place)
     local mount = place.mount
     if not mount then
         return { read = true, write = false }
     elseif place.device then
+        return place.device == "device" and { read = true, write = true } or {}
+    elseif channel(place) then
         return { read = true, write = true }
     elseif place.made and mount.kind == "tmpfs" then
         return { read = true } -- who made it on the way may keep others from writing
@@ -145,13 +162,15 @@ function inside.look(description, path)
     if place.exists ~= false then
         local may = rights(place)
         found.read, found.write = may.read, may.write
-        found.why = place.mount and why(place.mount) or "a directory of the sandbox's own, read-only"
+        local kind = channel(place)
+        found.why = place.mount and (kind and "a " .. kind .. ", " or "") .. why(place.mount)
+            or "a directory of the sandbox's own, read-only"
         return found
     end
     found.read = false
-    found.write = parent and rights(parent).write or false
-    if parent and rights(parent).write == nil then
-        found.write = nil
+    found.write = false
+    if parent then
+        found.write = rights(parent).write
     end
     found.why = "not there" .. (place.mount and (", where it is %s"):format(why(place.mount)) or "")
     return found

@@ -1,5 +1,5 @@
---- Tries the cases of a policy: what its plan says, and what really happens inside. Paths, addresses and variables of one
---- policy are tried in one sandbox, by a program of ours (src/trial.c); each command in one of its own.
+--- Tries the cases of a policy: what its plan says, and what really happens inside. Paths, addresses and variables are
+--- tried in one sandbox, by a program of ours (src/trial.c), each command in one of its own.
 local core = require "demilune.core"
 local inside = require "demilune.inside"
 
@@ -16,7 +16,7 @@ local trial = {}
 
 local letters = { read = "r", write = "w", connect = "c", env = "e" }
 
--- --- what the plan says: true, false or nil (it cannot tell), and in words -----------------------------------------------
+-- --- what the plan says: true, false or nil (it cannot tell), and in words -------------------------------------------
 
 -- Where a case's path leads: "." is where the command starts.
 local function absolute(description, path)
@@ -64,7 +64,7 @@ function expected.run(case, description)
     return nil, ("%s is there"):format(place.path)
 end
 
--- --- what a verdict makes of both ----------------------------------------------------------------------------------------
+-- --- what a verdict makes of both ------------------------------------------------------------------------------------
 
 local function judge(case, may, did, outcome)
     outcome.fault = may == false and did or nil
@@ -76,7 +76,7 @@ local function judge(case, may, did, outcome)
     return outcome
 end
 
--- --- in the sandbox ------------------------------------------------------------------------------------------------------
+-- --- in the sandbox --------------------------------------------------------------------------------------------------
 
 local function hexadecimal(bytes)
     return (bytes:gsub(".", function(byte)
@@ -136,11 +136,12 @@ function trial.places(plan, list, backend)
     if not process then
         return nil, message
     end
-    local outcomes, count, result = {}, 0, nil
+    local outcomes, count = {}, 0
     for answer in process.stdout:lines() do
         count = count + 1
         outcomes[tried[count]] = outcome_of(tried[count], description, answer)
     end
+    local result
     result, message = process:wait()
     if not result then
         return nil, message

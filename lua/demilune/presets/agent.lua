@@ -6,8 +6,9 @@
 -- It can look at the history (git status, diff, log), and commits are yours to make: whoever can write to .git, to any
 -- file of it, can have the next git outside run a program. `demilune test agent` tries all of this.
 --
--- What is not there cannot be protected, for nothing is ever created on the host: begin with git init, and look at what is
--- new before you use it, another .git or .envrc below, a Makefile. With --net the agent can send away what it reads.
+-- What is not there cannot be protected, for nothing is ever created on the host: begin with git init, and look at
+-- what is new before you use it, another .git or .envrc below, a Makefile. With --net the agent can send away what it
+-- reads.
 
 -- Executed outside, by git, shells, editors and package managers.
 local executed = {

@@ -4,9 +4,9 @@
 --     demilune run -p judge --project submission:ro -- python3 solution.py
 --     demilune batch -p judge <jobs.jsonl >verdicts.jsonl
 --
--- It sees the system's programs and its own directory, read-only, and no variable but LANG, PATH and HOME. Memory,
--- processes and processor time hold for all of it together where a cgroup can be made; to run nowhere else, add
--- `--require cgroup`. Output is bounded in batches; with `run` it goes where you send it.
+-- It sees the system's programs and its own directory, read-only, and no variable but LANG, PATH, HOME and USER.
+-- Memory, processes and processor time hold for all of it together where a cgroup can be made; to run nowhere else,
+-- add `--require cgroup`. Output is bounded in batches; with `run` it goes where you send it.
 return {
     name = "judge",
     description = "one program that nobody trusts: hermetic, with every limit",

@@ -1,11 +1,11 @@
--- Python in a project, with the project's own .venv where it has one, and without a network. pip installs what is local:
+-- Python in a project, with the project's own .venv where it has one, and without a network. pip takes what is local:
 --
 --     demilune run -p python -- python3 -m venv .venv
 --     demilune run -p python -- pip install --no-build-isolation ./package
 --     demilune run -p python -- python -m pytest
 --
--- The interpreter has to be the system's: one below a home is not there. `--net` lets pip download, and what it installs
--- run with the network.
+-- The interpreter has to be the system's: one below a home is not there. `--net` lets pip download, and what it
+-- installs run with the network.
 return {
     name = "python",
     description = "Python in a project, without a network",

@@ -3,8 +3,8 @@
 --     demilune run -p x11 -- xclock
 --     demilune run -p gpu -p x11 --project . -- blender scene.blend
 --
--- X keeps no program from another: this one can see your screen, read your keys and type for you. Give it a display of its
--- own (Xephyr, Xvfb: DISPLAY=:1) where that matters. No network is there, so that only this display's socket is in reach.
+-- X keeps no program from another: this one can see your screen, read your keys and type for you. Give it a display of
+-- its own (Xephyr, Xvfb: DISPLAY=:1) where that matters. No network is there: only this display is in reach.
 return {
     name = "x11",
     description = "a program with a window on the local X display, which it can see and control",

@@ -48,15 +48,16 @@ end
 local trees = { ro_bind = "read-only", rw_bind = "read-write", pin = "read-write" }
 
 -- What may be done with what a mount shows.
+local all, nothing = { read = true, write = true }, { read = false, write = false }
+local reading = { read = true, write = false }
 local access = {
-    ro_bind = { read = true, write = false }, rw_bind = { read = true, write = true },
-    pin = { read = true, write = true }, tmpfs = { read = true, write = true }, file = { read = true, write = false },
-    mask = { read = false, write = false }, cover = { write = false }, proc = {}, dev = { read = true, write = false },
+    ro_bind = reading, rw_bind = all, pin = all, tmpfs = all, file = reading, device = all, mask = nothing,
+    cover = { write = false }, proc = {}, dev = reading,
 }
 
 local words = {
     tmpfs = "private", file = "a read-only file from memory", mask = "masked", cover = "covered",
-    proc = "the sandbox's own", dev = "the sandbox's own",
+    proc = "the sandbox's own", dev = "the sandbox's own", device = "a device of the host",
 }
 
 local function why(mount)
@@ -78,8 +79,8 @@ local function step(at, from, name)
         to.exists, to.link = kind ~= nil, kind == "link" and target
     elseif from.mount and (from.mount.kind == "proc" or from.mount.kind == "cover") then
         to.exists = nil
-    elseif from.mount and from.mount.kind == "dev" then
-        to.exists, to.device = devices[name] ~= nil, devices[name]
+    elseif from.path == "/dev" and devices[name] then
+        to.device = devices[name]
     else
         to.exists = leads_to_mount(at, to.path)
         to.made = to.exists
@@ -140,11 +141,11 @@ end
 local function rights(place)
     local mount = place.mount
     if not mount then
-        return { read = true, write = false }
+        return reading
     elseif place.device then
-        return place.device == "device" and { read = true, write = true } or {}
+        return place.device == "device" and all or {}
     elseif channel(place) then
-        return { read = true, write = true }
+        return all
     elseif place.made and mount.kind == "tmpfs" then
         return { read = true } -- who made it on the way may keep others from writing
     end

@@ -108,13 +108,12 @@ end
 ---@param source string
 ---@param name string as shown in messages
 ---@param directory string for policy_dir and include
----@param path? string
----@param resolved? string the same with every link resolved
----@param owner? integer the uid whose file it is; without, it is our own text
----@param project? string for its global of that name; the current directory without it
-function load_policy.source(source, name, directory, path, resolved, owner, project)
-    local files, known = { resolved }, { project = project }
-    local private, problem = new_private(directory, files, known, owner or core.facts().uid)
+---@param from? { path: string?, resolved: string?, owner: integer?, project: string? } the file, the same with every
+--- link resolved, the uid whose it is (without, it is our own text), and the project (the current directory without)
+function load_policy.source(source, name, directory, from)
+    from = from or {}
+    local files, known = { from.resolved }, { project = from.project }
+    local private, problem = new_private(directory, files, known, from.owner or core.facts().uid)
     if not private then
         return nil, problem, "policy.script"
     end
@@ -131,7 +130,7 @@ function load_policy.source(source, name, directory, path, resolved, owner, proj
     if not fields then
         return nil, require("demilune.redact").text(problem), "policy.script"
     end
-    return { fields = fields, path = path, files = files, source = source }
+    return { fields = fields, path = from.path, files = files, source = source }
 end
 
 -- Why a text could not be read.
@@ -172,7 +171,7 @@ end
 --- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
 --- tell.
 ---@param name string
----@param project? string see load_policy.source
+---@param project? string for the global of that name; the current directory without it
 function load_policy.file(name, project)
     if name == "-" then
         return read_input()
@@ -197,8 +196,9 @@ function load_policy.file(name, project)
         return { is_json = true, source = source, path = path, files = links }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner,
-        project)
+    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), {
+        path = path, resolved = resolved, owner = owner, project = project,
+    })
     for _, link in ipairs(loaded and links or {}) do
         table.insert(loaded.files, link)
     end

@@ -38,6 +38,18 @@
 ---@class demilune.Seccomp
 ---@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink"|"set_id")[] what the default filter lets through
 
+---@class demilune.ExpectedPath
+---@field path string absolute, inside; "." and "./..." start where the command does
+---@field optional? boolean what is not there is passed over
+
+--- What is to be possible, or not to be, in a policy's sandbox; `demilune test` tries it.
+---@class (exact) demilune.Expectations
+---@field read? (string|demilune.ExpectedPath)[] paths inside
+---@field write? (string|demilune.ExpectedPath)[] files are opened, in directories a name is made; nothing is left behind
+---@field run? string[][] commands; possible: they exit with 0
+---@field connect? string[] "192.0.2.1:80", "[::1]:80", "/run/socket" or "@abstract"
+---@field env? string[] names of variables
+
 --- What a policy says.
 ---@class (exact) demilune.Fields
 ---@field name? string
@@ -65,6 +77,7 @@
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
 ---@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock")[] nothing runs without them
+---@field expect? { denied: demilune.Expectations?, allowed: demilune.Expectations? } its own cases
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
 ---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)
 ---@field finished? fun(result: demilune.Result, context: demilune.Context)
@@ -107,6 +120,9 @@
 ---@field message string what is wrong and what would be right
 ---@field file? string
 ---@field line? integer
+
+---@class demilune.LoadOptions
+---@field project? string what a policy file has in its global of that name; the current directory without it
 
 ---@class demilune.DecodeOptions
 ---@field unknown? "ignore"|"refuse" what becomes of unknown fields; by default they are ignored, with a warning, where

@@ -176,17 +176,22 @@ end
 
 --- A policy from a file, or one found by its name. In a JSON file unknown fields are problems.
 ---@param name string a path (with a "/", or ending in .lua or .json), a bare name, or "-": JSON from standard input
----@param project? string the directory that the file finds in its global of that name; the current one without it
+---@param options? demilune.LoadOptions
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function policy.load(name, project)
+function policy.load(name, options)
     refusal.check_argument(name, "string", 1, "load")
-    if project ~= nil then
-        refusal.check_argument(project, "string", 2, "load")
+    if options ~= nil then
+        refusal.check_argument(options, "table", 2, "load")
     end
-    local loaded, problem, code = require("demilune.load").file(name, project)
+    for key, value in next, options or {} do
+        if key ~= "project" or type(value) ~= "string" then
+            error(("bad option %s: project = \"/path\" expected"):format(tostring(key)), 2)
+        end
+    end
+    local loaded, problem, code = require("demilune.load").file(name, options and options.project)
     if not loaded then
         return refusal.of { refusal.placed("", code, problem) }
     elseif loaded.is_json then

@@ -105,9 +105,9 @@ function common.report_limits(result)
     end
 end
 
-local function hook_policy(code)
+local function hook_policy(code, project)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
-    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd())
+    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd(), { project = project })
     if not loaded then
         return nil, problem, why
     end
@@ -149,9 +149,10 @@ end
 ---@return demilune.Problem[]|nil problems
 function common.policy(state)
     local policy, problem, code, problems
+    local project = state.fields.project and state.fields.project[1]
     for _, name in ipairs(state.policies) do
         local layer
-        layer, problem, code, problems = demilune.load(name, state.fields.project and state.fields.project[1])
+        layer, problem, code, problems = demilune.load(name, { project = project })
         if layer then
             policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
         end
@@ -169,7 +170,7 @@ function common.policy(state)
     end
     for _, hook in ipairs(policy and state.hooks or {}) do
         local layer
-        layer, problem, code, problems = hook_policy(hook)
+        layer, problem, code, problems = hook_policy(hook, project)
         if not layer then
             return nil, problem, code, problems
         end

@@ -45,7 +45,7 @@
 --- What is to be possible, or not to be, in a policy's sandbox; `demilune test` tries it.
 ---@class (exact) demilune.Expectations
 ---@field read? (string|demilune.ExpectedPath)[] paths inside
----@field write? (string|demilune.ExpectedPath)[] files are opened, in directories a name is made; nothing is left behind
+---@field write? (string|demilune.ExpectedPath)[] files are opened, in directories a name is made; nothing is left
 ---@field run? string[][] commands; possible: they exit with 0
 ---@field connect? string[] "192.0.2.1:80", "[::1]:80", "/run/socket" or "@abstract"
 ---@field env? string[] names of variables

@@ -422,7 +422,7 @@ end
 
 local said_by_ancestor = {
     ro_binds = true, rw_binds = true, work_host = true, network = true, env_allowlist = true, name = true,
-    description = true,
+    description = true, expect = true,
 }
 
 -- A warning of what a policy says and the ancestor's command line cannot, or nil.

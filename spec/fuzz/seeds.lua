@@ -46,7 +46,9 @@ local policy = [[return { name = "n", description = "d", base = "none", work_hos
     ro_binds = { "/usr", { "/etc/hostname", "/h" }, { host = "~/x", sandbox = "/x", optional = true } },
     rw_binds = { "/opt", { host = "/tmp", sandbox = "/t" } }, effects = { "Pure", { effect = "FsRead", path = "/etc/hostname" } },
     network = true, env_allowlist = { "LANG", "PATH" }, env = { A = "x", B = true, LD_PRELOAD = "y" }, tmpfs = { "/a",
-    { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games" },
+    { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games",
+    { sandbox = "/gone", optional = true } }, expect = { denied = { read = { "~/x", { path = "./x", optional = true } },
+    connect = { "1.2.3.4:5", "[::1]:6", "/s", "@a" }, env = { "A" } }, allowed = { run = { { "a", "b" } }, write = { "." } } },
     secrets = { ["/s"] = "content" }, chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
     limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env" } }]]
 seed("table", 1, "*" .. policy)

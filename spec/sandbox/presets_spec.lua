@@ -188,6 +188,28 @@ sys.exit(subprocess.run(sys.argv[2:], env=dict(os.environ, npm_config_registry=u
         end
     end)
 
+    it("node lets a project name no program that npm runs while it downloads", function()
+        local dependency, ran = scratch("dependency"), scratch("project/ran")
+        sh("mkdir %s && cd %s && git init -q . && echo '{\"name\": \"dep\", \"version\": \"1.0.0\"}' >package.json && git add . && " ..
+            "git -c user.name=a -c user.email=b commit -q -m first", dependency, dependency)
+        write("git.sh", '#!/bin/sh\ntouch ' .. ran .. '\nexec git "$@"\n', "755")
+        write(".npmrc", "git=" .. scratch("project/git.sh") .. "\n")
+        local install = { "npm", "install", "git+file://" .. dependency }
+        local function installed_by(options)
+            sh "rm -rf node_modules package-lock.json ran"
+            write("package.json", '{"name": "own", "version": "1.0.0", "private": true}')
+            local words = table.move(options, 1, #options, 2, { "run" })
+            words = table.move(install, 1, #install, #words + 1, words)
+            local result = sandbox.demilune(words, { prefix = ("cd %s && "):format(scratch("project")) })
+            assert.equal(0, result.code, result.err)
+            assert.is_true(sandbox.exists(scratch("project/node_modules/dep/package.json")))
+            return sandbox.exists(ran)
+        end
+        assert.is_true(installed_by { "--project", scratch("project"), "--net", "--ro", dependency, "--env",
+            "npm_config_ignore_scripts=true" })
+        assert.is_false(installed_by { "-p", "node", "--ro", dependency })
+    end)
+
     it("luarocks makes a rock with a C module into the project's own tree", function()
         git_project()
         write("words-1.0-1.rockspec", [[package = "words" version = "1.0-1" source = { url = "." }

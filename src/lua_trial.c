@@ -12,16 +12,13 @@ static int core_trial_image(lua_State *L)
     return 1;
 }
 
-/* socket_address(text) -> a struct sockaddr as bytes, "inet"|"path"|"abstract" | nil */
+/* socket_address(text) -> a struct sockaddr as bytes, "inet"|"path"|"abstract" */
 static int core_socket_address(lua_State *L)
 {
     struct sockaddr_storage address;
     socklen_t length;
     const char *text = luaL_checkstring(L, 1);
-    if (!dml_parse_address(text, &address, &length)) {
-        luaL_pushfail(L);
-        return 1;
-    }
+    luaL_argcheck(L, dml_parse_address(text, &address, &length), 1, "nothing to connect to");
     lua_pushlstring(L, (const char *)&address, length);
     lua_pushstring(L, text[0] == '/' ? "path" : text[0] == '@' ? "abstract" : "inet");
     return 2;

@@ -68,7 +68,7 @@ sys.exit(subprocess.run(sys.argv[1:] + ["/usr/bin/python3", "-c",
             name = name:match("^(.*)%.lua$")
             if name then
                 local checked = sandbox.demilune({ "check", name }, { prefix = ("cd %s && "):format(scratch("project")) })
-                assert.same({ 0, "" }, { checked.code, checked.err }, name)
+                assert.equal(0, checked.code, checked.err)
                 local text = sandbox.read("lua/demilune/presets/" .. name .. ".lua")
                 local explained = sandbox.demilune { "explain", "-q", "-p", name, "--project", scratch("project"), "--", "true" }
                 assert.equal(0, explained.code, explained.err)

@@ -81,6 +81,28 @@ sys.exit(subprocess.run(sys.argv[1:] + ["/usr/bin/python3", "-c",
         end
     end)
 
+    it("project keeps what the host executes from being changed, each file of it", function()
+        local executed = { ".husky/pre-commit", ".pre-commit-config.yaml", ".envrc", ".mise.toml", ".vscode/tasks.json",
+            ".idea/workspace.xml", ".devcontainer/devcontainer.json", ".npmrc", ".yarnrc.yml" }
+        git_project()
+        for _, name in ipairs(executed) do
+            sh("mkdir -p $(dirname %s) && echo old >%s", name, name)
+        end
+        assert.is_nil(tests("project"):find("SKIP", 1, true))
+        write("configure", "#!/bin/sh\ncp $0 copy && mkdir -p out && echo done >out/config.log\n", "755")
+        works("project", { "./configure" })
+        assert.equal("done\n", sandbox.read(scratch("project/out/config.log")))
+        for _, name in ipairs(executed) do
+            local top = name:match("^[^/]+")
+            for _, attack in ipairs { "echo new >" .. name, "rm -rf " .. top, "mv " .. top .. " away", "echo x >x; mv x " .. name } do
+                assert.are_not.equal(0, run("project", { "sh", "-c", attack }).code, attack)
+                assert.equal("old\n", sandbox.read(scratch("project/" .. name)))
+            end
+            sh("echo new >%s", name) -- without the sandbox
+            assert.equal("new\n", sandbox.read(scratch("project/" .. name)))
+        end
+    end)
+
     it("build builds a C project with make, and keeps its git and the network from it", function()
         git_project()
         write("hello.c", '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n')

@@ -4,7 +4,9 @@
 --     demilune run -p node -- npm rebuild      the packages' install scripts: without the network
 --     demilune run -p node -- npm test         everything else: without the network, too
 --
--- No home is there: neither ~/.npmrc nor the tokens in it. Another registry: npm_config_registry.
+-- No home is there: neither ~/.npmrc nor the tokens in it. Another registry: npm_config_registry. The project is
+-- writable, but for what the host executes there.
+local any = include "project"
 
 -- What is given the network, and with which options: others could turn scripts on again.
 local downloads = { install = true, i = true, add = true, ci = true, update = true, outdated = true }
@@ -22,9 +24,7 @@ return {
     name = "node",
     description = "npm in a project: downloads without scripts, scripts without a network",
     project = project,
-    ro_binds = {
-        { host = project .. "/.git", sandbox = project .. "/.git", optional = true }, -- its hooks run outside
-    },
+    ro_binds = any.ro_binds,
     env = {
         npm_config_registry = true,
         npm_config_nodedir = "/usr", -- node's headers, which could not be downloaded
@@ -48,8 +48,8 @@ return {
     expect = {
         denied = {
             read = { "/etc/shadow", "/root/.npmrc", "/root/.ssh" },
-            write = { "/usr/lib/node_modules", "/etc", { path = "./.git", optional = true } },
-            connect = { "1.1.1.1:53" },
+            write = any.expect.denied.write,
+            connect = any.expect.denied.connect,
             env = { "NPM_TOKEN", "NODE_AUTH_TOKEN", "GITHUB_TOKEN" },
             run = { { "npm", "install", "--ignore-scripts=false" }, { "npm", "ci", "--no-ignore-scripts" } },
         },

@@ -120,7 +120,7 @@ test: all
 	@BUILD=$(BUILD) sh spec/support/check.sh $(SPECS)
 
 # Measurements, in interleaved runs; or some of them: make bench BENCH=module ROUNDS=300
-BENCH ?= launch module host filter batch
+BENCH ?= launch module host filter batch private
 bench: all $(BUILD)/bench/driver $(BUILD)/bench/byhand.so $(BUILD)/bench/payload
 	@for b in $(BENCH); do echo "--- $$b"; BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;spec/?.lua;;" \
 	    LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/$$b.lua || exit 1; done
@@ -188,7 +188,7 @@ fuzz:
 	@BUILD=build/fuzz SECONDS_EACH=$(FUZZ_SECONDS) sh spec/fuzz/run.sh $(FUZZ_TARGETS)
 
 FUZZED = $(OBJECTS) $(BUILD)/obj/stage_parse.o
-$(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
+$(BUILD)/bin/%: spec/fuzz/%.c $(wildcard spec/fuzz/*.h) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)

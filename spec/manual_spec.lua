@@ -147,6 +147,10 @@ describe("demilune-policy(5)", function()
         assert.same(known, documented(policy.FIELDS, ".It", "Va"))
     end)
 
+    it("has the fields of a ceiling that there are", function()
+        assert.same(strings_in("src/lua_ceiling.c", "fields"), documented(policy.CEILINGS, ".It", "Va"))
+    end)
+
     it("has the limits and the dangers that there are", function()
         assert.same(strings_in("src/policy.c", "dml_limit_names"), documented(policy.LIMITS, ".It", "Va"))
         assert.same(strings_in("src/policy.c", "dml_danger_names"), documented(policy.DANGERS, ".It", "Li"))
@@ -158,7 +162,7 @@ describe("demilune-policy(5)", function()
             bases[line:match('^%.It "?(%l+)"?$') or line:match('^%.It Qq (%l+)$') or 0] = true
         end
         bases[0] = nil
-        assert.same(strings_in("src/lua_fields.c", "bases"), bases)
+        assert.same(strings_in("src/policy.c", "dml_base_names"), bases)
         has_all(words_of(policy.EFFECTS), strings_in("src/lua_fields.c", "effects"))
     end)
 
@@ -178,6 +182,17 @@ describe("demilune-policy(5)", function()
     it("has the options of the system call filter that there are", function()
         assert.same(strings_in("src/seccomp_rules.c", "dml_seccomp_option_names"),
             documented(policy["SYSTEM CALL FILTER"], ".It", "Li"))
+    end)
+
+    it("has the lints that there are", function()
+        local known = {}
+        for _, path in ipairs { "src/lint.c", "src/lint_tree.c" } do
+            for code in sandbox.read(path):gmatch('"lint%.([%l_]+)",') do
+                known["lint." .. code] = true
+            end
+        end
+        assert.same(known, documented(policy.LINTS, ".It", "Li"))
+        has_all(known, set { "lint.pinned", "lint.socket", "lint.executed", "lint.abstract_socket", "lint.mask_nothing" })
     end)
 
     it("has what hooks get", function()

@@ -132,11 +132,13 @@ local wrong = {
 
     { { requires = { "landlok" } }, "requires.unknown", "requires[1]", 'is no control; did you mean "landlock"?' },
     { { requires = "cgroup" }, "type", "requires", "is a string; a list of controls is needed" },
-    { { extends = "base" }, "field.unsupported", "extends", "is not supported yet; take it out" },
     { { devices = "/dev/dri" }, "type", "devices", "is a string; a list of devices is needed" },
     { { devices = { 5 } }, "type", "devices[1]", "5 is a number" },
     { { devices = { { "/dev/dri", at = "/dev/x" } } }, "list.mixed", "devices[1]", 'has the key "at"' },
     { { devices = { { hots = "/dev/dri" } } }, "field.unknown", "devices[1].hots", 'did you mean "host"?' },
+    { { extends = "nosuch" }, "policy.missing", "extends", "no policy is called" },
+    { { extends = 1 }, "type", "extends", "the name of a policy" },
+    { { extends = { a = "b" } }, "type", "extends", "the name of a policy" },
 }
 
 -- Unknown names, and what they are taken for.

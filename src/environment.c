@@ -56,20 +56,44 @@ static void pass_pattern(struct environment *env, const struct dml_host *host, c
     }
 }
 
-static void apply_rule(struct environment *env, const struct dml_host *host, const struct dml_env_rule *rule)
+/* Of the rules of a base, those whose name ends in `*` are patterns: the length before that; else 0. */
+static size_t pattern_length(const struct dml_env_rule *rule)
 {
     size_t length = strlen(rule->name);
-    bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
+    bool pattern = length && rule->name[length - 1] == '*' && strcmp(rule->field, "base") == 0;
+    return pattern ? length - 1 : 0;
+}
+
+/* HOME and USER are never passed through. */
+static bool is_own(const char *name)
+{
+    return strcmp(name, "HOME") == 0 || strcmp(name, "USER") == 0;
+}
+
+static void apply_rule(struct environment *env, const struct dml_host *host, const struct dml_env_rule *rule)
+{
     switch (rule->action) {
     case DML_ENV_SET: set_variable(env, rule->name, rule->value, false); break;
     case DML_ENV_OMIT: set_variable(env, rule->name, NULL, false); break;
     case DML_ENV_PASS:
-        if (length && rule->name[length - 1] == '*' && strcmp(rule->field, "base") == 0)
-            pass_pattern(env, host, rule->name, length - 1);
-        else if (!own)
+        if (pattern_length(rule))
+            pass_pattern(env, host, rule->name, pattern_length(rule));
+        else if (!is_own(rule->name))
             set_variable(env, rule->name, dml_host_getenv(host, rule->name), true);
         break;
     }
+}
+
+const struct dml_env_rule *dml_environment_rule(const struct dml_policy *policy, const char *name)
+{
+    for (size_t i = policy->env_count; i-- > 0;) {
+        const struct dml_env_rule *rule = &policy->env[i];
+        size_t length = pattern_length(rule);
+        bool speaks = length ? strncmp(rule->name, name, length) == 0 : strcmp(rule->name, name) == 0;
+        if (speaks && !(rule->action == DML_ENV_PASS && is_own(name)))
+            return rule;
+    }
+    return NULL;
 }
 
 static int by_name(const void *a, const void *b)

@@ -1,7 +1,10 @@
 /* Plans for Lua: built from a frozen policy, described, rendered. */
 #include "lua_plan.h"
 #include "bwrap.h"
+#include "ceiling.h"
 #include "digest.h"
+#include "lint.h"
+#include "lua_ceiling.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
 #include "seccomp_rules.h"
@@ -98,7 +101,20 @@ static int core_validate(lua_State *L)
     return 1;
 }
 
-/* plan(frozen, command|nil) -> plan, warnings | nil, warnings, problems */
+/* The ceilings of the list at `index`, as an array that lives as long as the value pushed. */
+static const struct dml_ceiling **check_ceilings(lua_State *L, int index, size_t *count)
+{
+    *count = lua_isnoneornil(L, index) ? 0 : lua_rawlen(L, index);
+    const struct dml_ceiling **ceilings = lua_newuserdatauv(L, (*count + 1) * sizeof(void *), 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        ceilings[i] = dml_check_ceiling(L, -1); /* anchored by the list */
+        lua_pop(L, 1);
+    }
+    return ceilings;
+}
+
+/* plan(frozen, command|nil, ceilings|nil) -> plan, warnings | nil, warnings, problems */
 static int core_plan(lua_State *L)
 {
     struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
@@ -106,18 +122,22 @@ static int core_plan(lua_State *L)
     bool with_command = !lua_isnoneornil(L, 2);
     if (with_command)
         luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
     struct dml_lua_plan *held = new_plan(L);
-    size_t count;
+    size_t count, ceiling_count;
+    const struct dml_ceiling *const *ceilings = check_ceilings(L, 3, &ceiling_count);
     const char **command = check_command(L, 2, &held->problems, &count);
     if (with_command && lua_rawlen(L, 2) == 0)
         dml_problem_add(&held->problems, "command.empty", "command", NULL, 0, "no command was given");
 
     struct dml_host host;
     dml_host_gather(&host, environ);
+    dml_ceilings_give_limits(ceilings, ceiling_count, frozen->policy, &host);
     dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
     if (held->problems.count == 0)
         held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
+    for (size_t i = 0; held->plan && i < ceiling_count; i++)
+        dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &host, &held->problems);
     if (held->plan)
         dml_bwrap_check(held->plan, &held->problems);
     if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
@@ -129,7 +149,7 @@ static int core_plan(lua_State *L)
         dml_push_problems(L, &held->problems);
         return 3;
     }
-    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 4);
     dml_push_problems(L, &held->warnings);
     return 2;
 }
@@ -177,6 +197,16 @@ static int core_with_command(lua_State *L)
     if (!copy || !copy->argv)
         return luaL_error(L, "not enough memory");
     lua_pushvalue(L, 3);
+    return 1;
+}
+
+/* lint(plan) -> what is worth a thought in it */
+static int core_lint(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    struct dml_lua_plan *held = new_plan(L);
+    dml_lint(plan, &held->warnings);
+    dml_push_problems(L, &held->warnings);
     return 1;
 }
 
@@ -355,6 +385,7 @@ void dml_open_plan(lua_State *L)
     static const luaL_Reg functions[] = {
         {"validate", core_validate},
         {"plan", core_plan},
+        {"lint", core_lint},
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},

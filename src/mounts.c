@@ -185,6 +185,7 @@ static void order_entries(struct builder *b)
                                 next->field);
             if (next->kind == DML_MASK) { /* what is masked says whether a file or a directory */
                 b->entries[i + 1].source = entry->source;
+                b->entries[i + 1].hides = true;
                 if (entry->kind == DML_DATA)
                     b->entries[i + 1].source.mode = S_IFREG;
             }
@@ -275,6 +276,7 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
     }
     if (entry->kind == DML_MASK) {
         entry->source.mode = mode;
+        entry->hides = true;
     } else if (S_ISDIR(mode) != wants_directory(entry)) {
         if (!silent)
             misplaced(b, entry, "entry.kind",

@@ -50,10 +50,14 @@ local function hook_failed(name, hook, fields, text)
     return refusal.of { problem }
 end
 
--- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
+-- A copy for each hook; the caller's variables are not for one that is not trusted, which could put them somewhere
+-- inside. The facts of the host cost something when they are asked for: the private state has its own
 -- view of them.
 local function hook_context(hook, context)
     local copy = core.copy(context)
+    if hook.trusted == false then
+        copy.env = {}
+    end
     if type(hook.run) ~= "userdata" then
         copy.host = host.facts()
     end
@@ -67,19 +71,29 @@ local function hook_refused(name, hook, fields, reason)
     return refusal.of { { field = name, code = "hook.refused", message = text, file = file, line = line } }
 end
 
+-- A hook of a layer that is not trusted gave more than was there before.
+local function hook_widened(hook, wider)
+    local problem = require("demilune.trust").problem(wider, "the other: the policy before this hook")
+    problem.file, problem.line = hook_place(hook)
+    return refusal.of { problem }
+end
+
 --- Runs the prepare hooks of a policy, each on what the one before left, on a copy.
 ---@param self demilune.Policy
 ---@param context table
+---@param excess fun(self: demilune.Policy, after: table, before: table): demilune.Problem|nil, demilune.Problem[]|nil
+--- in what fields give more than others
 ---@return table|nil fields
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function hooks.prepare(self, context)
+function hooks.prepare(self, context, excess)
     local fields, text = core.copy(self.fields)
     if not fields then
         return refusal.of { refusal.of_copy(text) }
     end
     for _, hook in ipairs(self.hooks.prepare) do
+        local before = hook.trusted == false and core.copy(fields)
         local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
             return hook_failed("prepare", hook, fields, left)
@@ -93,6 +107,15 @@ function hooks.prepare(self, context)
                 ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
         end
         fields = type(answer) == "table" and answer or left
+        local wider, problems
+        if before then
+            wider, problems = excess(self, fields, before)
+        end
+        if problems then
+            return refusal.of(problems)
+        elseif wider then
+            return hook_widened(hook, wider)
+        end
     end
     return fields
 end

@@ -76,6 +76,7 @@
 ---@field seccomp? "default"|"off"|demilune.Seccomp
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
+---@field extends? string|string[] policies to build on: names, or files beside this one ("x.lua", "x.json")
 ---@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock")[] nothing runs without them
 ---@field expect? { denied: demilune.Expectations?, allowed: demilune.Expectations? } its own cases
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
@@ -121,7 +122,27 @@
 ---@field file? string
 ---@field line? integer
 
----@class demilune.LoadOptions
+--- What no policy may exceed. What is not said is not bounded, but for what says otherwise.
+---@class (exact) demilune.CeilingFields
+---@field name? string
+---@field description? string
+---@field read? string[] trees of the host, with every link resolved; with `write` alone nothing else can be read
+---@field write? string[] trees that can be read and written; with `read` alone nothing can be written
+---@field deny? string[] trees of which nothing can be reached, not even in the others or in a base
+---@field bases? ("host"|"nix"|"none")[] with what they show and pass through; "none" is always allowed
+---@field env? string[] the caller's variables that may be passed through; a name may end in *
+---@field network? boolean false: no policy has it
+---@field tty? boolean
+---@field nested? boolean
+---@field seccomp? "default"|"off"|demilune.Seccomp the least filter; "off" is to be accepted under any ceiling
+---@field limits? demilune.Limits the most of each, and what a policy has that does not say
+---@field acknowledge? string[] dangers that may be accepted
+---@field backends? ("bwrap"|"native"|"none")[] those that may launch; bwrap and native by default
+
+---@class demilune.LayerOptions
+---@field trusted? boolean false: it may only narrow what stands outside of it
+
+---@class demilune.LoadOptions: demilune.LayerOptions
 ---@field project? string what a policy file has in its global of that name; the current directory without it
 
 ---@class demilune.DecodeOptions
@@ -151,6 +172,7 @@
 ---@field chdir? string
 ---@field narrow? demilune.Narrowing what is taken away from the policy, after its hooks
 ---@field backend? "auto"|"bwrap"|"native"|"none"
+---@field ceiling? demilune.Ceiling|demilune.Ceiling[] that hold besides that of the machine
 
 ---@class demilune.Result
 ---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"memory"|"cancelled"

@@ -5,8 +5,24 @@ local options = {}
 
 local types = {
     stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
-    narrow = "table", backend = "string", signals = "number", before_hooks = "function",
+    narrow = "table", backend = "string", signals = "number", before_hooks = "function", ceiling = true,
 }
+
+-- Whether a value is a ceiling or a list of ceilings: anything else would bound nothing.
+local function is_ceilings(value)
+    local ceiling = require "demilune.ceiling"
+    if type(value) ~= "table" or ceiling.is(value) then
+        return ceiling.is(value)
+    end
+    local count = 0
+    for _, one in next, value do
+        count = count + 1
+        if not ceiling.is(one) then
+            return false
+        end
+    end
+    return count == #value
+end
 
 --- Raises when they are not what they should be, blaming the caller `level` functions up.
 ---@param given? demilune.RunOptions
@@ -31,6 +47,8 @@ function options.check(given, level)
             error(("unknown option %s%s"):format(tostring(name), hint), level + 1)
         elseif wanted ~= true and type(value) ~= wanted then
             error(("bad option %s (%s expected, got %s)"):format(name, wanted, type(value)), level + 1)
+        elseif name == "ceiling" and not is_ceilings(value) then
+            error("bad option ceiling (what demilune.ceiling returned, or a list of such, expected)", level + 1)
         end
     end
     return given

@@ -1,13 +1,16 @@
 --- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
+local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local host = require "demilune.host"
 local check_options = require("demilune.options").check
+local refusal = require "demilune.refusal"
 
 ---@class demilune.Plan
 ---@field warnings demilune.Problem[]
 ---@field package core userdata
 ---@field package policy demilune.Policy
 ---@field package context table
+---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
 plan.__index = plan
 plan.__name = "demilune.plan"
@@ -23,6 +26,10 @@ function plan:spawn(given)
     local backend, text, code = host.backend(given.backend)
     if not backend then
         return nil, text, code
+    end
+    text, code = ceiling.refuses(self.ceilings, backend.effective)
+    if text then
+        return refusal.plain(text, code)
     end
     return require("demilune.process").launch(self, backend, given)
 end
@@ -55,7 +62,7 @@ end
 function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
-        core = built, policy = self.policy, context = self.context, warnings = self.warnings,
+        core = built, policy = self.policy, context = self.context, warnings = self.warnings, ceilings = self.ceilings,
     }, plan) or nil
 end
 
@@ -65,6 +72,13 @@ end
 ---@return demilune.Plan|nil
 function plan:with_command(command)
     return not self.context and self:instead(command) or nil
+end
+
+--- What is worth a thought in it: surprises, and ways out that were perhaps not meant, as `demilune check` says them.
+--- Looks through what is bound, as no launch does.
+---@return demilune.Problem[]
+function plan:lint()
+    return self.policy:lint(self)
 end
 
 --- The digest: 64 hexadecimal digits over everything but secret values.

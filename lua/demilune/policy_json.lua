@@ -115,7 +115,7 @@ function policy_json.decode(given, unknown)
         return nil, problems
     end
     fields.rw_binds = fields.rw_binds or {}
-    fields.base = fields.base or "none"
+    fields.base = fields.base or fields.extends == nil and "none" or nil -- what it extends has a base
     return { fields = fields, own = own, warnings = problems }
 end
 

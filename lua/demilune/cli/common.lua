@@ -105,6 +105,34 @@ function common.report_limits(result)
     end
 end
 
+local SITE = "/etc/demilune/site.lua"
+
+-- The policy of this machine, false where there is none; or nil and why it cannot be relied on.
+local function site_policy()
+    local exists, why = core.operators_file(SITE)
+    if exists == nil then
+        return require("demilune.refusal").plain(
+            ("the policy of this machine, %s, cannot be relied on: %s"):format(SITE, why), "policy.site")
+    end
+    return exists and require("demilune.policy").of_site(SITE)
+end
+
+--- A policy on top of that of this machine, where there is one.
+---@param policy demilune.Policy
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.with_site(policy)
+    local site, text, code, problems = site_policy()
+    if site then
+        return site:with(policy)
+    elseif site == nil then
+        return nil, text, code, problems
+    end
+    return policy
+end
+
 local function hook_policy(code, project)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
     local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd(), { project = project })
@@ -141,18 +169,13 @@ function common.at_risk(option, path, plan)
     return nil
 end
 
---- The policy of a command line: its files in order, then its options, then its hooks.
----@param state table from options.parse
----@return demilune.Policy|nil policy
----@return string|nil message
----@return string|nil code
----@return demilune.Problem[]|nil problems
-function common.policy(state)
+-- The policy of the files, options and hooks of a command line.
+local function own_policy(state)
     local policy, problem, code, problems
     local project = state.fields.project and state.fields.project[1]
-    for _, name in ipairs(state.policies) do
+    for i, name in ipairs(state.policies) do
         local layer
-        layer, problem, code, problems = demilune.load(name, { project = project })
+        layer, problem, code, problems = demilune.load(name, { trusted = not state.untrusted[i], project = project })
         if layer then
             policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
         end
@@ -177,6 +200,32 @@ function common.policy(state)
         policy = policy:with(layer)
     end
     return policy, problem, code, problems
+end
+
+--- The policy of a command line: that of this machine, its files in order, then its options, then its hooks, all of
+--- them under the ceilings that it names.
+---@param state table from options.parse
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.policy(state)
+    local ceilings = {}
+    for i, path in ipairs(state.ceilings) do
+        local text, code, problems
+        ceilings[i], text, code, problems = require("demilune.ceiling").load(path)
+        if not ceilings[i] then
+            return nil, text, code, problems
+        end
+    end
+    local policy, text, code, problems = own_policy(state)
+    if policy then
+        policy, text, code, problems = common.with_site(policy)
+    end
+    if policy then
+        policy.ceilings = ceilings
+    end
+    return policy, text, code, problems
 end
 
 return common

@@ -110,6 +110,12 @@ local function secret(state, value)
     put("secrets", at)(state, content)
 end
 
+-- As --policy, in the same order.
+local function untrusted(state, value)
+    table.insert(state.policies, value)
+    state.untrusted[#state.policies] = true
+end
+
 local function flag(name)
     return function(state)
         state[name] = true
@@ -123,10 +129,6 @@ local function jobs(state, value)
     end
 end
 
-local function unsupported(state, value)
-    return ("%s is not supported yet"):format(core.quote(tostring(value or state)))
-end
-
 local one_command, many_jobs = { run = true, explain = true }, { batch = true }
 
 -- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error. `of`: the
@@ -134,14 +136,14 @@ local one_command, many_jobs = { run = true, explain = true }, { batch = true }
 options.groups = {
     { "what the policy is",
         { "--policy", "-p", "NAME|FILE|-", "a policy; .json and - are JSON; more are layers", collect("policies") },
+        { "--untrusted", nil, "NAME|FILE", "a policy that may only narrow what stands outside of it", untrusted },
         { "--prepare", "-e", "LUA", "the body of a prepare hook: policy and context are there", collect("hooks") },
         { "--base", nil, "host|nix|none", "what is there at all", field("base") },
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
         { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
         { "--require", nil, "NAME", "a control that must be applied: cgroup, seccomp, ...", append("requires") },
-        { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function()
-            return unsupported("--ceiling")
-        end },
+        { "--ceiling", nil, "FILE", "a bound that no policy may exceed, besides that of this machine",
+            collect("ceilings") },
     },
     { "files",
         { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },
@@ -245,7 +247,7 @@ end
 ---@return table|nil state fields, policies, hooks, settings, and `command`
 ---@return string|nil message what is wrong with the usage
 function options.parse(words, command)
-    local state = { fields = {}, policies = {}, hooks = {} }
+    local state = { fields = {}, policies = {}, untrusted = {}, hooks = {}, ceilings = {} }
     local at = 1
     while words[at] and words[at]:sub(1, 1) == "-" and words[at] ~= "--" do
         local entry, name, value = find(words[at])

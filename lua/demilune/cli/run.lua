@@ -1,4 +1,5 @@
 --- demilune run: run a command in a sandbox.
+local ceiling = require "demilune.ceiling"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
@@ -125,6 +126,10 @@ local function launch(state, policy, backend, write_status, status)
         print_command_line(plan, state.show_values)
         return 0
     elseif backend.kind == "none" then
+        local refused, why = ceiling.refuses(plan.ceilings, "none")
+        if refused then
+            return refuse(write_status, refused, why)
+        end
         return run_bare(state, text or "no isolation: the command can do whatever you can do")
     end
     if state.verbose then

@@ -1,5 +1,6 @@
 --- demilune sandbox: the protocol of noether-sandbox 0.8.2, for its clients.
 local arguments = require "demilune.cli.sandbox.arguments"
+local ceiling = require "demilune.ceiling"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
@@ -89,6 +90,11 @@ local function matters_bare(problem)
 end
 
 local function run_bare(policy, command)
+    local ceilings, why = ceiling.all()
+    local refused = not ceilings and why or ceiling.refuses(ceilings, "none")
+    if refused then
+        return refuse(refused)
+    end
     local problems = {}
     for _, problem in ipairs((policy:problems(command))) do
         problems[#problems + 1] = matters_bare(problem) and problem or nil

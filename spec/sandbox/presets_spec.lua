@@ -64,6 +64,7 @@ sys.exit(subprocess.run(sys.argv[1:] + ["/usr/bin/python3", "-c",
 
     it("whatever it is, checks, explains and takes a project from --project", function()
         git_project()
+        local guarded = 0
         for name in lfs.dir "lua/demilune/presets" do
             name = name:match("^(.*)%.lua$")
             if name then
@@ -74,11 +75,13 @@ sys.exit(subprocess.run(sys.argv[1:] + ["/usr/bin/python3", "-c",
                 assert.equal(0, explained.code, explained.err)
                 assert.truthy(explained.out:find("policy: " .. name, 1, true))
                 assert.truthy(explained.out:find(scratch("project"), 1, true))
-                if text:find("ro_binds") and text:find(".git", 1, true) then
+                if name == "project" or text:find('extends = "project"', 1, true) then
                     assert.matches(scratch("project/.git") .. " +read%-only", explained.out)
+                    guarded = guarded + 1
                 end
             end
         end
+        assert.equal(7, guarded)
     end)
 
     it("project keeps what the host executes from being changed, each file of it", function()

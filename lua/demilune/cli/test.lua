@@ -28,7 +28,8 @@ local function prepare(state, name, command)
     local names = table.move(state.policies, 1, #state.policies, 1, {})
     names[#names + 1] = name
     local policy, text = common.policy {
-        policies = names, untrusted = state.untrusted, ceilings = state.ceilings, fields = state.fields, hooks = state.hooks,
+        policies = names, untrusted = state.untrusted, ceilings = state.ceilings, fields = state.fields,
+        hooks = state.hooks,
     }
     if not policy then
         return nil, text

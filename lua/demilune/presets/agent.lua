@@ -7,7 +7,6 @@
 -- this. What is not there cannot be protected, for nothing is ever created on the host: begin with git init, and look
 -- at what is new before you use it, another .git or .envrc further down, a Makefile. With --net the agent can send away
 -- what it reads.
-local any = include "project"
 
 -- Not for its eyes.
 local secret = {
@@ -15,22 +14,17 @@ local secret = {
     ".env.production", ".env.production.local", ".netrc", ".pypirc", ".git-credentials", ".aws", ".ssh",
 }
 
-local masks, denied = {}, any.expect.denied
+local masks, paths = {}, {}
 for i, name in ipairs(secret) do
     masks[i] = { sandbox = project .. "/" .. name, optional = true }
-    table.insert(denied.read, { path = "./" .. name, optional = true })
-    table.insert(denied.write, { path = "./" .. name, optional = true })
+    paths[i] = { path = "./" .. name, optional = true }
 end
-table.insert(denied.write, "./.git") -- also where there is none, and it could be made
+local unwritable = { "./.git", table.unpack(paths) } -- .git also where there is none, and it could be made
 
 return {
+    extends = "project",
     name = "agent",
     description = "an agent that may change a project, not what the host executes there; no secrets, no network",
-    project = project,
-    ro_binds = any.ro_binds,
     masks = masks,
-    expect = {
-        denied = denied,
-        allowed = { read = { "." }, write = { ".", "/tmp", "/work" }, run = { { "git", "--version" } } },
-    },
+    expect = { denied = { read = paths, write = unwritable }, allowed = { run = { { "git", "--version" } } } },
 }

@@ -16,14 +16,14 @@ static bool within_one(const char *path, const struct dml_names *trees)
     return false;
 }
 
-static bool is_base(const struct dml_tree *tree)
+static bool is_base(const struct dml_shown *tree)
 {
     return tree->mount->rank == DML_RANK_BASE;
 }
 
 /* What a policy shows of the host, but for its base. One bound for files stands for both: where nothing is
  * said to be writable, nothing is. */
-static void check_allowed(struct dml_ceiling_check *c, const struct dml_tree *tree)
+static void check_allowed(struct dml_ceiling_check *c, const struct dml_shown *tree)
 {
     const struct dml_ceiling *ceiling = c->ceiling;
     bool bounded = dml_ceiling_says(ceiling, DML_BOUND_READ) || dml_ceiling_says(ceiling, DML_BOUND_WRITE);
@@ -40,7 +40,7 @@ static void check_allowed(struct dml_ceiling_check *c, const struct dml_tree *tr
 
 /* Says that a tree shows something denied, unless it does not. What is not there can still be made in what is
  * writable. */
-static void check_denied(struct dml_ceiling_check *c, const struct dml_tree *tree, const char *denied,
+static void check_denied(struct dml_ceiling_check *c, const struct dml_shown *tree, const char *denied,
                          const struct dml_object *object, bool exists)
 {
     const char *path = object->path ? object->path : denied;
@@ -48,10 +48,10 @@ static void check_denied(struct dml_ceiling_check *c, const struct dml_tree *tre
     dml_quote(shown, sizeof shown, denied, strlen(denied));
     if (dml_path_within(tree->path, path))
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path, "it denies %s", shown);
-    else if (dml_tree_shows(tree, path) && exists)
+    else if (dml_shown_has(tree, path) && exists)
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
                     "it denies %s, which is in there; mask it, or bind less", shown);
-    else if (dml_tree_shows(tree, path) && tree->access == DML_ACCESS_WRITE)
+    else if (dml_shown_has(tree, path) && tree->access == DML_ACCESS_WRITE)
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
                     "it denies %s, which is not there but could be made there; bind less", shown);
 }

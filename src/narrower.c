@@ -29,7 +29,7 @@ wider(struct comparison *c, const char *field, const char *what, const char *for
 static bool compare_at(struct comparison *c, const struct dml_reach *a, const struct dml_reach *b,
                        const char *path)
 {
-    const struct dml_tree *tree = NULL;
+    const struct dml_shown *tree = NULL;
     enum dml_access ours = dml_reach_at(a, path, &tree), theirs = dml_reach_at(b, path, NULL);
     if (ours <= theirs)
         return true;
@@ -43,7 +43,7 @@ static bool compare_where_changes(struct comparison *c, const struct dml_reach *
                                   const struct dml_reach *places)
 {
     for (size_t i = 0; i < places->count; i++) {
-        const struct dml_tree *tree = &places->trees[i];
+        const struct dml_shown *tree = &places->trees[i];
         if (!compare_at(c, a, b, tree->path))
             return false;
         for (size_t j = 0; j < tree->hole_count; j++) {

@@ -47,7 +47,7 @@ static bool find_holes(struct dml_reach *reach, const struct dml_plan *plan, str
                        const struct dml_entry **below)
 {
     for (size_t i = 0; i < reach->count; i++) {
-        struct dml_tree *tree = &reach->trees[i];
+        struct dml_shown *tree = &reach->trees[i];
         size_t count = 0;
         for (size_t j = 0; j < plan->mount_count; j++)
             count += below[j] == tree->mount;
@@ -77,12 +77,12 @@ bool dml_reach_build(struct dml_reach *reach, const struct dml_plan *plan, struc
         below[i] = is_transparent(mount) ? NULL : stands_on(plan, mount);
         if (access_of(mount) != DML_ACCESS_NONE)
             reach->trees[reach->count++] =
-                (struct dml_tree){.mount = mount, .path = mount->source.path, .access = access_of(mount)};
+                (struct dml_shown){.mount = mount, .path = mount->source.path, .access = access_of(mount)};
     }
     return find_holes(reach, plan, arena, below);
 }
 
-bool dml_tree_shows(const struct dml_tree *tree, const char *path)
+bool dml_shown_has(const struct dml_shown *tree, const char *path)
 {
     if (!dml_path_within(path, tree->path))
         return false;
@@ -93,12 +93,13 @@ bool dml_tree_shows(const struct dml_tree *tree, const char *path)
     return true;
 }
 
-enum dml_access dml_reach_at(const struct dml_reach *reach, const char *path, const struct dml_tree **through)
+enum dml_access dml_reach_at(const struct dml_reach *reach, const char *path,
+                             const struct dml_shown **through)
 {
     enum dml_access most = DML_ACCESS_NONE;
     for (size_t i = 0; i < reach->count; i++) {
-        const struct dml_tree *tree = &reach->trees[i];
-        if (tree->access > most && dml_tree_shows(tree, path)) {
+        const struct dml_shown *tree = &reach->trees[i];
+        if (tree->access > most && dml_shown_has(tree, path)) {
             most = tree->access;
             if (through)
                 *through = tree;

@@ -7,7 +7,7 @@
 enum dml_access { DML_ACCESS_NONE, DML_ACCESS_READ, DML_ACCESS_WRITE };
 
 /* One tree of the host, as one mount shows it. */
-struct dml_tree {
+struct dml_shown {
     const struct dml_entry *mount;
     const char *path; /* on the host, with every link resolved */
     enum dml_access access;
@@ -16,7 +16,7 @@ struct dml_tree {
 };
 
 struct dml_reach {
-    struct dml_tree *trees;
+    struct dml_shown *trees;
     size_t count;
 };
 
@@ -24,11 +24,11 @@ struct dml_reach {
 bool dml_reach_build(struct dml_reach *reach, const struct dml_plan *plan, struct dml_arena *arena);
 
 /* Whether a tree shows the host path, which is canonical and without links. */
-bool dml_tree_shows(const struct dml_tree *tree, const char *path);
+bool dml_shown_has(const struct dml_shown *tree, const char *path);
 
 /* The most that a plan allows at a host path, and in `through` (may be NULL) the tree that does. What holds
  * at a path holds for all below it, down to the next tree or hole. */
 enum dml_access dml_reach_at(const struct dml_reach *reach, const char *path,
-                             const struct dml_tree **through);
+                             const struct dml_shown **through);
 
 #endif

@@ -83,5 +83,6 @@ for i = 1, 40 do
     seed("policy", i, "\0" .. table.concat(bytes))
 end
 seed("policy", 41, "\3" .. policy)
-seed("policy", 42, "\3local t = {} for k in pairs(host) do t[#t + 1] = k end return { masks = t, prepare = function(p, c) p:mask(c.cwd) end }")
+seed("policy", 42, "\3local t = {} for k in pairs(host) do t[#t + 1] = k end return { masks = t, "
+    .. "prepare = function(p, c) p:mask(c.cwd) end }")
 seed("policy", 43, "\3return { ro_binds = { policy_dir, include('common') }, env = { A = ('x'):rep(9), B = tostring(1 << 62) } }")

@@ -304,7 +304,7 @@ describe("a prepare hook of a policy file", function()
             ["return nil, 'no'"] = "-e:1: prepare: no [hook.refused]",
             ["error('bad')"] = "-e:1: prepare: bad [hook.failed]",
             ["x = 1"] = "assignment to global `x`",
-            ["policy:mask(5)"] = "masks[1]: 5 is a number; a path inside is needed [type]",
+            ["policy:mask(5)"] = 'masks[1]: 5 is a number; "/path" or { sandbox = "/path", optional = true } is needed [type]',
             ["local = 1"] = "-e:1: <name> expected near '='",
         } do
             local result = sandbox.demilune { "explain", "-e", body, "--", "cmd" }

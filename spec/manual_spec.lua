@@ -167,6 +167,19 @@ describe("demilune-policy(5)", function()
         has_all(words_of(policy.EFFECTS), strings_in("src/lua_fields.c", "effects"))
     end)
 
+    it("has the presets that there are, and what a policy can expect", function()
+        local presets = {}
+        for name in sandbox.sh("ls lua/demilune/presets").out:gmatch("(%l[%w]*)%.lua") do
+            presets[name] = true
+        end
+        assert.same(presets, documented(policy.PRESETS, ".It", "Li"))
+        local verbs = {}
+        for name in assert(sandbox.read("src/lua_expect.c")):match("verbs%[%] = (%b{})"):gmatch('{"(%l+)"') do
+            verbs[name] = true
+        end
+        assert.same(verbs, documented(policy.CASES, ".It", "Va"))
+    end)
+
     it("has the options of the system call filter that there are", function()
         assert.same(strings_in("src/seccomp_rules.c", "dml_seccomp_option_names"),
             documented(policy["SYSTEM CALL FILTER"], ".It", "Li"))

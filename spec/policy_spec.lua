@@ -107,7 +107,7 @@ local wrong = {
         '"/a" is a string; { target = "there", sandbox = "/path" }' },
     { { symlinks = { { sandbox = "/a" } } }, "type", "symlinks[1].target",
         "nothing where what it points to is needed" },
-    { { masks = { "/a", 5 } }, "type", "masks[2]", "5 is a number; a path inside is needed" },
+    { { masks = { "/a", 5 } }, "type", "masks[2]", '5 is a number; "/path" or { sandbox = "/path", optional = true }' },
     { { masks = { a = "/a" } }, "list.mixed", "masks", 'has the key "a"; it is a list: { a, b, c }' },
     { { secrets = { "x" } }, "map.key", "secrets", "has a key that is a number" },
     { { secrets = { ["/a"] = 1234 } }, "type", 'secrets["/a"]', "number where a string is needed" },

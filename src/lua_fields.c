@@ -1,4 +1,5 @@
 #include "lua_entries.h"
+#include "lua_expect.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
 #include "seccomp_rules.h"
@@ -396,6 +397,7 @@ static const struct {
     {"acknowledge", dml_read_acknowledge},
     {"requires", read_requires},
     {"extends", read_extends},
+    {"expect", dml_read_expect},
     {"prepare", read_hook},
     {"launched", read_hook},
     {"finished", read_hook},

@@ -263,7 +263,10 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
         int reason = errno;
         if (silent && !dml_host_is_exhausted(reason))
             return false;
-        if (reason == ENOENT || reason == ENOTDIR)
+        bool missing = reason == ENOENT || reason == ENOTDIR;
+        if (missing && entry->kind == DML_MASK && entry->optional)
+            return false;
+        if (missing)
             misplaced(b, entry, "entry.missing",
                       "is not there in what is bound at %s, and nothing is ever created on the host; create "
                       "it first",

@@ -59,7 +59,7 @@ struct dml_entry {
     size_t length;            /* its length */
     uint64_t size;            /* of a tmpfs, bytes; 0: the policy's limit */
     unsigned mode;            /* permissions of a tmpfs, file or mask */
-    bool optional;            /* a source that is not there is no problem */
+    bool optional;            /* a source, or something to mask, that is not there is no problem */
     bool secret;              /* its content is never shown */
     bool directory;           /* a mask over a directory */
     bool hides;               /* a mask with something under it */

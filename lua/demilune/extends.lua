@@ -10,6 +10,7 @@ local DEEPEST = 16
 ---@field shown? string the same, as it was named
 ---@field outer? demilune.Origin the one that extends it
 ---@field trusted? boolean false: what it extends is not to be trusted either
+---@field project? string that its caller named
 ---@field seen table<string, boolean> files that are layers already
 
 -- Whether a value is a list of strings, without holes or names.

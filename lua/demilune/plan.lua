@@ -59,15 +59,23 @@ function plan:run(given)
     return table.unpack(outcome, 1, outcome.n)
 end
 
+--- This plan with a program of ours in the place of the command that the hooks were asked about.
+---@param command string[]
+---@return demilune.Plan|nil
+function plan:instead(command)
+    local built = core.with_command(self.core, command)
+    return built and setmetatable({
+        core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
+        ceilings = self.ceilings,
+    }, plan) or nil
+end
+
 --- This plan for another command, when its policy has no hooks, which would be asked; nil where only a new plan can say
 --- what is right. What is known of the host is as old as this plan.
 ---@param command string[]
 ---@return demilune.Plan|nil
 function plan:with_command(command)
-    local built = not self.context and core.with_command(self.core, command)
-    return built and setmetatable({
-        core = built, policy = self.policy, fields = self.fields, warnings = self.warnings, ceilings = self.ceilings,
-    }, plan) or nil
+    return not self.context and self:instead(command) or nil
 end
 
 --- What is worth a thought in it: surprises, and ways out that were perhaps not meant, as `demilune check` says them.

@@ -223,7 +223,7 @@ end
 -- reading as a whole. False when that file is a layer already.
 function load_layered(name, outer, kind)
     local loader = require "demilune.load"
-    local loaded, problem, code = loader.file(name)
+    local loaded, problem, code = loader.file(name, outer.project)
     if not loaded then
         return refusal.of { refusal.placed("", code, problem) }
     end
@@ -238,7 +238,8 @@ function load_layered(name, outer, kind)
         outer.seen[resolved] = true
     end
     local trusted = outer.trusted ~= false and loader.is_trusted(loaded)
-    local origin = { file = resolved, shown = loaded.path, outer = outer, seen = outer.seen, trusted = trusted }
+    local origin = { file = resolved, shown = loaded.path, outer = outer, seen = outer.seen, trusted = trusted,
+        project = outer.project }
     if loaded.is_json then
         return decode(loaded.source, "refuse", loaded, origin)
     end
@@ -247,31 +248,36 @@ function load_layered(name, outer, kind)
     return build_extended(loaded.fields, layer, { paths = loaded.files }, origin)
 end
 
--- The option `trusted`, which can only be false: what is trusted a file's owner says.
-local function check_trust(options, position, name)
+local of_layer = { trusted = "boolean" }
+local of_load = { trusted = "boolean", project = "string" }
+
+-- The options of a layer. `trusted` can only take trust away: what is trusted a file's owner says.
+local function check_layer(options, known, position, name)
     if options == nil then
-        return nil
+        return {}
     end
     refusal.check_argument(options, "table", position, name)
     for key, value in next, options do
-        if key ~= "trusted" or type(value) ~= "boolean" then
-            error(("bad option %s: trusted = true or false expected"):format(tostring(key)), 3)
+        if type(value) ~= known[key] then
+            error(("bad option %s: %s expected"):format(tostring(key),
+                known.project and 'trusted = true or false, or project = "/path"' or "trusted = true or false"), 3)
         end
     end
-    return options.trusted
+    return options
 end
 
 --- A policy from a file, or one found by its name. In a JSON file unknown fields are problems. A file that is neither
 --- the caller's nor root's, or that others may write to, is not trusted, whatever the option says.
 ---@param name string a path (with a "/", or ending in .lua or .json), a bare name, or "-": JSON from standard input
----@param options? demilune.LayerOptions
+---@param options? demilune.LoadOptions
 ---@return demilune.Policy|nil policy
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy.load(name, options)
     refusal.check_argument(name, "string", 1, "load")
-    return load_layered(name, { seen = {}, trusted = check_trust(options, 2, "load") })
+    options = check_layer(options, of_load, 2, "load")
+    return load_layered(name, { seen = {}, trusted = options.trusted, project = options.project })
 end
 
 --- The policy of this machine, which stands outside of all others of a command line.
@@ -359,7 +365,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:with(fields, options)
-    local trusted, other = check_trust(options, 2, "with"), fields
+    local trusted, other = check_layer(options, of_layer, 2, "with").trusted, fields
     if getmetatable(fields) ~= policy then
         refusal.check_argument(fields, "table", 1, "with")
         local problem, code, problems
@@ -479,6 +485,12 @@ function policy:narrower(other)
         return true
     end
     return false, ("%s: %s%s"):format(wider.field, wider.value and wider.value .. " " or "", wider.message)
+end
+
+--- What it says in `expect`: its cases, in the order of its layers.
+---@return demilune.Case[]
+function policy:cases()
+    return require("demilune.cases").of(self.layers, not self.wire and os.getenv("HOME") or nil)
 end
 
 -- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
@@ -604,7 +616,7 @@ end
 
 local said_by_ancestor = {
     ro_binds = true, rw_binds = true, work_host = true, network = true, env_allowlist = true, name = true,
-    description = true,
+    description = true, expect = true,
 }
 
 -- A warning of what a policy says and the ancestor's command line cannot, or nil.

@@ -30,6 +30,8 @@ local function works(installed, scratch)
     assert.equal(sh("uname -r"), sh("%s run -p %s -- sh -c 'echo $A'", run, sandbox.quote(scratch("hook.lua"))))
     sh("%s run --status %s -- true", run, sandbox.quote(scratch("status")))
     assert.matches('"exit_code":0', sandbox.read(scratch("status")))
+    assert.matches("\nok 1 %- denied: read /etc/shadow\n", sh("mkdir -p %s && cd %s && env -i %s test build",
+        sandbox.quote(scratch("project")), sandbox.quote(scratch("project")), sandbox.quote(installed)))
     sandbox.write(scratch("script.lua"), "print(demilune.policy {}:run({ 'echo', 'in' }, { capture = true }).stdout)")
     assert.equal("in\n\n", sh("%s script %s", run, sandbox.quote(scratch("script.lua"))))
 end

@@ -16,18 +16,6 @@ exit codes: 0 every policy is fine, 1 with --strict: some have warnings, 125 som
     return 0
 end
 
-local function split(words)
-    local names, command = {}, nil
-    for i, word in ipairs(words) do
-        if word == "--" then
-            command = table.move(words, i + 1, #words, 1, {})
-            break
-        end
-        names[#names + 1] = word
-    end
-    return names, command
-end
-
 -- Loads and plans one policy: nothing, or what is wrong as text and as problems; and the warnings.
 local function examine(name, command)
     local policy, text, _, problems = demilune.load(name)
@@ -91,7 +79,7 @@ return function(words)
     if words[1] and words[1]:find("^%-.") and words[1] ~= "--" then
         return common.usage("check", "unknown option " .. require("demilune.core").quote(words[1]))
     end
-    local names, command = split(words)
+    local names, command = common.names_and_command(words)
     if #names == 0 or command and #command == 0 then
         return common.usage("check", #names == 0 and "no policy was given" or "no command was given after --")
     end

@@ -16,6 +16,21 @@ function common.complain(text)
     end
 end
 
+--- The words of a command line that names policies, and a command after "--" if there is one.
+---@param words string[]
+---@return string[] names
+---@return string[]|nil command
+function common.names_and_command(words)
+    local names = {}
+    for i, word in ipairs(words) do
+        if word == "--" then
+            return names, table.move(words, i + 1, #words, 1, {})
+        end
+        names[#names + 1] = word
+    end
+    return names, nil
+end
+
 --- The exit code for how an executed command ended.
 ---@param result demilune.Result
 ---@return integer
@@ -118,9 +133,9 @@ function common.with_site(policy)
     return policy
 end
 
-local function hook_policy(code)
+local function hook_policy(code, project)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
-    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd())
+    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd(), { project = project })
     if not loaded then
         return nil, problem, why
     end
@@ -157,9 +172,10 @@ end
 -- The policy of the files, options and hooks of a command line.
 local function own_policy(state)
     local policy, problem, code, problems
+    local project = state.fields.project and state.fields.project[1]
     for i, name in ipairs(state.policies) do
         local layer
-        layer, problem, code, problems = demilune.load(name, { trusted = not state.untrusted[i] })
+        layer, problem, code, problems = demilune.load(name, { trusted = not state.untrusted[i], project = project })
         if layer then
             policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
         end
@@ -177,7 +193,7 @@ local function own_policy(state)
     end
     for _, hook in ipairs(policy and state.hooks or {}) do
         local layer
-        layer, problem, code, problems = hook_policy(hook)
+        layer, problem, code, problems = hook_policy(hook, project)
         if not layer then
             return nil, problem, code, problems
         end

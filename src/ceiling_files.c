@@ -63,7 +63,12 @@ static void check_trees(struct dml_ceiling_check *c, const struct dml_reach *rea
     for (size_t i = 0; i < c->ceiling->deny.count; i++) {
         const char *denied = c->ceiling->deny.items[i];
         struct dml_object object = {0};
-        bool exists = dml_host_resolve(denied, arena, &object) || (errno != ENOENT && errno != ENOTDIR);
+        bool exists = dml_host_resolve(denied, arena, &object);
+        int reason = exists ? 0 : errno;
+        if (reason && reason != ENOENT && reason != ENOTDIR && reason != EACCES)
+            dml_exceeds(c, "ceiling.deny", "", denied, "it denies what cannot be looked up: %s",
+                        strerror(reason));
+        exists |= reason == EACCES; /* for us nothing leads there; somebody else may have made it */
         for (size_t j = 0; j < reach->count; j++)
             check_denied(c, &reach->trees[j], denied, &object, exists);
     }

@@ -1,5 +1,4 @@
 --- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
-local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local host = require "demilune.host"
 local check_options = require("demilune.options").check
@@ -27,8 +26,10 @@ function plan:spawn(given)
     if not backend then
         return nil, text, code
     end
-    text, code = ceiling.refuses(self.ceilings, backend.effective)
-    if text then
+    if self.ceilings[1] then
+        text, code = require("demilune.ceiling").refuses(self.ceilings, backend.effective)
+    end
+    if code then
         return refusal.plain(text, code)
     end
     return require("demilune.process").launch(self, backend, given)

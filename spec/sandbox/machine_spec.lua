@@ -169,6 +169,17 @@ describe("/etc/demilune", function()
             "/bin/true")), "bad.lua:2: reed: ")
     end)
 
+    it("a ceiling cannot be rewritten by what it bounds", function()
+        local own = sandbox.write(scratch "open/own.lua", "return {}")
+        local result = on({}, demilune("run", "--ceiling", own, "--rw", scratch "open", "--", "/bin/true"))
+        refused(result, "bind.never")
+        assert.equal(0, on({}, demilune("run", "--ceiling", own, "--ro", scratch "open", "--", "/bin/true")).code)
+        result = on(ceiling "{}", demilune("run", "--rw", "/etc/demilune", "--", "/bin/true"))
+        refused(result, "bind.never")
+        assert(result.err:find("/etc/demilune/ceiling.lua", 1, true), result.err)
+        assert.equal(0, on({}, demilune("run", "--rw", "/etc/demilune", "--", "/bin/true")).code)
+    end)
+
     describe("is believed only where it is root's alone to write:", function()
         -- { what is done to it, what the message says } ; `fine`: it is believed.
         local cases = {

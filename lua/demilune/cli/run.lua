@@ -1,5 +1,4 @@
 --- demilune run: run a command in a sandbox.
-local ceiling = require "demilune.ceiling"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
@@ -125,7 +124,7 @@ local function launch(state, policy, backend, write_status, status)
         print_command_line(plan, state.show_values)
         return 0
     elseif backend.kind == "none" then
-        local refused, why = ceiling.refuses(plan.ceilings, "none")
+        local refused, why = require("demilune.ceiling").refuses(plan.ceilings, "none")
         if refused then
             return refuse(write_status, refused, why)
         end

@@ -37,14 +37,16 @@ LIBDIR = $(BUILD)/lib/lua/5.4
 COMMAND_ONLY = src/main.c src/lua_modules.c src/lua_guard.c
 GLUE = $(filter-out $(COMMAND_ONLY),$(wildcard src/lua_*.c))
 STAGE_SOURCES = src/stage.c src/stage_parse.c
-ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES),$(wildcard src/*.c src/native/*.c))
+TRIAL_SOURCES = src/trial.c
+ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES) $(TRIAL_SOURCES),$(wildcard src/*.c src/native/*.c))
 HEADERS = $(wildcard src/*.h src/native/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
-MANPAGES = src/demilune.1 src/demilune-policy.5
+MANPAGES = src/demilune.1 src/demilune.3 src/demilune-policy.5
 
 STAGE = $(BUILD)/gen/stage
-# The inner stage: static, without libc, a few KiB.
+TRIAL = $(BUILD)/gen/trial
+# What runs inside, the stage and what tries a policy's cases: static, without libc, a few KiB.
 STAGE_CFLAGS = -std=gnu11 -Os $(WARNINGS) -ffreestanding -fno-stack-protector -fno-pic -fcf-protection=none \
                -fno-asynchronous-unwind-tables -static -nostdlib -Wl,--build-id=none \
                -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--gc-sections -s
@@ -56,18 +58,25 @@ ANCESTOR = noether-sandbox
 
 all: $(CORE) $(COMMAND) $(BUILD)/bin/$(ANCESTOR) $(BUILD)/share/lua/5.4
 
-$(STAGE): $(STAGE_SOURCES) src/stage_message.h src/stage_parse.h Makefile
+$(STAGE): $(STAGE_SOURCES) src/freestanding.h src/stage_message.h src/stage_parse.h Makefile
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(STAGE_CFLAGS) -o $@ $(STAGE_SOURCES)
 
-$(BUILD)/gen/modules: src/pack.lua $(LUAFILES)
+$(TRIAL): $(TRIAL_SOURCES) src/freestanding.h Makefile
+	@mkdir -p $(@D)
+	@echo CC $<
+	@$(CC) $(STAGE_CFLAGS) -o $@ $(TRIAL_SOURCES)
+
+# Presets are read as files, by their names.
+PACKED = $(filter-out lua/demilune/presets/%,$(LUAFILES))
+$(BUILD)/gen/modules: src/pack.lua $(PACKED)
 	@mkdir -p $(@D)
 	@echo PACK $@
-	@$(LUA) src/pack.lua $@ lua $(sort $(LUAFILES))
+	@$(LUA) src/pack.lua $@ lua $(sort $(PACKED))
 
 # The assembler's .incbin looks in build/gen.
-$(BUILD)/obj/stage_image.o: $(STAGE)
+$(BUILD)/obj/stage_image.o: $(STAGE) $(TRIAL)
 $(BUILD)/obj/lua_modules.o: $(BUILD)/gen/modules
 $(BUILD)/obj/stage_image.o $(BUILD)/obj/lua_modules.o: DML_CFLAGS += -Wa,-I$(BUILD)/gen
 
@@ -111,7 +120,7 @@ test: all
 	@BUILD=$(BUILD) sh spec/support/check.sh $(SPECS)
 
 # Measurements, in interleaved runs; or some of them: make bench BENCH=module ROUNDS=300
-BENCH ?= launch module host filter batch
+BENCH ?= launch module host filter batch private
 bench: all $(BUILD)/bench/driver $(BUILD)/bench/byhand.so $(BUILD)/bench/payload
 	@for b in $(BENCH); do echo "--- $$b"; BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;spec/?.lua;;" \
 	    LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/$$b.lua || exit 1; done
@@ -128,7 +137,8 @@ $(BUILD)/bench/payload: spec/bench/payload.c
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs \
-                  lua-luv lua-cqueues lua-socket prosody
+                  lua-luv lua-cqueues lua-socket prosody python3-venv xvfb x11-utils xauth perl \
+                  $(if $(shell command -v npm),,npm)
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 
@@ -137,12 +147,13 @@ deps:
 C_FILES = $(wildcard src/*.c src/*.h src/native/*.[ch] spec/*/*.c spec/*/*.h)
 LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
 
-lint: $(STAGE) $(BUILD)/gen/modules
+lint: $(STAGE) $(TRIAL) $(BUILD)/gen/modules
 	@echo "lint: clang-format";  clang-format --dry-run -Werror $(C_FILES)
 	@echo "lint: gcc";           for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do gcc -O2 $(LINT_FLAGS) $$f || exit 1; done
 	@echo "lint: clang";         for f in $(ENGINE) $(GLUE) $(COMMAND_ONLY); do clang -O2 $(LINT_FLAGS) $$f || exit 1; done
-	@echo "lint: inner stage";   gcc $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES) && \
-	                             clang $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES)
+	@echo "lint: inside";        for c in gcc clang; do \
+	                                 $$c $(STAGE_CFLAGS) -Werror -o /dev/null $(STAGE_SOURCES) && \
+	                                 $$c $(STAGE_CFLAGS) -Werror -o /dev/null $(TRIAL_SOURCES) || exit 1; done
 	@echo "lint: cppcheck";      cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	                             --suppress=missingIncludeSystem -Isrc -D__x86_64__ src
 	@echo "lint: luacheck";      luacheck --quiet lua spec
@@ -177,7 +188,7 @@ fuzz:
 	@BUILD=build/fuzz SECONDS_EACH=$(FUZZ_SECONDS) sh spec/fuzz/run.sh $(FUZZ_TARGETS)
 
 FUZZED = $(OBJECTS) $(BUILD)/obj/stage_parse.o
-$(BUILD)/bin/%: spec/fuzz/%.c spec/fuzz/fuzz.h $(FUZZED)
+$(BUILD)/bin/%: spec/fuzz/%.c $(wildcard spec/fuzz/*.h) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)

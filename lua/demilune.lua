@@ -24,6 +24,7 @@ local demilune = {
     load = policy.load,
     decode = policy.decode,
     from_effects = policy.from_effects,
+    ceiling = function(fields) return require("demilune.ceiling").new(fields) end,
     build_bwrap_command = policy.build_bwrap_command,
     host = host.facts,
     find_bwrap = host.find_bwrap,

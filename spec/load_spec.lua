@@ -121,15 +121,29 @@ print(process.wait(), process.stderr.read().decode())
 
     it("sees where it is, and where the caller is", function()
         local path = write("real/p.lua",
-            [[return { env = { P = policy_dir, C = cwd, H = home or "none", K = host.kernel,
+            [[return { env = { P = policy_dir, C = cwd, J = project, H = home or "none", K = host.kernel,
             D = host.distribution, N = tostring(host.nothing) } }]])
         os.execute(("ln -s real %s && ln -s real/p.lua %s"):format(scratch "alias", scratch "q.lua"))
         for _, name in ipairs { path, scratch "alias/p.lua", scratch "q.lua" } do
             local found = env(name)
-            assert.same({ scratch "real", core.cwd(), os.getenv "HOME" or "none" }, { found.P, found.C, found.H })
+            assert.same({ scratch "real", core.cwd(), core.cwd(), os.getenv "HOME" or "none" },
+                { found.P, found.C, found.J, found.H })
             assert.same({ demilune.host().kernel, demilune.host().distribution, "nil" }, { found.K, found.D,
                 found.N })
         end
+    end)
+
+    it("sees the project that the caller names", function()
+        local path = write("p.lua", "return { env = { J = project, C = cwd } }")
+        os.execute("mkdir " .. scratch "project")
+        local found = policies.environment(core.describe(assert(assert(demilune.load(path, { project = "/srv" })):plan()).core))
+        assert.same({ "/srv", core.cwd() }, { found.J, found.C })
+        local result = sandbox.demilune { "run", "-p", path, "-e", "policy:set_env('H', project)", "--project",
+            scratch "project", "--", "sh", "-c", "echo $J $H" }
+        assert.equal(scratch "project" .. " " .. scratch "project" .. "\n", result.out)
+        assert.has_error(function() demilune.load(path, { projct = "/srv" }) end)
+        assert.has_error(function() demilune.load(path, { project = 1 }) end)
+        assert.has_error(function() demilune.load(path, "/srv") end)
     end)
 
     it("writes ~/ for the caller's home, and other paths whole", function()
@@ -188,7 +202,7 @@ print(process.wait(), process.stderr.read().decode())
             local result = sandbox.demilune({ "explain", "-p", name }, {
                 prefix = "cd " .. scratch "here" .. " &&", env = { "-u", "XDG_CONFIG_HOME", "-u", "HOME", ... },
             })
-            return result.out:match "FROM=([%l ]*)" or result.err
+            return result.out:match "FROM=(.-)  +" or result.err
         end
         assert.equal("config", from("mine", "XDG_CONFIG_HOME=" .. scratch "config", "HOME=" .. scratch "home"))
         assert.equal("home", from("mine", "HOME=" .. scratch "home"))

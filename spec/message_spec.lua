@@ -3,6 +3,11 @@ local core = require "demilune.core"
 local explain = require "demilune.explain"
 local message = require "demilune.message"
 
+it("The line of a problem drives no terminal, whatever path is in its message", function()
+    assert.equal('f: "v" lies below /a\\x1b]52;\\xc2\\x9bx\\n, which is "a\\\\b" [c]', message.problem { field = "f", value = '"v"',
+        code = "c", message = 'lies below /a\27]52;\xc2\x9bx\n, which is "a\\\\b"' })
+end)
+
 describe("quoting", function()
     local cases = {
         [""] = [[""]],

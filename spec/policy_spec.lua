@@ -107,7 +107,7 @@ local wrong = {
         '"/a" is a string; { target = "there", sandbox = "/path" }' },
     { { symlinks = { { sandbox = "/a" } } }, "type", "symlinks[1].target",
         "nothing where what it points to is needed" },
-    { { masks = { "/a", 5 } }, "type", "masks[2]", "5 is a number; a path inside is needed" },
+    { { masks = { "/a", 5 } }, "type", "masks[2]", '5 is a number; "/path" or { sandbox = "/path", optional = true }' },
     { { masks = { a = "/a" } }, "list.mixed", "masks", 'has the key "a"; it is a list: { a, b, c }' },
     { { secrets = { "x" } }, "map.key", "secrets", "has a key that is a number" },
     { { secrets = { ["/a"] = 1234 } }, "type", 'secrets["/a"]', "number where a string is needed" },
@@ -132,11 +132,13 @@ local wrong = {
 
     { { requires = { "landlok" } }, "requires.unknown", "requires[1]", 'is no control; did you mean "landlock"?' },
     { { requires = "cgroup" }, "type", "requires", "is a string; a list of controls is needed" },
-    { { extends = "base" }, "field.unsupported", "extends", "is not supported yet; take it out" },
     { { devices = "/dev/dri" }, "type", "devices", "is a string; a list of devices is needed" },
     { { devices = { 5 } }, "type", "devices[1]", "5 is a number" },
     { { devices = { { "/dev/dri", at = "/dev/x" } } }, "list.mixed", "devices[1]", 'has the key "at"' },
     { { devices = { { hots = "/dev/dri" } } }, "field.unknown", "devices[1].hots", 'did you mean "host"?' },
+    { { extends = "nosuch" }, "policy.missing", "extends", "no policy is called" },
+    { { extends = 1 }, "type", "extends", "the name of a policy" },
+    { { extends = { a = "b" } }, "type", "extends", "the name of a policy" },
 }
 
 -- Unknown names, and what they are taken for.

@@ -105,7 +105,7 @@ static void check_kernel_mount(struct dml_danger_context *c, const char *where, 
             continue;
         char inside[2 * DML_PATH_MAX] = "";
         if (dml_path_within(where, bind->source.path) && strcmp(where, bind->source.path) != 0)
-            dml_danger_path_inside(inside, bind, where);
+            dml_bind_path_inside(inside, bind, where);
         dml_problem_add(c->problems, "bind.never", bind->field, bind->source.path, strlen(bind->source.path),
                         "shows a mount of %s, at %s%s%s%s", type, where,
                         *inside ? "; mask it: masks = { \"" : "", inside, *inside ? "\" }" : "");
@@ -153,8 +153,8 @@ static void check_binds(struct dml_danger_context *c, const struct dml_host *hos
     }
 }
 
-void dml_danger_check(const struct dml_policy *policy, const struct dml_host *host,
-                      struct dml_problems *problems, struct dml_problems *warnings)
+void dml_danger_check(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
+                      struct dml_problems *warnings)
 {
     struct dml_danger_context c = {.policy = policy, .problems = problems, .warnings = warnings};
     check_binds(&c, host);

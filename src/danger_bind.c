@@ -23,25 +23,18 @@ bool dml_danger_is_own_bind(const struct dml_entry *entry)
     return bind && entry->source.path && entry->rank != DML_RANK_BASE;
 }
 
-void dml_danger_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind,
-                            const char *host_path)
-{
-    const char *below = dml_path_below(host_path, bind->source.path);
-    snprintf(inside, 2 * DML_PATH_MAX, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
-             *below ? "/" : "", below);
-}
-
 bool dml_danger_covered(const struct dml_danger_context *c, const struct dml_entry *bind,
                         const char *host_path, bool readonly_will_do)
 {
     char inside[2 * DML_PATH_MAX];
-    dml_danger_path_inside(inside, bind, host_path);
+    dml_bind_path_inside(inside, bind, host_path);
     const struct dml_entry *nearest = bind;
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *entry = &c->policy->entries[i];
-        bool nearer = dml_path_depth(entry->sandbox) > dml_path_depth(nearest->sandbox) ||
-                      (strcmp(entry->sandbox, nearest->sandbox) == 0 && entry->rank > nearest->rank);
-        if (nearer && dml_path_within(inside, entry->sandbox))
+        if (!dml_path_within(inside, entry->sandbox))
+            continue; /* most are not, and that is said at a glance */
+        if (dml_path_depth(entry->sandbox) > dml_path_depth(nearest->sandbox) ||
+            (strcmp(entry->sandbox, nearest->sandbox) == 0 && entry->rank > nearest->rank))
             nearest = entry;
     }
     if (nearest == bind)

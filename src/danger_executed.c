@@ -1,4 +1,5 @@
 /* What the host executes: through PATH, by itself, or when it merely looks at a directory. */
+#include "danger.h"
 #include "danger_private.h"
 #include "path.h"
 
@@ -86,19 +87,30 @@ static bool check_system_trees(struct dml_danger_context *c, const struct dml_en
     return false;
 }
 
+const char *dml_danger_executed_name(const char *path)
+{
+    for (size_t i = 0; i < sizeof executed_files / sizeof executed_files[0]; i++) {
+        size_t length = strlen(path), tail = strlen(executed_files[i]);
+        if (length > tail && path[length - tail - 1] == '/' &&
+            strcmp(path + length - tail, executed_files[i]) == 0)
+            return executed_files[i];
+    }
+    return NULL;
+}
+
 static void check_executed_files(struct dml_danger_context *c, const struct dml_entry *bind)
 {
     if (strcmp(bind->field, "project") == 0)
         return;
+    if (dml_danger_executed_name(bind->source.path)) {
+        dml_danger_report_bind(c, DML_DANGER_PATH_RW, bind, NULL);
+        return;
+    }
     for (size_t i = 0; i < sizeof executed_files / sizeof executed_files[0]; i++) {
         char place[2 * DML_PATH_MAX];
-        const char *path = bind->source.path;
-        size_t length = strlen(path), tail = strlen(executed_files[i]);
-        bool is_one = length > tail && path[length - tail - 1] == '/' &&
-                      strcmp(path + length - tail, executed_files[i]) == 0;
-        snprintf(place, sizeof place, "%s/%s", path, executed_files[i]);
-        if (is_one || (access(place, F_OK) == 0 && !dml_danger_covered(c, bind, place, true))) {
-            dml_danger_report_bind(c, DML_DANGER_PATH_RW, bind, is_one ? NULL : executed_files[i]);
+        snprintf(place, sizeof place, "%s/%s", bind->source.path, executed_files[i]);
+        if (access(place, F_OK) == 0 && !dml_danger_covered(c, bind, place, true)) {
+            dml_danger_report_bind(c, DML_DANGER_PATH_RW, bind, executed_files[i]);
             return;
         }
     }

@@ -56,7 +56,7 @@ static void check_own_file(struct dml_danger_context *c, const struct dml_entry 
     snprintf(shown, sizeof shown, "%s%s%s", strcmp(where, "/") == 0 ? "" : where, *tail ? "/" : "", tail);
     if (dml_danger_covered(c, bind, shown, true))
         return;
-    dml_danger_path_inside(inside, bind, shown);
+    dml_bind_path_inside(inside, bind, shown);
     struct stat own;
     if (lstat(file, &own) == 0 && S_ISLNK(own.st_mode)) {
         dml_problem_add(

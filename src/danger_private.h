@@ -28,7 +28,7 @@ struct dml_place {
 /* A zeroed one with `policy`, `problems` and `warnings` knows no places yet; dml_arena_clear of `arena` frees
  * what the check has found. */
 struct dml_danger_context {
-    const struct dml_policy *policy;
+    struct dml_policy *policy;
     struct dml_problems *problems, *warnings;
     struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
     struct dml_place sockets[DML_MOST_SOCKETS], homes[DML_MOST_HOMES], search_path[DML_MOST_DIRECTORIES];
@@ -61,10 +61,6 @@ struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_da
 
 /* Whether `entry` is a bind that is there and that the policy asks for, none of its base. */
 bool dml_danger_is_own_bind(const struct dml_entry *entry);
-
-/* Where a bind shows the host path `host_path`, which lies in its source. */
-void dml_danger_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind,
-                            const char *host_path);
 
 /* Whether another entry of the policy hides or, if `readonly_will_do`, write-protects what `bind` shows of
  * the host path `host_path`. */

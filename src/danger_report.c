@@ -32,6 +32,7 @@ void dml_danger_report(struct dml_danger_context *c, enum dml_danger danger, con
     because = because ? because : "";
     if (c->policy->acknowledged[danger])
         return;
+    c->policy->warned[danger] = c->policy->wire;
     if (c->policy->wire)
         dml_problem_add(c->warnings, code, field, value, length, "%s%s%s (%s)", explanations[danger], colon,
                         because, name);

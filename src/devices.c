@@ -56,9 +56,10 @@ static enum dml_visited look_at(void *context, const char *path, const struct st
         add_link(s, path);
     } else if (S_ISCHR(status->st_mode) || S_ISBLK(status->st_mode)) {
         struct dml_entry *entry = add(s, path);
-        entry->host = path;
+        entry->host = dml_arena_string(s->arena, path);
         entry->source = (struct dml_object){
-            .path = path, .device = status->st_dev, .inode = status->st_ino, .mode = status->st_mode};
+            .path = entry->host, .device = status->st_dev, .inode = status->st_ino, .mode = status->st_mode};
+        s->failed |= !entry->host;
         s->found->devices++;
     }
     return s->failed ? DML_VISIT_ENOUGH : DML_VISIT_ON;
@@ -71,7 +72,7 @@ bool dml_devices_find(const struct dml_entry *directory, struct dml_arena *arena
     struct search s = {.directory = directory, .arena = arena, .found = found, .failed = !found->entries};
     struct dml_tree tree = {
         .depth = DML_DEVICES_DEPTH, .entries = DML_DEVICES_MOST, .visit = look_at, .context = &s};
-    if (!s.failed && !dml_host_visit_tree(directory->source.path, &tree, arena, &found->whole))
+    if (!s.failed && !dml_host_visit_tree(directory->source.path, &tree, &found->whole))
         return false;
     if (s.failed)
         errno = ENOMEM;

@@ -9,4 +9,8 @@
 bool dml_environment_build(struct dml_plan *plan, const struct dml_policy *policy,
                            const struct dml_host *host);
 
+/* The rule of a policy that decides about a variable, or NULL when none does. `name` may also be the pattern
+ * of a base, and stands then for all variables that only the pattern speaks of. */
+const struct dml_env_rule *dml_environment_rule(const struct dml_policy *policy, const char *name);
+
 #endif

@@ -286,22 +286,46 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
     return host->uid != 0 || add_writable(covers, count, MOST, arena) ? covers : NULL;
 }
 
-bool dml_host_abstract_socket(const char *prefix, bool *exists)
+bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name, bool reachable),
+                                     void *context)
 {
+    enum { LISTENS = 0x10000, DATAGRAM = 2 }; /* __SO_ACCEPTCON, SOCK_DGRAM */
     FILE *sockets = fopen("/proc/net/unix", "re");
     char line[512];
-    *exists = false;
     if (!sockets)
         return false;
-    while (!*exists && fgets(line, sizeof line, sockets)) {
+    while (fgets(line, sizeof line, sockets)) {
+        unsigned flags, type;
         int name = 0; /* where the path starts: after seven columns */
-        sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %n", &name);
-        *exists = name > 0 && line[name] == '@' && strncmp(line + name + 1, prefix, strlen(prefix)) == 0;
+        line[strcspn(line, "\n")] = '\0';
+        if (sscanf(line, "%*s %*s %*s %x %x %*s %*s %n", &flags, &type, &name) == 2 && name > 0 &&
+            line[name] == '@')
+            visit(context, line + name + 1, flags & LISTENS || type == DATAGRAM);
     }
-    bool complete = *exists || feof(sockets);
+    bool complete = feof(sockets);
     int saved = errno;
     fclose(sockets);
     errno = saved;
+    return complete;
+}
+
+struct prefix_search {
+    const char *prefix;
+    bool found;
+};
+
+static void compare_prefix(void *context, const char *name, bool reachable)
+{
+    (void)reachable; /* it may be the next moment */
+    struct prefix_search *search = context;
+    search->found |= strncmp(name, search->prefix, strlen(search->prefix)) == 0;
+}
+
+bool dml_host_abstract_socket(const char *prefix, bool *exists)
+{
+    struct prefix_search search = {.prefix = prefix};
+    bool complete = dml_host_visit_abstract_sockets(compare_prefix, &search);
+    *exists = search.found;
     return complete;
 }
 

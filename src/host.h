@@ -53,6 +53,11 @@ const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena 
  * errno when that cannot be said. */
 bool dml_host_abstract_socket(const char *prefix, bool *exists);
 
+/* Calls `visit` with the name of each abstract socket of our network namespace, possibly more than once;
+ * `reachable`: it can be connected or sent to now. False with errno when they cannot be read to the end. */
+bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name, bool reachable),
+                                     void *context);
+
 /* Calls `visit` for each mount, as this process sees them; `where` is its mount point. `of_kernel`: a file
  * system through which the kernel is read or set: proc, sysfs, cgroup, debugfs and their like. False with
  * errno when they cannot be read to the end. */

@@ -1,10 +1,12 @@
 #include "host_tree.h"
+#include "arena.h"
 #include "host.h"
 #include "path.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,8 +19,8 @@ struct pending {
 
 struct walk {
     const struct dml_tree *tree;
-    struct dml_arena *arena;
-    struct pending **last; /* where the next one is added */
+    struct dml_arena arena; /* what is pending */
+    struct pending **last;  /* where the next one is added */
     size_t seen;
     bool whole, enough;
 };
@@ -43,12 +45,13 @@ static DIR *open_directory(const char *path)
 
 static bool add_pending(struct walk *w, const char *path, size_t depth)
 {
-    struct pending *pending = dml_arena_alloc(w->arena, sizeof *pending);
-    if (!pending) {
+    struct pending *pending = dml_arena_alloc(&w->arena, sizeof *pending);
+    const char *copy = dml_arena_string(&w->arena, path);
+    if (!pending || !copy) {
         errno = ENOMEM;
         return false;
     }
-    *pending = (struct pending){.path = path, .depth = depth};
+    *pending = (struct pending){.path = copy, .depth = depth};
     *w->last = pending;
     w->last = &pending->next;
     return true;
@@ -66,11 +69,12 @@ static bool visit_entry(struct walk *w, const struct pending *parent, int fd, co
         w->whole &= errno == ENOENT; /* gone meanwhile */
         return true;
     }
-    const char *path =
-        dml_arena_format(w->arena, "%s/%s", strcmp(parent->path, "/") == 0 ? "" : parent->path, name);
-    if (!path) {
-        errno = ENOMEM;
-        return false;
+    char path[DML_PATH_MAX + 1];
+    int length =
+        snprintf(path, sizeof path, "%s/%s", strcmp(parent->path, "/") == 0 ? "" : parent->path, name);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        w->whole = false; /* nobody can name it */
+        return true;
     }
     enum dml_visited then = w->tree->visit(w->tree->context, path, &status);
     w->enough = then == DML_VISIT_ENOUGH;
@@ -86,7 +90,7 @@ static bool visit_directory(struct walk *w, const struct pending *pending)
 {
     DIR *directory = open_directory(pending->path);
     if (!directory) {
-        w->whole = false;
+        w->whole &= errno == EACCES || errno == ENOENT;
         return !dml_host_is_exhausted(errno);
     }
     const struct dirent *item;
@@ -105,13 +109,16 @@ static bool visit_directory(struct walk *w, const struct pending *pending)
     return fine;
 }
 
-bool dml_host_visit_tree(const char *root, const struct dml_tree *tree, struct dml_arena *arena, bool *whole)
+bool dml_host_visit_tree(const char *root, const struct dml_tree *tree, bool *whole)
 {
     struct pending first = {.path = root, .depth = 1};
-    struct walk w = {.tree = tree, .arena = arena, .last = &first.next, .whole = true};
+    struct walk w = {.tree = tree, .last = &first.next, .whole = true};
     bool fine = true;
     for (const struct pending *at = &first; at && fine && !w.enough; at = at->next)
         fine = visit_directory(&w, at);
     *whole = w.whole;
+    int reason = errno;
+    dml_arena_clear(&w.arena);
+    errno = reason;
     return fine;
 }

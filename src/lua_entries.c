@@ -186,8 +186,22 @@ void dml_read_symlinks(struct dml_reader *r, int index, const char *field)
 
 static void read_mask(struct dml_reader *r, int index, const char *field)
 {
+    static const char *const keys[] = {"sandbox", "optional"};
+    const char *expected = "\"/path\" or { sandbox = \"/path\", optional = true }";
     struct dml_entry entry = {.kind = DML_MASK, .rank = DML_RANK_MASK, .field = field};
-    entry.sandbox = dml_read_string(r, index, field, "a path inside");
+    if (lua_type(r->L, index) == LUA_TSTRING) {
+        entry.sandbox = dml_read_string(r, index, field, expected);
+    } else {
+        if (!dml_read_table(r, index, field, expected))
+            return;
+        dml_read_known_keys(r, index, field, keys, 2);
+        int at = dml_read_field(r, index, "sandbox");
+        entry.sandbox = dml_read_string(r, at, DML_FIELD(r, "%s.sandbox", field), "a path inside");
+        at = dml_read_field(r, index, "optional");
+        if (!lua_isnil(r->L, at))
+            dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &entry.optional);
+        lua_pop(r->L, 2);
+    }
     if (entry.sandbox)
         dml_policy_add_entry(r->policy, &entry);
 }

@@ -25,7 +25,7 @@ void dml_read_tmpfs(struct dml_reader *r, int index, const char *field);
 /* A list of symbolic links: { target = , sandbox = }. */
 void dml_read_symlinks(struct dml_reader *r, int index, const char *field);
 
-/* A list of paths inside that are made unreadable. */
+/* A list of paths inside that are made unreadable: "/path" or { sandbox = , optional = }. */
 void dml_read_masks(struct dml_reader *r, int index, const char *field);
 
 /* A map from paths inside to the content of a file: the secrets of a policy, or the generated files of a

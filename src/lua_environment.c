@@ -246,11 +246,12 @@ int dml_environment_make(lua_State *L)
     complete(L, globals);
 
     lua_newtable(L);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushvalue(L, globals);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, refuse_global);
     lua_setfield(L, -2, "__newindex");
+    set_closure(L, "__pairs", pairs_of_values, globals);
     lua_setmetatable(L, -2);
     dml_chunk_set_environment(L);
     return 1;

@@ -1,4 +1,5 @@
 #include "lua_entries.h"
+#include "lua_expect.h"
 #include "lua_fields.h"
 #include "lua_hook.h"
 #include "seccomp_rules.h"
@@ -29,11 +30,11 @@ static void read_description(struct dml_reader *r, int index, const char *field)
 
 static void read_base(struct dml_reader *r, int index, const char *field)
 {
-    static const char *const bases[] = {"host", "nix", "none"};
     const char *name = dml_read_string(r, index, field, "\"host\", \"nix\" or \"none\"");
-    if (name && dml_name_index(name, bases, 3) < 0)
+    if (name && dml_name_index(name, dml_base_names, DML_BASE_COUNT) < 0)
         dml_problem_add(r->problems, "base.unknown", field, name, strlen(name),
                         "is no base; write \"host\", \"nix\" or \"none\"");
+    r->policy->base = name;
 }
 
 static void read_network(struct dml_reader *r, int index, const char *field)
@@ -80,10 +81,11 @@ static void read_hook(struct dml_reader *r, int index, const char *field)
         dml_read_wrong_type(r, index, field, "a function");
 }
 
-static void read_unsupported(struct dml_reader *r, int index, const char *field)
+static void read_extends(struct dml_reader *r, int index, const char *field)
 {
     (void)index;
-    dml_problem_add(r->problems, "field.unsupported", field, NULL, 0, "is not supported yet; take it out");
+    dml_problem_add(r->problems, "extends.late", field, NULL, 0,
+                    "comes too late: a policy is built on others when it is read, before its hooks run");
 }
 
 /* --- the environment --- */
@@ -246,7 +248,7 @@ static void read_seccomp_option(struct dml_reader *r, int index, const char *fie
                     nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-static void read_seccomp(struct dml_reader *r, int index, const char *field)
+void dml_read_seccomp(struct dml_reader *r, int index, const char *field)
 {
     static const char *const keys[] = {"allow"};
     const char *expected = "\"default\", \"off\" or { allow = { ... } }";
@@ -316,7 +318,7 @@ static void read_limit(struct dml_reader *r, int index, const char *field, int l
     r->policy->limits.value[limit] = value;
 }
 
-static void read_limits(struct dml_reader *r, int index, const char *field)
+void dml_read_limits(struct dml_reader *r, int index, const char *field)
 {
     if (!dml_read_table(r, index, field, "a map: timeout = \"30s\", memory = \"512M\", ..."))
         return;
@@ -341,7 +343,7 @@ static void read_danger(struct dml_reader *r, int index, const char *field)
         unknown_name(r, "acknowledge.unknown", field, name, "danger", dml_danger_names, DML_DANGER_COUNT);
 }
 
-static void read_acknowledge(struct dml_reader *r, int index, const char *field)
+void dml_read_acknowledge(struct dml_reader *r, int index, const char *field)
 {
     dml_read_list(r, index, field, "a list of dangers", read_danger);
 }
@@ -390,11 +392,12 @@ static const struct {
     {"hostname", read_hostname},
     {"tty", read_tty},
     {"nested", read_nested},
-    {"seccomp", read_seccomp},
-    {"limits", read_limits},
-    {"acknowledge", read_acknowledge},
+    {"seccomp", dml_read_seccomp},
+    {"limits", dml_read_limits},
+    {"acknowledge", dml_read_acknowledge},
     {"requires", read_requires},
-    {"extends", read_unsupported},
+    {"extends", read_extends},
+    {"expect", dml_read_expect},
     {"prepare", read_hook},
     {"launched", read_hook},
     {"finished", read_hook},

@@ -11,4 +11,9 @@ void dml_read_policy(struct dml_reader *r, int index);
  * environment. `own_allowlist`: the policy has an env_allowlist, which replaces that of the base. */
 void dml_read_base(struct dml_reader *r, int index, bool own_allowlist);
 
+/* One field each, which a ceiling has too. */
+void dml_read_seccomp(struct dml_reader *r, int index, const char *field);
+void dml_read_limits(struct dml_reader *r, int index, const char *field);
+void dml_read_acknowledge(struct dml_reader *r, int index, const char *field);
+
 #endif

@@ -10,6 +10,8 @@
 void dml_open_private(lua_State *L);
 void dml_open_policy(lua_State *L);
 void dml_open_plan(lua_State *L);
+void dml_open_ceiling(lua_State *L);
+void dml_open_narrower(lua_State *L);
 void dml_open_host(lua_State *L);
 void dml_open_process(lua_State *L);
 void dml_open_descriptors(lua_State *L);
@@ -18,5 +20,7 @@ void dml_open_files(lua_State *L);
 void dml_open_bytes(lua_State *L);
 void dml_open_seccomp(lua_State *L);
 void dml_open_cgroup(lua_State *L);
+void dml_open_explain(lua_State *L);
+void dml_open_trial(lua_State *L);
 
 #endif

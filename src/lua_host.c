@@ -290,6 +290,18 @@ static int core_quote(lua_State *L)
     return 1;
 }
 
+/* escape(bytes) -> in one line that cannot drive a terminal; quotes and backslashes stay */
+static int core_escape(lua_State *L)
+{
+    size_t length;
+    const char *bytes = luaL_checklstring(L, 1, &length);
+    luaL_Buffer buffer;
+    size_t room = 4 * length + 5; /* a byte becomes \x1b at most */
+    char *out = luaL_buffinitsize(L, &buffer, room);
+    luaL_pushresultsize(&buffer, dml_escape(out, room, bytes, length, NULL));
+    return 1;
+}
+
 /* is_secret_name(name) -> whether a variable of this name holds a secret */
 static int core_is_secret_name(lua_State *L)
 {
@@ -399,6 +411,7 @@ void dml_open_host(lua_State *L)
         {"read_exact", core_read_exact},
         {"fileno", core_fileno},
         {"quote", core_quote},
+        {"escape", core_escape},
         {"is_secret_name", core_is_secret_name},
         {"shown_name", core_shown_name},
         {"nearest", core_nearest},

@@ -9,6 +9,7 @@
 
 #define MAX_TEXT ((size_t)64 << 10) /* for the string functions whose cost is a product */
 #define MAX_LENGTH 100000           /* for the table functions that loop over `#t` */
+#define MAX_LINE 1024               /* that is printed */
 
 /* --- base --- */
 
@@ -72,35 +73,28 @@ static int policy_pcall(lua_State *L)
     return 2;
 }
 
-static void add_printable(luaL_Buffer *buffer, const char *text, size_t length)
+/* Adds what fits of the text to the line, whose `length` grows. */
+static void add_printable(char line[MAX_LINE], size_t *length, const char *text, size_t bytes)
 {
-    char piece[256];
-    for (size_t i = 0, used; i < length; i += used) {
-        size_t width = dml_escape(piece, sizeof piece, text + i, length - i, &used);
-        luaL_addlstring(buffer, piece, width);
-    }
+    *length += dml_escape(line + *length, MAX_LINE - *length, text, bytes, NULL);
 }
 
+/* One line of at most MAX_LINE bytes: what the host program does with it costs more the longer it is. */
 static int policy_print(lua_State *L)
 {
+    char line[MAX_LINE];
+    size_t length = 0;
     int count = lua_gettop(L);
-    for (int i = 1; i <= count; i++) {
+    for (int i = 1; i <= count && length < MAX_LINE - 8; i++) {
+        size_t bytes;
         push_shown(L, i);
-        lua_replace(L, i);
-    }
-    luaL_Buffer buffer;
-    luaL_buffinit(L, &buffer);
-    for (int i = 1; i <= count; i++) {
-        size_t length;
-        const char *text = lua_tolstring(L, i, &length);
+        const char *text = lua_tolstring(L, -1, &bytes);
         if (i > 1)
-            luaL_addchar(&buffer, ' ');
-        add_printable(&buffer, text, length);
+            line[length++] = ' ';
+        add_printable(line, &length, text, bytes);
+        lua_pop(L, 1);
     }
-    luaL_pushresult(&buffer);
-    size_t length;
-    const char *text = lua_tolstring(L, -1, &length);
-    if (dml_border_ask(L, DML_ASK_PRINT, text, length))
+    if (dml_border_ask(L, DML_ASK_PRINT, line, length))
         lua_pop(dml_private_of(L)->H, 2);
     return 0;
 }

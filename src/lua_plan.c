@@ -1,7 +1,10 @@
 /* Plans for Lua: built from a frozen policy, described, rendered. */
 #include "lua_plan.h"
 #include "bwrap.h"
+#include "ceiling.h"
 #include "digest.h"
+#include "lint.h"
+#include "lua_ceiling.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
 #include "mounts.h"
@@ -11,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 extern char **environ;
 
@@ -100,7 +104,20 @@ static int core_validate(lua_State *L)
     return 1;
 }
 
-/* plan(frozen, command|nil) -> plan, warnings | nil, warnings, problems */
+/* The ceilings of the list at `index`, as an array that lives as long as the value pushed. */
+static const struct dml_ceiling **check_ceilings(lua_State *L, int index, size_t *count)
+{
+    *count = lua_isnoneornil(L, index) ? 0 : lua_rawlen(L, index);
+    const struct dml_ceiling **ceilings = lua_newuserdatauv(L, (*count + 1) * sizeof(void *), 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        ceilings[i] = dml_check_ceiling(L, -1); /* anchored by the list */
+        lua_pop(L, 1);
+    }
+    return ceilings;
+}
+
+/* plan(frozen, command|nil, ceilings|nil) -> plan, warnings | nil, warnings, problems */
 static int core_plan(lua_State *L)
 {
     struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
@@ -108,18 +125,22 @@ static int core_plan(lua_State *L)
     bool with_command = !lua_isnoneornil(L, 2);
     if (with_command)
         luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
     struct dml_lua_plan *held = new_plan(L);
-    size_t count;
+    size_t count, ceiling_count;
+    const struct dml_ceiling *const *ceilings = check_ceilings(L, 3, &ceiling_count);
     const char **command = check_command(L, 2, &held->problems, &count);
     if (with_command && lua_rawlen(L, 2) == 0)
         dml_problem_add(&held->problems, "command.empty", "command", NULL, 0, "no command was given");
 
     struct dml_host host;
     dml_host_gather(&host, environ);
+    dml_ceilings_give_limits(ceilings, ceiling_count, frozen->policy, &host);
     dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
     if (held->problems.count == 0)
         held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
+    for (size_t i = 0; held->plan && i < ceiling_count; i++)
+        dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &host, &held->problems);
     if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
         return luaL_error(L, "not enough memory");
 
@@ -129,7 +150,7 @@ static int core_plan(lua_State *L)
         dml_push_problems(L, &held->problems);
         return 3;
     }
-    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 4);
     dml_push_problems(L, &held->warnings);
     return 2;
 }
@@ -180,6 +201,16 @@ static int core_with_command(lua_State *L)
     return 1;
 }
 
+/* lint(plan) -> what is worth a thought in it */
+static int core_lint(lua_State *L)
+{
+    const struct dml_plan *plan = check_plan(L, 1);
+    struct dml_lua_plan *held = new_plan(L);
+    dml_lint(plan, &held->warnings);
+    dml_push_problems(L, &held->warnings);
+    return 1;
+}
+
 static int core_digest(lua_State *L)
 {
     char digest[DML_DIGEST_LENGTH + 1];
@@ -211,8 +242,32 @@ static void push_mount(lua_State *L, const struct dml_entry *mount)
     }
     lua_pushboolean(L, mount->secret);
     lua_setfield(L, -2, "secret");
-    lua_pushboolean(L, mount->directory);
+    lua_pushboolean(L, mount->directory || (mount->source.path && S_ISDIR(mount->source.mode)));
     lua_setfield(L, -2, "directory");
+}
+
+static void push_mounts(lua_State *L, const struct dml_entry *mounts, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        push_mount(L, &mounts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+/* The rules that have no effect: { { name=, field=, action= }, ... } */
+static void push_beaten(lua_State *L, const struct dml_plan *plan)
+{
+    static const char *const actions[] = {
+        [DML_ENV_SET] = "set", [DML_ENV_PASS] = "pass", [DML_ENV_OMIT] = "omit"};
+    lua_createtable(L, (int)plan->env_beaten_count, 0);
+    for (size_t i = 0; i < plan->env_beaten_count; i++) {
+        lua_createtable(L, 0, 3);
+        set_string(L, "name", plan->env_beaten[i].name);
+        set_string(L, "field", plan->env_beaten[i].field);
+        set_string(L, "action", actions[plan->env_beaten[i].action]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
 }
 
 static void push_strings(lua_State *L, const char *const *items, size_t count)
@@ -247,6 +302,18 @@ static void push_limits(lua_State *L, const struct dml_limits *limits)
     }
 }
 
+/* Of the limits that ceilings gave: which of them, from 1. */
+static void push_ceilings_of(lua_State *L, const struct dml_limits *limits)
+{
+    lua_newtable(L);
+    for (int i = 0; i < DML_LIMIT_COUNT; i++) {
+        if (limits->ceiling[i] == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)limits->ceiling[i]);
+        lua_setfield(L, -2, dml_limit_names[i]);
+    }
+}
+
 void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count)
 {
     lua_newtable(L);
@@ -263,12 +330,10 @@ static int core_describe(lua_State *L)
 {
     const struct dml_plan *plan = check_plan(L, 1);
     lua_createtable(L, 0, 16);
-    lua_createtable(L, (int)plan->mount_count, 0);
-    for (size_t i = 0; i < plan->mount_count; i++) {
-        push_mount(L, &plan->mounts[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    push_mounts(L, plan->mounts, plan->mount_count);
     lua_setfield(L, -2, "mounts");
+    push_mounts(L, plan->shadowed, plan->shadowed_count);
+    lua_setfield(L, -2, "shadowed");
     push_strings(L, (const char *const *)plan->argv, plan->argc);
     lua_setfield(L, -2, "argv");
     push_strings(L, (const char *const *)plan->env, plan->env_count);
@@ -277,8 +342,14 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_passed");
     push_booleans(L, plan->env_secret, plan->env_count);
     lua_setfield(L, -2, "env_secret");
+    push_strings(L, plan->env_field, plan->env_count);
+    lua_setfield(L, -2, "env_field");
+    push_beaten(L, plan);
+    lua_setfield(L, -2, "env_beaten");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
+    push_ceilings_of(L, &plan->limits);
+    lua_setfield(L, -2, "limits_ceiling");
     dml_push_names(L, plan->seccomp_options, dml_seccomp_option_names, DML_OPTION_COUNT);
     lua_setfield(L, -2, "seccomp_allow");
     dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);
@@ -376,6 +447,7 @@ void dml_open_plan(lua_State *L)
     static const luaL_Reg functions[] = {
         {"validate", core_validate},
         {"plan", core_plan},
+        {"lint", core_lint},
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},

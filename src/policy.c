@@ -1,7 +1,14 @@
 #include "policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *const dml_base_names[DML_BASE_COUNT] = {
+    [DML_BASE_HOST] = "host",
+    [DML_BASE_NIX] = "nix",
+    [DML_BASE_NONE] = "none",
+};
 
 const char *const dml_danger_names[DML_DANGER_COUNT] = {
     [DML_DANGER_ENGINE_SOCKET] = "engine_socket",
@@ -116,6 +123,13 @@ unsigned dml_limits_as_a_whole(const struct dml_limits *limits)
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
         bits |= limits->has[shared[i]] ? 1u << shared[i] : 0;
     return bits;
+}
+
+void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path)
+{
+    const char *below = dml_path_below(host_path, bind->source.path);
+    snprintf(inside, 2 * DML_PATH_MAX, "%s%s%s", strcmp(bind->sandbox, "/") == 0 ? "" : bind->sandbox,
+             *below ? "/" : "", below);
 }
 
 int dml_name_index(const char *name, const char *const *names, int count)

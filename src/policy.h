@@ -3,6 +3,7 @@
 #define DML_POLICY_H
 
 #include "arena.h"
+#include "path.h"
 #include "problem.h"
 
 #include <stdbool.h>
@@ -58,9 +59,10 @@ struct dml_entry {
     size_t length;            /* its length */
     uint64_t size;            /* of a tmpfs, bytes; 0: the policy's limit */
     unsigned mode;            /* permissions of a tmpfs, file or mask */
-    bool optional;            /* a source that is not there is no problem */
+    bool optional;            /* a source, or something to mask, that is not there is no problem */
     bool secret;              /* its content is never shown */
     bool directory;           /* a mask over a directory */
+    bool hides;               /* a mask with something under it */
     const char *field;        /* where it was said: "rw_binds[2]", "base", "engine" */
 };
 
@@ -90,7 +92,8 @@ enum dml_limit {
 struct dml_limits {
     bool has[DML_LIMIT_COUNT];
     uint64_t value[DML_LIMIT_COUNT];
-    double tmp_share; /* of memory, when `tmp` was given in percent; else 0 */
+    double tmp_share;                /* of memory, when `tmp` was given in percent; else 0 */
+    size_t ceiling[DML_LIMIT_COUNT]; /* which of the ceilings gave it, from 1; 0: none */
 };
 
 enum dml_danger {
@@ -126,6 +129,9 @@ enum dml_control {
     DML_CONTROL_COUNT,
 };
 
+/* What is there before a policy adds anything. */
+enum dml_base { DML_BASE_HOST, DML_BASE_NIX, DML_BASE_NONE, DML_BASE_COUNT };
+
 /* DML_SECCOMP_ALLOW: the default filter without the options named. */
 enum dml_seccomp { DML_SECCOMP_DEFAULT, DML_SECCOMP_OFF, DML_SECCOMP_ALLOW };
 
@@ -139,6 +145,7 @@ struct dml_policy {
     size_t env_count, env_capacity;
 
     bool network, tty, nested, caller;
+    const char *base;      /* as the policy has it; NULL: the default */
     const char *work_host; /* NULL: private */
     const char *project;   /* path inside of the project, or NULL */
     const char *chdir;     /* NULL: the default */
@@ -152,8 +159,10 @@ struct dml_policy {
     unsigned requires; /* bits of enum dml_control: without one of these nothing runs */
     bool acknowledged[DML_DANGER_COUNT];
     bool wire; /* from a client of the ancestor, who cannot acknowledge: dangers are warnings */
+    bool warned[DML_DANGER_COUNT]; /* which of them the validation warned of */
 };
 
+extern const char *const dml_base_names[DML_BASE_COUNT];
 extern const char *const dml_danger_names[DML_DANGER_COUNT];
 extern const char *const dml_control_names[DML_CONTROL_COUNT];
 extern const char *const dml_limit_names[DML_LIMIT_COUNT];
@@ -176,6 +185,9 @@ bool dml_policy_add_bind(struct dml_policy *policy, enum dml_rank rank, const ch
 /* The limits that are meant for all processes together, as bits of enum dml_limit: with a cgroup they hold
  * so. */
 unsigned dml_limits_as_a_whole(const struct dml_limits *limits);
+
+/* Where a bind shows the host path `host_path`, which lies in its source. */
+void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path);
 
 /* Index of `name` in `names`, or -1. */
 int dml_name_index(const char *name, const char *const *names, int count);

@@ -42,6 +42,19 @@ static void problem_clear(struct dml_problem *problem)
     free(problem->message);
 }
 
+/* The text as one line that cannot drive a terminal, for paths may stand in it as they are; NULL when memory
+ * is out. Takes the text. */
+static char *escaped(char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    char *safe =
+        text ? calloc(length + 2, 4) : NULL; /* \x1b for one byte, and room for the least that is taken */
+    if (safe)
+        dml_escape(safe, 4 * (length + 2), text, length, NULL);
+    free(text);
+    return safe;
+}
+
 void dml_problem_add(struct dml_problems *list, const char *code, const char *field, const char *value,
                      size_t length, const char *format, ...)
 {
@@ -51,8 +64,7 @@ void dml_problem_add(struct dml_problems *list, const char *code, const char *fi
     va_start(arguments, format);
     int written = vasprintf(&problem.message, format, arguments);
     va_end(arguments);
-    if (written < 0)
-        problem.message = NULL;
+    problem.message = escaped(written < 0 ? NULL : problem.message);
     problem.code = strdup(code);
     problem.field = field ? strndup(field, dml_shown_length(field)) : strdup("");
     problem.value = value ? strdup(dml_quote(quoted, sizeof quoted, value, length)) : NULL;

@@ -1,15 +1,14 @@
 /* The inner stage: a static program without libc that is pid 1 of the sandbox. It makes sure that it is one,
  * executes the command, forwards signals to it, reaps orphans and reports exactly what became of the command.
  * Being pid 1, nothing inside can kill or stop it, and when it ends, everything inside does. */
+#include "freestanding.h"
 #include "stage_parse.h"
 
-#include <asm/unistd.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
-#include <stddef.h>
 
 /* Constants of the kernel's interface whose headers clash without a libc. */
 enum {
@@ -37,29 +36,8 @@ enum {
     LARGEST_SIGNAL = 64,
 };
 
-/* --- system calls
- * ------------------------------------------------------------------------------------------------ */
-
 #if defined(__x86_64__)
-static inline long call(long number, long a, long b, long c, long d, long e, long f)
-{
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-__asm__(".globl _start\n"
-        "_start:\n"
-        "\txor %ebp, %ebp\n"
-        "\tand $-16, %rsp\n"
-        "\tcall stage_main\n"
-        "\thlt\n"
-        "clone_on_stack:\n" /* rdi: flags, rsi: end of the stack, rdx: function, rcx: its argument */
+__asm__("clone_on_stack:\n" /* rdi: flags, rsi: end of the stack, rdx: function, rcx: its argument */
         "\tsub $16, %rsi\n"
         "\tmov %rdx, (%rsi)\n"
         "\tmov %rcx, 8(%rsi)\n"
@@ -76,26 +54,8 @@ __asm__(".globl _start\n"
         "\tpop %rdi\n"
         "\tcall *%rax\n"
         "\thlt\n");
-#elif defined(__aarch64__)
-static inline long call(long number, long a, long b, long c, long d, long e, long f)
-{
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-}
-__asm__(".globl _start\n"
-        "_start:\n"
-        "\tmov x29, #0\n"
-        "\tmov x30, #0\n"
-        "\tbl stage_main\n"
-        "\tbrk #1\n"
-        "clone_on_stack:\n" /* x0: flags, x1: end of the stack, x2: function, x3: its argument */
+#else
+__asm__("clone_on_stack:\n" /* x0: flags, x1: end of the stack, x2: function, x3: its argument */
         "\tstp x2, x3, [x1, #-16]!\n"
         "\tmov x2, #0\n"
         "\tmov x3, #0\n"
@@ -109,53 +69,7 @@ __asm__(".globl _start\n"
         "\tldp x1, x0, [sp], #16\n"
         "\tblr x1\n"
         "\tbrk #1\n");
-#else
-#error "the inner stage knows x86-64 and aarch64"
 #endif
-
-#define CALL0(n) call(n, 0, 0, 0, 0, 0, 0)
-#define CALL1(n, a) call(n, (long)(a), 0, 0, 0, 0, 0)
-#define CALL2(n, a, b) call(n, (long)(a), (long)(b), 0, 0, 0, 0)
-#define CALL3(n, a, b, c) call(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define CALL4(n, a, b, c, d) call(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define CALL5(n, a, b, c, d, e) call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define CALL6(n, a, b, c, d, e, f) call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-
-/* The compiler may call these two. */
-void *memset(void *to, int byte, size_t length);
-void *memcpy(void *to, const void *from, size_t length);
-
-void *memset(void *to, int byte, size_t length)
-{
-    volatile unsigned char *at = to;
-    while (length--)
-        *at++ = (unsigned char)byte;
-    return to;
-}
-
-void *memcpy(void *to, const void *from, size_t length)
-{
-    volatile unsigned char *out = to;
-    const unsigned char *in = from;
-    while (length--)
-        *out++ = *in++;
-    return to;
-}
-
-static size_t length_of(const char *string)
-{
-    size_t length = 0;
-    while (string[length])
-        length++;
-    return length;
-}
-
-static void leave(int code) __attribute__((noreturn));
-static void leave(int code)
-{
-    for (;;)
-        CALL1(__NR_exit_group, code);
-}
 
 /* --- reports
  * ------------------------------------------------------------------------------------------------------- */
@@ -548,9 +462,9 @@ static void supervise(long pid, const struct dml_stage_message *message, long en
     report(&what);
 }
 
-void stage_main(void) __attribute__((noreturn, used));
-void stage_main(void)
+void program_main(long *stack)
 {
+    (void)stack;
     struct dml_stage_command command;
     block_signals();
     CALL3(__NR_close_range, DML_FD_COUNT, ~0u, 0);

@@ -155,25 +155,32 @@ static bool check_paths(struct context *c, struct dml_entry *entry)
     return check_inside_path(c, entry, entry->kind == DML_TMPFS ? ".sandbox" : "");
 }
 
+/* Why a directory is none of devices, or NULL. */
+static const char *directory_flaw(struct context *c, const struct dml_entry *entry)
+{
+    struct dml_arena arena = {0};
+    struct dml_devices found;
+    bool looked = dml_devices_find(entry, &arena, &found);
+    c->policy->failed |= !looked && errno == ENOMEM;
+    dml_arena_clear(&arena);
+    return !looked         ? "cannot be looked into, for want of descriptors"
+           : !found.whole  ? "holds more than can be made usable at once; name those that are needed"
+           : found.devices ? NULL
+                           : "holds no device";
+}
+
 static bool check_device(struct context *c, const struct dml_entry *entry, const char *field)
 {
     const char *source = entry->source.path, *flaw = NULL;
-    struct dml_arena arena = {0};
-    struct dml_devices found;
     mode_t mode = entry->source.mode;
     if (!dml_path_within(source, "/dev") || strcmp(source, "/dev") == 0)
         flaw = "is not below /dev; a device, or a directory that holds some, is";
-    else if (!S_ISDIR(mode) && !S_ISCHR(mode) && !S_ISBLK(mode))
+    else if (S_ISDIR(mode))
+        flaw = directory_flaw(c, entry);
+    else if (!S_ISCHR(mode) && !S_ISBLK(mode))
         flaw = "is no device, and no directory that holds one";
-    else if (S_ISDIR(mode) && !dml_devices_find(entry, &arena, &found))
-        c->policy->failed = true;
-    else if (S_ISDIR(mode) && !found.whole)
-        flaw = "holds more than can be made usable at once; name those that are needed";
-    else if (S_ISDIR(mode) && found.devices == 0)
-        flaw = "holds no device";
     if (flaw)
         dml_problem_add(c->problems, "device.kind", field, source, strlen(source), "%s", flaw);
-    dml_arena_clear(&arena);
     return !flaw;
 }
 

@@ -159,9 +159,9 @@ local reasons = {
 ---@field remedy? string
 ---@field message? string what the backend said
 
---- What is behind the failure of a trial.
+--- What is behind the failure of a try.
 ---@param backend "bwrap"|"native"
----@param failure demilune.Trial
+---@param failure demilune.Tryout
 ---@return demilune.Diagnosis
 function diagnose.failure(backend, failure)
     local found = facts()

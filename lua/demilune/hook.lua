@@ -2,21 +2,38 @@
 --- private one, which gives it its view of the host's facts: it needs nothing but the facts, string and table.
 local host = ...
 
-local function append(policy, field, entry)
-    local list = policy[field]
-    if type(list) ~= "table" then
-        list = {}
-        policy[field] = list
+-- The methods end in append and put, which then stand in their place: level 2 is the hook, which gave what is wrong.
+local function check_policy(policy)
+    if type(policy) ~= "table" then
+        error("methods are called with a colon: policy:ro_bind(path)", 3)
     end
+end
+
+-- The table in a field, made where there is none.
+local function table_in(policy, field)
+    local value = policy[field]
+    if type(value) ~= "table" then
+        value = {}
+        policy[field] = value
+    elseif getmetatable(value) ~= nil then
+        error(("%s has a metatable"):format(field), 3)
+    end
+    return value
+end
+
+local function append(policy, field, entry)
+    check_policy(policy)
+    local list = table_in(policy, field)
     list[#list + 1] = entry
     return policy
 end
 
 local function put(policy, field, name, value)
-    if type(policy[field]) ~= "table" then
-        policy[field] = {}
+    check_policy(policy)
+    if name == nil or name ~= name then
+        error(("a name is needed, not %s"):format(tostring(name)), 2)
     end
-    policy[field][name] = value
+    table_in(policy, field)[name] = value
     return policy
 end
 
@@ -61,7 +78,10 @@ local process = {}
 
 --- Pid of the outermost process on the host.
 function process.pid(self)
-    return self.id
+    if type(self) ~= "table" then
+        error("methods are called with a colon: process:pid()", 2)
+    end
+    return rawget(self, "id")
 end
 
 return {

@@ -38,6 +38,18 @@ local function hook_place(hook)
     return file, math.tointeger(line)
 end
 
+--- The hook as one who says fields.
+---@param hook table
+---@return demilune.Speaker
+function hooks.origin(hook)
+    local file, line = hook_place(hook)
+    local short = file and file:match("^%.%.%.(.*)$") -- Lua cuts long names
+    if short and hook.file and hook.file:sub(-#short) == short then
+        file = hook.file
+    end
+    return { kind = "hook", file = file, line = line }
+end
+
 -- What a hook wrote, without values; `fields` are what it was called with.
 local function without_values(text, fields)
     return require("demilune.redact").text(text, fields)
@@ -50,10 +62,14 @@ local function hook_failed(name, hook, fields, text)
     return refusal.of { problem }
 end
 
--- A copy for each hook. The facts of the host cost something when they are asked for: the private state has its own
+-- A copy for each hook; the caller's variables are not for one that is not trusted, which could put them somewhere
+-- inside. The facts of the host cost something when they are asked for: the private state has its own
 -- view of them.
 local function hook_context(hook, context)
     local copy = core.copy(context)
+    if hook.trusted == false then
+        copy.env = {}
+    end
     if type(hook.run) ~= "userdata" then
         copy.host = host.facts()
     end
@@ -67,19 +83,31 @@ local function hook_refused(name, hook, fields, reason)
     return refusal.of { { field = name, code = "hook.refused", message = text, file = file, line = line } }
 end
 
+-- A hook of a layer that is not trusted gave more than was there before.
+local function hook_widened(hook, wider)
+    local problem = require("demilune.trust").problem(wider, "the other: the policy before this hook")
+    problem.file, problem.line = hook_place(hook)
+    return refusal.of { problem }
+end
+
 --- Runs the prepare hooks of a policy, each on what the one before left, on a copy.
 ---@param self demilune.Policy
 ---@param context table
+---@param excess fun(self: demilune.Policy, after: table, before: table): demilune.Problem|nil, demilune.Problem[]|nil
+--- in what fields give more than others
+---@param trace? { origin: demilune.Speaker, before: table, after: table }[] gets what each hook was given and left
 ---@return table|nil fields
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function hooks.prepare(self, context)
+function hooks.prepare(self, context, excess, trace)
     local fields, text = core.copy(self.fields)
     if not fields then
         return refusal.of { refusal.of_copy(text) }
     end
     for _, hook in ipairs(self.hooks.prepare) do
+        local untrusted = hook.trusted == false
+        local before = (untrusted or trace) and core.copy(fields)
         local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
             return hook_failed("prepare", hook, fields, left)
@@ -93,6 +121,18 @@ function hooks.prepare(self, context)
                 ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
         end
         fields = type(answer) == "table" and answer or left
+        local wider, problems
+        if before and untrusted then
+            wider, problems = excess(self, fields, before)
+        end
+        if problems then
+            return refusal.of(problems)
+        elseif wider then
+            return hook_widened(hook, wider)
+        end
+        if trace then
+            trace[#trace + 1] = { origin = hooks.origin(hook), before = before or {}, after = core.copy(fields) or {} }
+        end
     end
     return fields
 end

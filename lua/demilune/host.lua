@@ -65,10 +65,10 @@ local function bwrap()
 end
 
 --- Whether the native backend launches here, found out by trying, once.
----@return demilune.Trial|nil failure nil when it does
+---@return demilune.Tryout|nil failure nil when it does
 function host.native_failure()
     if found.native_failure == nil then
-        found.native_failure = require("demilune.trial").run() or false
+        found.native_failure = require("demilune.tryout").run() or false
     end
     return found.native_failure or nil
 end

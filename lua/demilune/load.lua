@@ -89,10 +89,12 @@ local function includer(directory, files, owner)
     end
 end
 
--- `known.fields` is what the policy said, once it was read.
-local function new_private(directory, files, known, owner)
+-- `known.fields` is what the policy said, once it was read. `from`: see load_policy.source.
+local function new_private(directory, files, known, from)
+    local cwd, owner = core.cwd(), from.owner or core.facts().uid
     return core.private {
-        globals = { cwd = core.cwd(), home = os.getenv("HOME"), policy_dir = directory, host = core.facts() },
+        globals = { cwd = cwd, project = from.project or cwd, home = from.home or os.getenv("HOME"),
+            policy_dir = directory, host = core.facts() },
         host_lookup = host.lookup,
         include = includer(directory, files, owner),
         print = function(text)
@@ -101,17 +103,23 @@ local function new_private(directory, files, known, owner)
     }
 end
 
+---@class demilune.PolicyFile
+---@field path? string as it was named
+---@field resolved? string the same with every link resolved
+---@field owner? integer the uid whose file it is; without, it is our own text
+---@field home? string the caller's home, when it is not to be what the environment says
+---@field project? string for the global of that name; the current directory without it
+
 --- Runs a policy's source. Returns { fields=, path=, files=, source= } (`files`: all that were read, resolved) or nil,
 --- message, code.
 ---@param source string
 ---@param name string as shown in messages
 ---@param directory string for policy_dir and include
----@param path? string
----@param resolved? string the same with every link resolved
----@param owner? integer the uid whose file it is; without, it is our own text
-function load_policy.source(source, name, directory, path, resolved, owner)
-    local files, known = { resolved }, {}
-    local private, problem = new_private(directory, files, known, owner or core.facts().uid)
+---@param from? demilune.PolicyFile
+function load_policy.source(source, name, directory, from)
+    from = from or {}
+    local files, known = { from.resolved }, {}
+    local private, problem = new_private(directory, files, known, from)
     if not private then
         return nil, problem, "policy.script"
     end
@@ -128,7 +136,7 @@ function load_policy.source(source, name, directory, path, resolved, owner)
     if not fields then
         return nil, require("demilune.redact").text(problem), "policy.script"
     end
-    return { fields = fields, path = path, files = files, source = source }
+    return { fields = fields, path = from.path, files = files, source = source }
 end
 
 -- Why a text could not be read.
@@ -166,10 +174,47 @@ local function links_on(path, links)
     return links
 end
 
+-- Whether a resolved path is that of a preset: part of the program, whoever installed it.
+local function is_preset(resolved)
+    local name = resolved:match("([^/]+)%.lua$")
+    local path = name and preset(name)
+    return path ~= nil and core.realpath(path) == resolved
+end
+
+--- Whether nobody but the caller and root had a hand in what was loaded.
+---@param loaded { files: string[] }
+---@return boolean
+function load_policy.is_trusted(loaded)
+    for _, path in ipairs(loaded.files) do
+        if not core.trusted_file(path) and not is_preset(path) then
+            return false
+        end
+    end
+    return true
+end
+
+--- Reads a ceiling: a file in Lua whose fields are those of a ceiling.
+---@param path string
+---@param home? string
+---@return { fields: table, source: string, files: string[] }|nil
+---@return string|nil message
+---@return string|nil code
+function load_policy.ceiling(path, home)
+    local source, owner = core.read_file(path, LARGEST)
+    if not source then
+        return unreadable(path, owner, LARGEST, core.file_type(path) and "policy.unreadable" or "policy.missing")
+    end
+    local resolved = core.realpath(path) or absolute(path)
+    return load_policy.source(source, path, directory_of(resolved), {
+        path = path, resolved = resolved, owner = owner, home = home,
+    })
+end
+
 --- Reads a policy file, by path or by name; "-" is standard input. One in JSON is not decoded: `is_json` and `source`
---- tell.
+--- tell. `resolved` is where the file really is.
 ---@param name string
-function load_policy.file(name)
+---@param project? string for the global of that name; the current directory without it
+function load_policy.file(name, project)
     if name == "-" then
         return read_input()
     end
@@ -190,12 +235,17 @@ function load_policy.file(name)
     local links = links_on(absolute(path), {})
     if is_json then
         links[#links + 1] = resolved
-        return { is_json = true, source = source, path = path, files = links }
+        return { is_json = true, source = source, path = path, files = links, resolved = resolved }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), path, resolved, owner)
+    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), {
+        path = path, resolved = resolved, owner = owner, project = project,
+    })
     for _, link in ipairs(loaded and links or {}) do
         table.insert(loaded.files, link)
+    end
+    if loaded then
+        loaded.resolved = resolved
     end
     return loaded, problem, code
 end

@@ -6,6 +6,7 @@ local lists = {
     effects = true, acknowledge = true, requires = true, devices = true,
 }
 local maps = { env = true, secrets = true, limits = true }
+local groups = { expect = true } -- lists by name, two levels down
 
 local function appended(first, second)
     local result = table.move(first, 1, #first, 1, {})
@@ -19,6 +20,20 @@ local function merged(first, second)
     end
     for key, value in next, second do
         result[key] = value
+    end
+    return result
+end
+
+-- Maps merge and lists append, `levels` down.
+local function appended_groups(first, second, levels)
+    if levels == 0 then
+        return appended(first, second)
+    end
+    local result = merged(first, second)
+    for name, value in next, second do
+        if type(first[name]) == "table" and type(value) == "table" then
+            result[name] = appended_groups(first[name], value, levels - 1)
+        end
     end
     return result
 end
@@ -51,6 +66,8 @@ function merge.layers(outer, inner)
                 result[name] = appended(first, second)
             elseif maps[name] then
                 result[name] = merged(first, second)
+            elseif groups[name] then
+                result[name] = appended_groups(first, second, 2)
             end
         end
     end

@@ -3,6 +3,8 @@ local core = require "demilune.core"
 
 local message = {}
 
+local LONGEST_FIELD = 256 -- bytes: of a longer one, which a policy can make up, the beginning is shown
+
 -- A path in front of a message is shown as it is when it is plain, and quoted otherwise.
 local function shown_file(file)
     return file:find("[^%w%._/%-+@]") and core.quote(file) or file
@@ -18,10 +20,11 @@ function message.problem(problem)
     end
     if problem.field ~= "" then
         local field = problem.field
-        parts[#parts + 1] = (field:find("[^%w%._%[%]\"/%-]") and core.quote(field) or field) .. ":"
+        local plain = #field <= LONGEST_FIELD and not field:find("[^%w%._%[%]\"/%-]")
+        parts[#parts + 1] = (plain and field or core.quote(field)) .. ":"
     end
     parts[#parts + 1] = problem.value
-    parts[#parts + 1] = problem.message
+    parts[#parts + 1] = core.escape(problem.message)
     return ("%s [%s]"):format(table.concat(parts, " "), problem.code)
 end
 

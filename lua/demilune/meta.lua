@@ -11,6 +11,10 @@
 ---@field size? integer|string bytes, or "64M"
 ---@field mode? string octal digits: "0755"
 
+---@class demilune.Mask
+---@field sandbox string absolute path inside
+---@field optional? boolean what is bound need not have it
+
 ---@class demilune.Symlink
 ---@field target string
 ---@field sandbox string
@@ -34,6 +38,18 @@
 ---@class demilune.Seccomp
 ---@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink"|"set_id")[] what the default filter lets through
 
+---@class demilune.ExpectedPath
+---@field path string absolute, inside; "." and "./..." start where the command does
+---@field optional? boolean what is not there is passed over
+
+--- What is to be possible, or not to be, in a policy's sandbox; `demilune test` tries it.
+---@class (exact) demilune.Expectations
+---@field read? (string|demilune.ExpectedPath)[] paths inside
+---@field write? (string|demilune.ExpectedPath)[] files are opened, in directories a name is made; nothing is left
+---@field run? string[][] commands; possible: they exit with 0
+---@field connect? string[] "192.0.2.1:80", "[::1]:80", "/run/socket" or "@abstract"
+---@field env? string[] names of variables
+
 --- What a policy says.
 ---@class (exact) demilune.Fields
 ---@field name? string
@@ -49,7 +65,7 @@
 ---@field env? table<string, string|boolean> a value, true (pass through) or false (leave out)
 ---@field tmpfs? (string|demilune.Tmpfs)[]
 ---@field symlinks? demilune.Symlink[]
----@field masks? string[] paths inside, made unreadable and unwritable
+---@field masks? (string|demilune.Mask)[] paths inside, made unreadable and unwritable
 ---@field secrets? table<string, string> path inside -> content, for the command alone
 ---@field devices? (string|demilune.Bind|string[])[] devices of /dev, or directories of them, made usable
 ---@field chdir? string where the command starts
@@ -60,7 +76,9 @@
 ---@field seccomp? "default"|"off"|demilune.Seccomp
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
+---@field extends? string|string[] policies to build on: names, or files beside this one ("x.lua", "x.json")
 ---@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock")[] nothing runs without them
+---@field expect? { denied: demilune.Expectations?, allowed: demilune.Expectations? } its own cases
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
 ---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)
 ---@field finished? fun(result: demilune.Result, context: demilune.Context)
@@ -104,6 +122,29 @@
 ---@field file? string
 ---@field line? integer
 
+--- What no policy may exceed. What is not said is not bounded, but for what says otherwise.
+---@class (exact) demilune.CeilingFields
+---@field name? string
+---@field description? string
+---@field read? string[] trees of the host, with every link resolved; with `write` alone nothing else can be read
+---@field write? string[] trees that can be read and written; with `read` alone nothing can be written
+---@field deny? string[] trees of which nothing can be reached, not even in the others or in a base
+---@field bases? ("host"|"nix"|"none")[] with what they show and pass through; "none" is always allowed
+---@field env? string[] the caller's variables that may be passed through; a name may end in *
+---@field network? boolean false: no policy has it
+---@field tty? boolean
+---@field nested? boolean
+---@field seccomp? "default"|"off"|demilune.Seccomp the least filter; "off" is to be accepted under any ceiling
+---@field limits? demilune.Limits the most of each, and what a policy has that does not say
+---@field acknowledge? string[] dangers that may be accepted
+---@field backends? ("bwrap"|"native"|"none")[] those that may launch; bwrap and native by default
+
+---@class demilune.LayerOptions
+---@field trusted? boolean false: it may only narrow what stands outside of it
+
+---@class demilune.LoadOptions: demilune.LayerOptions
+---@field project? string what a policy file has in its global of that name; the current directory without it
+
 ---@class demilune.DecodeOptions
 ---@field unknown? "ignore"|"refuse" what becomes of unknown fields; by default they are ignored, with a warning, where
 --- a text has the ancestor's five fields alone, and refused where it has others of demilune's
@@ -131,6 +172,8 @@
 ---@field chdir? string
 ---@field narrow? demilune.Narrowing what is taken away from the policy, after its hooks
 ---@field backend? "auto"|"bwrap"|"native"|"none"
+---@field ceiling? demilune.Ceiling|demilune.Ceiling[] that hold besides that of the machine
+---@field trace? boolean for plan: remember what each hook changed, so that explain can tell one from another
 
 ---@class demilune.Backend
 ---@field kind "bwrap"|"native"|"none"

@@ -10,6 +10,8 @@ local text, boolean, number = json_type.string, json_type.boolean, json_type.num
 local list, map, either = json_type.list, json_type.map, json_type.either
 local amount = either("a number or a string", number, text)
 local text_or_boolean = either("a string or a boolean", text, boolean)
+local place = either("a string or a map", text, map(text_or_boolean))
+local case = either("a string, a sequence or a map", place, list(text))
 
 -- The fields beside the five, in the order in which they are written. What is in them the engine looks at.
 local own_fields = {
@@ -17,13 +19,13 @@ local own_fields = {
     { name = "description", type = text },
     { name = "base", type = text },
     { name = "extends", type = either("a string or a sequence", text, list(text)) },
-    { name = "project", type = either("a string or a map", text, map(text_or_boolean)) },
+    { name = "project", type = place },
     { name = "effects", type = list(either("a string or a map", text, map(amount))) },
     { name = "env", type = map(text_or_boolean) },
     { name = "tmpfs", type = list(either("a string or a map", text, map(amount))) },
     { name = "symlinks", type = list(map(text)) },
-    { name = "masks", type = list(text) },
-    { name = "devices", type = list(either("a string or a map", text, map(text_or_boolean))) },
+    { name = "masks", type = list(place) },
+    { name = "devices", type = list(place) },
     { name = "chdir", type = text },
     { name = "user", type = text },
     { name = "hostname", type = text },
@@ -33,6 +35,7 @@ local own_fields = {
     { name = "limits", type = map(amount) },
     { name = "acknowledge", type = list(text) },
     { name = "requires", type = list(text) },
+    { name = "expect", type = map(map(list(case))) },
 }
 local policy_type = wire.policy_type(own_fields, { { name = "optional", type = boolean } })
 
@@ -112,7 +115,7 @@ function policy_json.decode(given, unknown)
         return nil, problems
     end
     fields.rw_binds = fields.rw_binds or {}
-    fields.base = fields.base or "none"
+    fields.base = fields.base or fields.extends == nil and "none" or nil -- what it extends has a base
     return { fields = fields, own = own, warnings = problems }
 end
 

@@ -13,7 +13,7 @@ for target; do
     else
         failed=1
         echo "fuzz $target: failed; try build/fuzz/bin/$target FILE with what is named here"
-        tail -n 40 "$log"
+        tail -n 60 "$log"
     fi
 done
 exit $failed

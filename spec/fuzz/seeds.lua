@@ -46,9 +46,13 @@ local policy = [[return { name = "n", description = "d", base = "none", work_hos
     ro_binds = { "/usr", { "/etc/hostname", "/h" }, { host = "~/x", sandbox = "/x", optional = true } },
     rw_binds = { "/opt", { host = "/tmp", sandbox = "/t" } }, effects = { "Pure", { effect = "FsRead", path = "/etc/hostname" } },
     network = true, env_allowlist = { "LANG", "PATH" }, env = { A = "x", B = true, LD_PRELOAD = "y" }, tmpfs = { "/a",
-    { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games" },
-    secrets = { ["/s"] = "content" }, chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
-    limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env" } }]]
+    { sandbox = "/b", size = "64M", mode = "0755" } }, symlinks = { { target = "a", sandbox = "/l" } }, masks = { "/usr/games",
+    { sandbox = "/gone", optional = true } }, expect = { denied = { read = { "~/x", { path = "./x", optional = true } },
+    connect = { "1.2.3.4:5", "[::1]:6", "/s", "@a" }, env = { "A" } }, allowed = { run = { { "a", "b" } }, write = { "." } } },
+    devices = { { "/dev/zero", "/dev/z" } }, secrets = { ["/s"] = "content" },
+    chdir = "/tmp", user = "caller", hostname = "h", tty = true, seccomp = { allow = { "debug" } },
+    limits = { timeout = "30s", memory = "1G", tmp = "25%", open_files = 99 }, acknowledge = { "path_rw", "root", "home", "loader_env",
+    "device" } }]]
 seed("table", 1, "*" .. policy)
 seed("table", 2, "*return { ro_binds = { \"relative\", {}, 5 }, env = { [1] = 2, a = 3 }, limits = { tmp = \"x\" }, nmae = 1 }")
 seed("table", 3, "*return { rw_binds = { \"/\" }, masks = { \"/usr/games\" }, acknowledge = { \"root_rw\" }, base = \"none\" }")
@@ -68,3 +72,17 @@ end
 seed("stage", 1, "\0" .. message(1, 0, "true\0/\0"))
 seed("stage", 2, "\0" .. message(3, 2, "sh\0-c\0:\0A=b\0PATH=/bin\0/work\0"))
 seed("stage", 3, "\1" .. message(2, 1, "a\0b\0\0"))
+
+-- What bytes stand for is random anyway; the texts are policy files.
+math.randomseed(5)
+for i = 1, 40 do
+    local bytes = {}
+    for at = 1, 20 * i do
+        bytes[at] = string.char(math.random(0, 255))
+    end
+    seed("policy", i, "\0" .. table.concat(bytes))
+end
+seed("policy", 41, "\3" .. policy)
+seed("policy", 42, "\3local t = {} for k in pairs(host) do t[#t + 1] = k end return { masks = t, "
+    .. "prepare = function(p, c) p:mask(c.cwd) end }")
+seed("policy", 43, "\3return { ro_binds = { policy_dir, include('common') }, env = { A = ('x'):rep(9), B = tostring(1 << 62) } }")

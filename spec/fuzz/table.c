@@ -81,7 +81,8 @@ static const char *const words[] = {
     "debug",      "home",        "root",      "0755",          "64M",      "30s",
     "25%",        "/",           "/etc",      "/usr",          "/tmp",     "/work",
     "/proc/self", "/etc/../x",   "/dev/null", "/etc/hostname", "~/x",      "LANG",
-    "LD_PRELOAD", "A",
+    "LD_PRELOAD", "A",           "expect",    "denied",        "allowed",  "read",
+    "run",        "connect",     "[::1]:80",  "./x",           "@name",
 };
 enum {
     WORD_COUNT = sizeof words / sizeof words[0],

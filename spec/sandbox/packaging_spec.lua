@@ -30,6 +30,8 @@ local function works(installed, scratch)
     assert.equal(sh("uname -r"), sh("%s run -p %s -- sh -c 'echo $A'", run, sandbox.quote(scratch("hook.lua"))))
     sh("%s run --status %s -- true", run, sandbox.quote(scratch("status")))
     assert.matches('"exit_code":0', sandbox.read(scratch("status")))
+    assert.matches("\nok 1 %- denied: read /etc/shadow\n", sh("mkdir -p %s && cd %s && env -i %s test build",
+        sandbox.quote(scratch("project")), sandbox.quote(scratch("project")), sandbox.quote(installed)))
     sandbox.write(scratch("script.lua"), "print(demilune.policy {}:run({ 'echo', 'in' }, { capture = true }).stdout)")
     assert.equal("in\n\n", sh("%s script %s", run, sandbox.quote(scratch("script.lua"))))
 end
@@ -46,6 +48,7 @@ describe("make install #once", function()
         local expected = {
             ["lib/lua/5.4/demilune/core.so"] = "755",
             ["share/man/man1/demilune.1"] = "644",
+            ["share/man/man3/demilune.3"] = "644",
             ["share/man/man5/demilune-policy.5"] = "644",
         }
         for name, mode in pairs(files_in((os.getenv("BUILD") or "build") .. "/bin")) do -- the command, and links to it
@@ -78,7 +81,7 @@ describe("make install #once", function()
             scratch("lua"), scratch("man"))
         local found = files_in(scratch())
         for _, path in ipairs { "b/demilune", "so/demilune/core.so", "lua/demilune.lua", "lua/demilune/cli/run.lua",
-            "man/man1/demilune.1", "man/man5/demilune-policy.5" } do
+            "man/man1/demilune.1", "man/man3/demilune.3", "man/man5/demilune-policy.5" } do
             assert.truthy(found[path], path)
         end
         sh("%s uninstall INST_BINDIR=%s INST_LIBDIR=%s INST_LUADIR=%s INST_MANDIR=%s", MAKE, scratch("b"), scratch("so"),
@@ -91,6 +94,16 @@ describe("make install #once", function()
         works(scratch("a root/usr/bin/demilune"), scratch)
         assert(lfs.link(scratch("a root/usr/bin/demilune"), scratch("link"), true))
         works(scratch("link"), scratch)
+    end)
+
+    it("makes a module and a manual that are found below another PREFIX, as README.md says", function()
+        sh("%s install PREFIX=%s", MAKE, sandbox.quote(scratch("home/.local")))
+        local words = assert(sandbox.read("README.md"):match("\n    (export LUA_PATH=[^\n]*)\n"))
+        local manual = assert(sandbox.read("README.md"):match("\n    (man %-M [^\n]*)\n"))
+        local use = [[lua5.4 -e 'print(package.searchpath("demilune", package.path), require("demilune")._NAME)']]
+        assert.equal(scratch("home/.local/share/lua/5.4/demilune.lua") .. "\tdemilune\n", sh(
+            "cd / && env -u LUA_PATH -u LUA_CPATH HOME=%s sh -c %s", scratch("home"), sandbox.quote(words .. "; " .. use)))
+        assert.matches("DEMILUNE%(3%)", sh("HOME=%s; MANPAGER=cat; export HOME MANPAGER; %s", scratch("home"), manual))
     end)
 
     it("makes a module with one name for others to see", function()
@@ -172,7 +185,8 @@ describe("the rock #unsanitized #once", function()
     end)
 
     it("has the manual and the licence", function()
-        for _, path in ipairs { "man/man1/demilune.1", "man/man5/demilune-policy.5", "doc/LICENSE", "doc/README.md" } do
+        for _, path in ipairs { "man/man1/demilune.1", "man/man3/demilune.3", "man/man5/demilune-policy.5", "doc/LICENSE",
+            "doc/README.md" } do
             assert.equal("file", lfs.attributes(in_rock(path), "mode"), path)
         end
     end)

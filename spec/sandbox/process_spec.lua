@@ -84,8 +84,9 @@ describe("a process", function()
     for name, busy in pairs(meanwhile) do
         it("is held to its time also while the host " .. name, function()
             local said = scratch("said")
+            assert(lfs.mkdir(said))
             local process <close> = spawn(("trap 'echo asked >>%s/x' TERM; while :; do sleep 0.1; done"):format(said),
-                { stdin = "null", stdout = "pipe", stderr = "null", timeout = 0.5 }, { rw_binds = { { assert(lfs.mkdir(said)) and said, said } } })
+                { stdin = "null", stdout = "pipe", stderr = "null", timeout = 0.5 }, { rw_binds = { said } })
             local before = core.clock()
             busy(process)
             local result = assert(process:wait(5))
@@ -244,7 +245,13 @@ describe("a process", function()
         for _, signal in ipairs { "TREM", "9", 0, 65, 1.5, {} } do
             assert.has_error(function() process:kill(signal) end)
         end
-        assert.has_error(function() spawn("true", { stdout = "pip" }) end)
+        local last = ', "pipe", { path = } or { fd = } expected'
+        assert.same({ false, 'bad option stdout: "inherit", "null", "capture"' .. last },
+            { pcall(spawn, "true", { stdout = "pip" }) })
+        assert.same({ false, 'bad option stdin: "inherit", "null", a text, { text = }' .. last },
+            { pcall(spawn, "true", { stdin = {} }) })
+        assert.matches("process_spec.*bad argument #1 to 'wait' %(number expected, got string%)",
+            select(2, pcall(function() process:wait("5") end)))
         process:wait()
     end)
 

@@ -132,9 +132,9 @@ end
 ---@param job demilune.Job
 ---@return string|nil text
 function journal:result(job)
-    local at, pieces, piece = self.places[core.fingerprint(job.key)], {}, nil
+    local at, pieces = self.places[core.fingerprint(job.key)], {}
     repeat
-        piece = core.read(self.fd, PIECE, at)
+        local piece = core.read(self.fd, PIECE, at)
         if not piece or piece == "" then
             return nil
         end

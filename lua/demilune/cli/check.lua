@@ -5,62 +5,79 @@ local message = require "demilune.message"
 
 local function help()
     io.stdout:write([[
-usage: demilune check [--json] POLICY... [-- COMMAND...]
+usage: demilune check [--json] [--strict] [--ceiling FILE] POLICY... [-- COMMAND...]
 
-Validates each policy and prints every problem. With a command its prepare hooks run too. --json prints a list of
-objects with policy, ok, problems and warnings.
+Validates each policy and prints every problem, and as warnings what is worth a thought (lint.*). With a command its
+prepare hooks run too. --strict takes no warning. --ceiling adds a bound to that of this machine. --json prints a list
+of objects with policy, ok, problems and warnings.
 
-exit codes: 0 every policy is fine, 125 some are not
+exit codes: 0 every policy is fine, 1 with --strict: some have warnings, 125 some cannot be launched
 ]])
     return 0
 end
 
-local function split(words)
-    local names, command = {}, nil
-    for i, word in ipairs(words) do
-        if word == "--" then
-            command = table.move(words, i + 1, #words, 1, {})
-            break
-        end
-        names[#names + 1] = word
-    end
-    return names, command
-end
-
 -- Loads and plans one policy: nothing, or what is wrong as text and as problems; and the warnings.
-local function examine(name, command)
+local function examine(name, command, ceilings)
     local policy, text, _, problems = demilune.load(name)
+    if policy then
+        policy, text, _, problems = common.with_site(policy)
+    end
     local plan
     if policy then
-        plan, text, _, problems = policy:plan(command)
+        plan, text, _, problems = policy:plan(command, { ceiling = ceilings })
     end
     if not plan then
         return text, problems or {}, {}
     end
-    return nil, {}, plan.warnings, #policy.hooks.prepare > 0
+    local lints = plan:lint()
+    return nil, {}, table.move(plan.warnings, 1, #plan.warnings, #lints + 1, lints), #policy.hooks.prepare > 0
 end
 
-local function check(name, command)
-    local text, _, warnings, hooked = examine(name, command)
+local EXIT_WARNED = 1
+
+-- The exit code for one policy.
+local function code_of(text, warnings, strict)
+    return text and common.EXIT_REFUSED or strict and #warnings > 0 and EXIT_WARNED or 0
+end
+
+local function check(name, command, ceilings, strict)
+    local text, _, warnings, hooked = examine(name, command, ceilings)
+    local code = code_of(text, warnings, strict)
     if text then
         common.complain(text)
-        return false
+        return code
     end
     common.warn(warnings)
     local untried = hooked and not command
-    io.stdout:write(message.plain(name), ": fine", untried and " (hooks were not run: no command)" or "", "\n")
-    return true
+    io.stdout:write(message.plain(name), code == 0 and ": fine" or ": has warnings",
+        untried and " (hooks were not run: no command)" or "", "\n")
+    return code
 end
 
-local function check_as_data(names, command)
-    local list, fine = {}, true
+local function check_as_data(names, command, ceilings, strict)
+    local list, worst = {}, 0
     for i, name in ipairs(names) do
-        local text, problems, warnings = examine(name, command)
-        list[i] = { policy = name, ok = not text, problems = problems, warnings = warnings }
-        fine = fine and not text
+        local text, problems, warnings = examine(name, command, ceilings)
+        local code = code_of(text, warnings, strict)
+        list[i] = { policy = name, ok = code == 0, problems = problems, warnings = warnings }
+        worst = math.max(worst, code)
     end
     io.stdout:write(require("demilune.json").encode(list), "\n")
-    return fine
+    return worst
+end
+
+-- Takes the options out of the words.
+local function take_options(words)
+    local options = { ["--json"] = false, ["--strict"] = false, ceilings = {} }
+    while options[words[1]] ~= nil or words[1] == "--ceiling" and words[2] do
+        local word = table.remove(words, 1)
+        if word == "--ceiling" then
+            table.insert(options.ceilings, table.remove(words, 1))
+        else
+            options[word] = true
+        end
+    end
+    return options
 end
 
 ---@param words string[]
@@ -69,24 +86,25 @@ return function(words)
     if words[1] == "--help" or words[1] == "-h" then
         return help()
     end
-    local as_data = words[1] == "--json"
-    if as_data then
-        table.remove(words, 1)
-    end
+    local options = take_options(words)
     if words[1] and words[1]:find("^%-.") and words[1] ~= "--" then
         return common.usage("check", "unknown option " .. require("demilune.core").quote(words[1]))
     end
-    local names, command = split(words)
+    local names, command = common.names_and_command(words)
     if #names == 0 or command and #command == 0 then
         return common.usage("check", #names == 0 and "no policy was given" or "no command was given after --")
     end
-    local fine = true
-    if as_data then
-        fine = check_as_data(names, command)
-    else
-        for _, name in ipairs(names) do
-            fine = check(name, command) and fine
-        end
+    local ceilings, text = common.ceilings(options.ceilings)
+    if not ceilings then
+        common.complain(text)
+        return common.EXIT_REFUSED
     end
-    return fine and 0 or common.EXIT_REFUSED
+    if options["--json"] then
+        return check_as_data(names, command, ceilings, options["--strict"])
+    end
+    local worst = 0
+    for _, name in ipairs(names) do
+        worst = math.max(worst, check(name, command, ceilings, options["--strict"]))
+    end
+    return worst
 end

@@ -16,6 +16,21 @@ function common.complain(text)
     end
 end
 
+--- The words of a command line that names policies, and a command after "--" if there is one.
+---@param words string[]
+---@return string[] names
+---@return string[]|nil command
+function common.names_and_command(words)
+    local names = {}
+    for i, word in ipairs(words) do
+        if word == "--" then
+            return names, table.move(words, i + 1, #words, 1, {})
+        end
+        names[#names + 1] = word
+    end
+    return names, nil
+end
+
 --- The exit code for how an executed command ended.
 ---@param result demilune.Result
 ---@return integer
@@ -90,9 +105,37 @@ function common.report_limits(result)
     end
 end
 
-local function hook_policy(code)
+local SITE = "/etc/demilune/site.lua"
+
+-- The policy of this machine, false where there is none; or nil and why it cannot be relied on.
+local function site_policy()
+    local exists, why = core.operators_file(SITE)
+    if exists == nil then
+        return require("demilune.refusal").plain(
+            ("the policy of this machine, %s, cannot be relied on: %s"):format(SITE, why), "policy.site")
+    end
+    return exists and require("demilune.policy").of_site(SITE)
+end
+
+--- A policy on top of that of this machine, where there is one.
+---@param policy demilune.Policy
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.with_site(policy)
+    local site, text, code, problems = site_policy()
+    if site then
+        return site:with(policy)
+    elseif site == nil then
+        return nil, text, code, problems
+    end
+    return policy
+end
+
+local function hook_policy(code, project)
     local source = "return { prepare = function(policy, context) " .. code .. "\nend }"
-    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd())
+    local loaded, problem, why = require("demilune.load").source(source, "-e", core.cwd(), { project = project })
     if not loaded then
         return nil, problem, why
     end
@@ -126,17 +169,13 @@ function common.at_risk(option, path, plan)
     return nil
 end
 
---- The policy of a command line: its files in order, then its options, then its hooks.
----@param state table from options.parse
----@return demilune.Policy|nil policy
----@return string|nil message
----@return string|nil code
----@return demilune.Problem[]|nil problems
-function common.policy(state)
+-- The policy of the files, options and hooks of a command line.
+local function own_policy(state)
     local policy, problem, code, problems
-    for _, name in ipairs(state.policies) do
+    local project = state.fields.project and state.fields.project[1]
+    for i, name in ipairs(state.policies) do
         local layer
-        layer, problem, code, problems = demilune.load(name)
+        layer, problem, code, problems = demilune.load(name, { trusted = not state.untrusted[i], project = project })
         if layer then
             policy, problem, code, problems = policy and policy:with(layer) or layer, nil, nil, nil
         end
@@ -154,13 +193,53 @@ function common.policy(state)
     end
     for _, hook in ipairs(policy and state.hooks or {}) do
         local layer
-        layer, problem, code, problems = hook_policy(hook)
+        layer, problem, code, problems = hook_policy(hook, project)
         if not layer then
             return nil, problem, code, problems
         end
         policy = policy:with(layer)
     end
     return policy, problem, code, problems
+end
+
+--- The ceilings of the files that a command line names.
+---@param paths string[]
+---@return demilune.Ceiling[]|nil ceilings
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.ceilings(paths)
+    local list = {}
+    for i, path in ipairs(paths) do
+        local text, code, problems
+        list[i], text, code, problems = require("demilune.ceiling").load(path)
+        if not list[i] then
+            return nil, text, code, problems
+        end
+    end
+    return list
+end
+
+--- The policy of a command line: that of this machine, its files in order, then its options, then its hooks, all of
+--- them under the ceilings that it names.
+---@param state table from options.parse
+---@return demilune.Policy|nil policy
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.policy(state)
+    local ceilings, text, code, problems = common.ceilings(state.ceilings)
+    local policy
+    if ceilings then
+        policy, text, code, problems = own_policy(state)
+    end
+    if policy then
+        policy, text, code, problems = common.with_site(policy)
+    end
+    if policy then
+        policy.ceilings = ceilings
+    end
+    return policy, text, code, problems
 end
 
 return common

@@ -3,7 +3,7 @@ local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local diagnose = require "demilune.diagnose"
 local host = require "demilune.host"
-local trial = require "demilune.trial"
+local tryout = require "demilune.tryout"
 
 local function help()
     io.stdout:write([[
@@ -25,14 +25,14 @@ local function examine_bwrap()
         return entry
     end
     entry.version = host.lookup("bwrap_version")
-    local failure = trial.run(path)
+    local failure = tryout.run(path)
     entry.works = not failure
     entry.diagnosis = failure and diagnose.failure("bwrap", failure) or nil
     return entry
 end
 
 local function examine_native()
-    local failure = trial.run()
+    local failure = tryout.run()
     return {
         name = "native", works = not failure,
         diagnosis = failure and diagnose.failure("native", failure) or nil,

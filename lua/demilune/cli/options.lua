@@ -110,6 +110,12 @@ local function secret(state, value)
     put("secrets", at)(state, content)
 end
 
+-- As --policy, in the same order.
+local function untrusted(state, value)
+    table.insert(state.policies, value)
+    state.untrusted[#state.policies] = true
+end
+
 local function flag(name)
     return function(state)
         state[name] = true
@@ -123,25 +129,22 @@ local function jobs(state, value)
     end
 end
 
-local function unsupported(state, value)
-    return ("%s is not supported yet"):format(core.quote(tostring(value or state)))
-end
-
 local one_command, many_jobs = { run = true, explain = true }, { batch = true }
+local only_explain = { explain = true }
 
 -- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error. `of`: the
 -- subcommands that have it, when not all do.
 options.groups = {
     { "what the policy is",
         { "--policy", "-p", "NAME|FILE|-", "a policy; .json and - are JSON; more are layers", collect("policies") },
+        { "--untrusted", nil, "NAME|FILE", "a policy that may only narrow what stands outside of it", untrusted },
         { "--prepare", "-e", "LUA", "the body of a prepare hook: policy and context are there", collect("hooks") },
         { "--base", nil, "host|nix|none", "what is there at all", field("base") },
         { "--effect", nil, "NAME[=PATH]", "Network, FsRead=/etc, ...", append("effects", effect) },
         { "--acknowledge", nil, "NAME", "accept a danger", append("acknowledge") },
         { "--require", nil, "NAME", "a control that must be applied: cgroup, seccomp, ...", append("requires") },
-        { "--ceiling", nil, "FILE", "a bound that no policy exceeds (not supported yet)", function()
-            return unsupported("--ceiling")
-        end },
+        { "--ceiling", nil, "FILE", "a bound that no policy may exceed, besides that of this machine",
+            collect("ceilings") },
     },
     { "files",
         { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },
@@ -181,6 +184,12 @@ options.groups = {
             setting("journal"), of = many_jobs },
         { "--replay", nil, nil, "print the results that the journal has already, too", flag("replay"), of = many_jobs },
     },
+    { "what explain tells",
+        { "--why", nil, "PATH|NAME", "can a path inside be read or written, and who said so; also env.NAME, ...",
+            setting("why"), of = only_explain },
+        { "--diff", nil, "NAME|FILE|-", "what another policy adds, takes away and changes", setting("diff"),
+            of = only_explain },
+    },
     { "how it runs",
         { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },
         { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", flag("unsafe"), of = one_command },
@@ -190,7 +199,8 @@ options.groups = {
         { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
         { "--json", nil, nil, "with explain: as JSON", flag("json"), of = one_command },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },
-        { "--verbose", "-v", nil, "say what is launched", flag("verbose"), of = one_command },
+        { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"),
+            of = one_command },
         { "--help", "-h", nil, "this text", flag("help") },
     },
 }
@@ -245,7 +255,7 @@ end
 ---@return table|nil state fields, policies, hooks, settings, and `command`
 ---@return string|nil message what is wrong with the usage
 function options.parse(words, command)
-    local state = { fields = {}, policies = {}, hooks = {} }
+    local state = { fields = {}, policies = {}, untrusted = {}, hooks = {}, ceilings = {} }
     local at = 1
     while words[at] and words[at]:sub(1, 1) == "-" and words[at] ~= "--" do
         local entry, name, value = find(words[at])

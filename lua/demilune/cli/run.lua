@@ -10,7 +10,7 @@ local function help()
 
 exit codes:
   0-255     the command's own
-  124       a limit of ours ended it (timeout, processor time)
+  124       a limit of ours ended it (timeout, processor time, memory)
   125       usage or policy problem, or no sandbox: nothing was run
   126, 127  the command could not be executed, was not found
   128+n     a signal ended it
@@ -86,12 +86,11 @@ local function print_command_line(plan, show_values)
         words[#words + 1] = explain.shell_word(word)
     end
     words[#words + 1] = "--"
-    local description = explain.data(core.describe(plan.core), { show_values = show_values })
     words[#words + 1] = "env -i"
-    for _, variable in ipairs(description.env) do
+    for _, variable in ipairs(explain.variables(plan, show_values)) do
         words[#words + 1] = explain.shell_word(variable.name .. "=" .. (variable.value or "<hidden>"))
     end
-    for _, word in ipairs(description.argv) do
+    for _, word in ipairs(core.describe(plan.core).argv) do
         words[#words + 1] = explain.shell_word(word)
     end
     io.stdout:write(table.concat(words, " "), "\n")
@@ -125,6 +124,10 @@ local function launch(state, policy, backend, write_status, status)
         print_command_line(plan, state.show_values)
         return 0
     elseif backend.kind == "none" then
+        local refused, why = require("demilune.ceiling").refuses(plan.ceilings, "none")
+        if refused then
+            return refuse(write_status, refused, why)
+        end
         return run_bare(state, text or "no isolation: the command can do whatever you can do")
     end
     if state.verbose then

@@ -89,6 +89,12 @@ local function matters_bare(problem)
 end
 
 local function run_bare(policy, command)
+    local ceiling = require "demilune.ceiling"
+    local ceilings, why = ceiling.all()
+    local refused = not ceilings and why or ceiling.refuses(ceilings, "none")
+    if refused then
+        return refuse(refused)
+    end
     local problems = {}
     for _, problem in ipairs((policy:problems(command))) do
         problems[#problems + 1] = matters_bare(problem) and problem or nil

@@ -1,0 +1,81 @@
+/* Policies on their whole way: runs spec/fuzz/policy.lua over each input, and gives it what Lua has not. */
+#include "script.h"
+#include "bwrap.h"
+#include "lua_plan.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* --- what is rendered --- */
+
+/* render(plan, features as bits) -> number of arguments, of files and of sources: as a launch does */
+static int render(lua_State *L)
+{
+    const struct dml_lua_plan *held = luaL_checkudata(L, 1, DML_LUA_PLAN);
+    unsigned bits = (unsigned)luaL_checkinteger(L, 2);
+    const struct dml_bwrap_features features = {
+        .bind_fd = bits & 1, .disable_userns = bits & 2, .seccomp = bits & 4, .size = bits & 8};
+    struct dml_bwrap_arguments arguments = {0};
+    struct dml_error error = {0};
+    bool rendered = dml_bwrap_render(held->plan, &features, false, &arguments, &error);
+    must(rendered || error.kind != DML_ERROR_NONE, "what is not rendered has an error");
+    for (size_t i = 0; i < arguments.count; i++)
+        must(arguments.items[i], "every argument is there");
+    for (size_t i = 0; i < arguments.source_count; i++)
+        must(arguments.sources[i]->path[0] == '/', "every source has a path");
+    lua_pushinteger(L, rendered ? (lua_Integer)arguments.count : -1);
+    lua_pushinteger(L, (lua_Integer)arguments.file_count);
+    lua_pushinteger(L, (lua_Integer)arguments.source_count);
+    dml_bwrap_arguments_clear(&arguments);
+    return 3;
+}
+
+/* --- what the scratch tree is made of; some of it may be there from an earlier run --- */
+
+static int make_directory(lua_State *L)
+{
+    mkdir(luaL_checkstring(L, 1), 0755);
+    return 0;
+}
+
+static int make_link(lua_State *L)
+{
+    lua_pushboolean(L, symlink(luaL_checkstring(L, 1), luaL_checkstring(L, 2)) == 0);
+    return 1;
+}
+
+static int make_fifo(lua_State *L)
+{
+    mkfifo(luaL_checkstring(L, 1), 0644);
+    return 0;
+}
+
+static int make_socket(lua_State *L)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", luaL_checkstring(L, 1));
+    bind(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    return 0;
+}
+
+static int open_tools(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"render", render},      {"directory", make_directory},
+                                         {"link", make_link},     {"fifo", make_fifo},
+                                         {"socket", make_socket}, {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+    static lua_State *L; /* kept: what one run leaves behind, the next would find */
+    if (!L)
+        L = open_script("spec/fuzz/policy.lua", open_tools);
+    run_script(L, bytes, length);
+    return 0;
+}

@@ -137,7 +137,7 @@ $(BUILD)/bench/payload: spec/bench/payload.c
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs \
-                  lua-luv lua-cqueues lua-socket prosody python3-venv xvfb x11-utils xauth perl \
+                  lua-luv lua-cqueues lua-socket prosody strace python3-venv xvfb x11-utils xauth perl \
                   $(if $(shell command -v npm),,npm)
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)

@@ -1,6 +1,5 @@
 --- What a backend adds to a plan by itself, and what of it this host cannot honour.
 local core = require "demilune.core"
-local host = require "demilune.host"
 local message = require "demilune.message"
 
 local backend = {}
@@ -14,14 +13,15 @@ local meanings = {
     landlock = "no Landlock rules",
 }
 
--- What differs between the backends by nature; a policy gives the same sandbox otherwise. The manual has the same table.
+-- What differs between the backends by nature: the table of the manual, as far as one cannot see it in the policy.
 local differences = {
     bwrap = {
         { "abstract", "with network, abstract sockets of the host are within reach", network = true },
         { "FIFOs", "those in read-only binds can be written to" },
     },
     native = {
-        { "abstract", "with network too, abstract sockets of the host are out of reach (Landlock, Linux 6.12)", network = true },
+        { "abstract", "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)",
+            network = true },
         { "FIFOs", "those in read-only binds cannot be written to (Landlock)" },
     },
 }

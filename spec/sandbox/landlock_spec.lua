@@ -77,7 +77,7 @@ except OSError as error: print(error.strerror)']]
             local without = lacking.call { "landlock_create_ruleset", errno = errno }
             local result = run("native", { "--status", scratch("status") }, "echo ran", { prefix = without })
             assert.equal("ran\n", result.out)
-            assert.matches("warning: this kernel's Landlock is too old, or not there", result.err)
+            assert.matches("warning: Landlock is too old in this kernel, or not there", result.err)
             assert.matches('"skipped":%["landlock"%]', sandbox.read(scratch("status")))
             result = run("native", { "--require", "landlock" }, "echo ran", { prefix = without })
             assert.same({ 125, "" }, { result.code, result.out })

@@ -148,7 +148,7 @@ describe("demilune test", function()
 import socket
 socket.socket(socket.AF_UNIX).bind("socket")']]):format(scratch()))
         local tap = try(([[local tree = %q return { ro_binds = { tree }, expect = { denied = {
-            write = { tree .. "/fifo", tree .. "/file" } }, allowed = { read = { tree .. "/fifo" } } } }]]):format(scratch("tree")))
+            write = { tree .. "/fifo", tree .. "/file" } }, allowed = { read = { tree .. "/fifo" } } } }]]):format(scratch("tree")), { "--backend", "bwrap", scratch("p.lua") })
         assert.same({ false, true, true }, { tap[1].ok, tap[2].ok, tap[3].ok })
         assert.equal("a FIFO, read-only by ro_binds[1]", tap[1].said.plan)
         assert.equal("it can be done", tap[1].said.seen)
@@ -165,7 +165,7 @@ for one in tcp, local, abstract:
     one.listen()
 text = open(sys.argv[1] + "/p.lua").read().replace("PORT", str(tcp.getsockname()[1]))
 open(sys.argv[1] + "/p.lua", "w").write(text)
-sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).returncode)
+sys.exit(subprocess.run([sys.argv[2], "test", "--backend=bwrap", "-q", sys.argv[1] + "/p.lua"]).returncode)
 ]])
         local result = sandbox.sh(("/usr/bin/python3 %s %s %s"):format(scratch("listen.py"), scratch(), sandbox.command))
         os.remove(scratch("tree/socket"))
@@ -283,7 +283,7 @@ sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).ret
     local function with_bwrap(text, policy)
         sandbox.sh(("cp -L %s %s"):format(core.find_bwrap(), scratch("real")))
         sandbox.write(scratch("false"), text, "755")
-        return try(policy, nil, { prefix = lacking.mounts(("mount --bind %s %s"):format(scratch("false"),
+        return try(policy, { "--backend", "bwrap", scratch("p.lua") }, { prefix = lacking.mounts(("mount --bind %s %s"):format(scratch("false"),
             core.realpath(core.find_bwrap()))) })
     end
 

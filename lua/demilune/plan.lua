@@ -19,7 +19,7 @@ plan.__index = plan
 plan.__name = "demilune.plan"
 
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code

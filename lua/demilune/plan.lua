@@ -25,7 +25,7 @@ local function forbidden(self, backend)
 end
 
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code

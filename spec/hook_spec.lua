@@ -296,7 +296,7 @@ describe("a prepare hook of a policy file", function()
             "-e", 'policy:set_env("ORDER", policy.env.ORDER .. "e" .. context.command[1])', "-e",
             'policy.env.ORDER = policy.env.ORDER .. 2 return policy', "--", "cmd" })
         assert.equal("", result.err)
-        assert.matches("\n  ORDER=abcecmd2\n", result.out, 1, true)
+        assert.matches("\n  ORDER=abcecmd2 +hook %-e\n", result.out)
     end)
 
     it("given with -e that is wrong says where", function()

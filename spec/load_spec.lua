@@ -202,7 +202,7 @@ print(process.wait(), process.stderr.read().decode())
             local result = sandbox.demilune({ "explain", "-p", name }, {
                 prefix = "cd " .. scratch "here" .. " &&", env = { "-u", "XDG_CONFIG_HOME", "-u", "HOME", ... },
             })
-            return result.out:match "FROM=([%l ]*)" or result.err
+            return result.out:match "FROM=(.-)  +" or result.err
         end
         assert.equal("config", from("mine", "XDG_CONFIG_HOME=" .. scratch "config", "HOME=" .. scratch "home"))
         assert.equal("home", from("mine", "HOME=" .. scratch "home"))

@@ -191,6 +191,7 @@ describe("demilune-policy(5)", function()
                 known["lint." .. code] = true
             end
         end
+        assert.is_true(known["lint.useless"])
         assert.same(known, documented(policy.LINTS, ".It", "Li"))
         has_all(known, set { "lint.pinned", "lint.socket", "lint.executed", "lint.abstract_socket", "lint.mask_nothing" })
     end)

@@ -175,6 +175,8 @@ void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t 
             uint64_t value = most_of(most, limit, host);
             if (!most->has[limit])
                 continue;
+            if (value < least || !policy->limits.has[limit])
+                policy->limits.ceiling[limit] = value <= least ? i + 1 : 0;
             least = value < least ? value : least;
             policy->limits.has[limit] = true;
             policy->limits.value[limit] = least;

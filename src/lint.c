@@ -147,8 +147,21 @@ static void lint_network(const struct dml_plan *plan, struct dml_problems *warni
             names.count > 1 ? ", and others" : "");
 }
 
+/* --- what cannot work at all --- */
+
+static void lint_useless(const struct dml_plan *plan, struct dml_problems *warnings)
+{
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        if (dml_is_host_tree(&plan->mounts[i]))
+            return;
+    }
+    dml_problem_add(warnings, "lint.useless", "base", NULL, 0,
+                    "nothing of the host is shown, so there is no program inside that could be executed");
+}
+
 void dml_lint(const struct dml_plan *plan, struct dml_problems *warnings)
 {
+    lint_useless(plan, warnings);
     lint_pins(plan, warnings);
     lint_masks(plan, warnings);
     dml_lint_trees(plan, warnings);

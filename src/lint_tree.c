@@ -144,13 +144,21 @@ static void lint_bind(const struct dml_plan *plan, const struct dml_entry *bind,
                warnings);
 }
 
+/* What the bases show is the system's own, large, and not looked through, whoever binds it. */
+static bool is_looked_through(const struct dml_entry *mount)
+{
+    bool bind = mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW;
+    if (!bind || mount->rank == DML_RANK_BASE || !S_ISDIR(mount->source.mode))
+        return false;
+    return mount->kind == DML_BIND_RW || (!dml_path_within(mount->source.path, "/usr") &&
+                                          !dml_path_within(mount->source.path, "/nix/store"));
+}
+
 void dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings)
 {
     size_t left = ENTRIES;
     for (size_t i = 0; i < plan->mount_count; i++) {
-        const struct dml_entry *mount = &plan->mounts[i];
-        bool bind = mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW;
-        if (bind && mount->rank != DML_RANK_BASE && S_ISDIR(mount->source.mode))
-            lint_bind(plan, mount, &left, warnings);
+        if (is_looked_through(&plan->mounts[i]))
+            lint_bind(plan, &plan->mounts[i], &left, warnings);
     }
 }

@@ -20,6 +20,7 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_private(L);
     dml_open_seccomp(L);
     dml_open_cgroup(L);
+    dml_open_explain(L);
     dml_open_trial(L);
     lua_pushliteral(L, DML_VERSION);
     lua_setfield(L, -2, "version");

@@ -20,6 +20,7 @@ void dml_open_files(lua_State *L);
 void dml_open_bytes(lua_State *L);
 void dml_open_seccomp(lua_State *L);
 void dml_open_cgroup(lua_State *L);
+void dml_open_explain(lua_State *L);
 void dml_open_trial(lua_State *L);
 
 #endif

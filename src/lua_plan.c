@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 extern char **environ;
 
@@ -241,8 +242,32 @@ static void push_mount(lua_State *L, const struct dml_entry *mount)
     }
     lua_pushboolean(L, mount->secret);
     lua_setfield(L, -2, "secret");
-    lua_pushboolean(L, mount->directory);
+    lua_pushboolean(L, mount->directory || (mount->source.path && S_ISDIR(mount->source.mode)));
     lua_setfield(L, -2, "directory");
+}
+
+static void push_mounts(lua_State *L, const struct dml_entry *mounts, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        push_mount(L, &mounts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+/* The rules that have no effect: { { name=, field=, action= }, ... } */
+static void push_beaten(lua_State *L, const struct dml_plan *plan)
+{
+    static const char *const actions[] = {
+        [DML_ENV_SET] = "set", [DML_ENV_PASS] = "pass", [DML_ENV_OMIT] = "omit"};
+    lua_createtable(L, (int)plan->env_beaten_count, 0);
+    for (size_t i = 0; i < plan->env_beaten_count; i++) {
+        lua_createtable(L, 0, 3);
+        set_string(L, "name", plan->env_beaten[i].name);
+        set_string(L, "field", plan->env_beaten[i].field);
+        set_string(L, "action", actions[plan->env_beaten[i].action]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
 }
 
 static void push_strings(lua_State *L, const char *const *items, size_t count)
@@ -277,6 +302,18 @@ static void push_limits(lua_State *L, const struct dml_limits *limits)
     }
 }
 
+/* Of the limits that ceilings gave: which of them, from 1. */
+static void push_ceilings_of(lua_State *L, const struct dml_limits *limits)
+{
+    lua_newtable(L);
+    for (int i = 0; i < DML_LIMIT_COUNT; i++) {
+        if (limits->ceiling[i] == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)limits->ceiling[i]);
+        lua_setfield(L, -2, dml_limit_names[i]);
+    }
+}
+
 void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count)
 {
     lua_newtable(L);
@@ -293,12 +330,10 @@ static int core_describe(lua_State *L)
 {
     const struct dml_plan *plan = check_plan(L, 1);
     lua_createtable(L, 0, 16);
-    lua_createtable(L, (int)plan->mount_count, 0);
-    for (size_t i = 0; i < plan->mount_count; i++) {
-        push_mount(L, &plan->mounts[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    push_mounts(L, plan->mounts, plan->mount_count);
     lua_setfield(L, -2, "mounts");
+    push_mounts(L, plan->shadowed, plan->shadowed_count);
+    lua_setfield(L, -2, "shadowed");
     push_strings(L, (const char *const *)plan->argv, plan->argc);
     lua_setfield(L, -2, "argv");
     push_strings(L, (const char *const *)plan->env, plan->env_count);
@@ -307,8 +342,14 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "env_passed");
     push_booleans(L, plan->env_secret, plan->env_count);
     lua_setfield(L, -2, "env_secret");
+    push_strings(L, plan->env_field, plan->env_count);
+    lua_setfield(L, -2, "env_field");
+    push_beaten(L, plan);
+    lua_setfield(L, -2, "env_beaten");
     push_limits(L, &plan->limits);
     lua_setfield(L, -2, "limits");
+    push_ceilings_of(L, &plan->limits);
+    lua_setfield(L, -2, "limits_ceiling");
     dml_push_names(L, plan->seccomp_options, dml_seccomp_option_names, DML_OPTION_COUNT);
     lua_setfield(L, -2, "seccomp_allow");
     dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);

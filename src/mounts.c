@@ -15,22 +15,35 @@ struct builder {
     struct dml_problems *problems, *warnings;
     struct dml_entry *entries; /* what becomes plan->mounts */
     size_t count, capacity;
+    struct dml_entry *shadowed; /* what becomes plan->shadowed */
+    size_t shadowed_count, shadowed_capacity;
     bool failed; /* out of memory */
 };
 
-static void add(struct builder *b, struct dml_entry entry)
+static void append(struct builder *b, struct dml_entry **list, size_t *count, size_t *capacity,
+                   const struct dml_entry *entry)
 {
-    if (b->count == b->capacity) {
-        size_t capacity = b->capacity * 2 + 32;
-        struct dml_entry *entries = reallocarray(b->entries, capacity, sizeof *entries);
+    if (*count == *capacity) {
+        size_t larger = *capacity * 2 + 32;
+        struct dml_entry *entries = reallocarray(*list, larger, sizeof *entries);
         if (!entries) {
             b->failed = true;
             return;
         }
-        b->entries = entries;
-        b->capacity = capacity;
+        *list = entries;
+        *capacity = larger;
     }
-    b->entries[b->count++] = entry;
+    (*list)[(*count)++] = *entry;
+}
+
+static void add(struct builder *b, struct dml_entry entry)
+{
+    append(b, &b->entries, &b->count, &b->capacity, &entry);
+}
+
+static void add_shadowed(struct builder *b, const struct dml_entry *entry)
+{
+    append(b, &b->shadowed, &b->shadowed_count, &b->shadowed_capacity, entry);
 }
 
 bool dml_is_host_tree(const struct dml_entry *entry)
@@ -189,6 +202,7 @@ static void order_entries(struct builder *b)
                 if (entry->kind == DML_DATA)
                     b->entries[i + 1].source.mode = S_IFREG;
             }
+            add_shadowed(b, entry);
             continue;
         }
         b->entries[kept++] = *entry;
@@ -293,6 +307,7 @@ static void place_entries(struct builder *b)
     for (size_t i = 0; i < b->count;) {
         struct dml_entry *entry = &b->entries[i];
         if (!find_place(b, entry)) {
+            add_shadowed(b, entry);
             memmove(entry, entry + 1, (b->count - i - 1) * sizeof *entry);
             b->count--;
             continue;
@@ -445,27 +460,37 @@ static void open_masks_on_the_way(struct builder *b)
     }
 }
 
-static bool copy_strings(struct builder *b)
+/* The entries with all that they point to in the plan's arena, or NULL. */
+static struct dml_entry *copy_entries(struct builder *b, const struct dml_entry *entries, size_t count)
 {
     struct dml_arena *arena = &b->plan->arena;
-    b->plan->mounts = dml_arena_array(arena, b->count, sizeof *b->plan->mounts);
-    if (!b->plan->mounts)
-        return false;
-    for (size_t i = 0; i < b->count; i++) {
-        struct dml_entry *mount = &b->plan->mounts[i];
-        *mount = b->entries[i];
-        mount->sandbox = dml_arena_string(arena, mount->sandbox);
-        mount->host = dml_arena_string(arena, mount->host);
-        mount->source.path = dml_arena_string(arena, mount->source.path);
-        mount->field = dml_arena_string(arena, mount->field);
-        mount->data = mount->data ? dml_arena_copy(arena, mount->data, mount->length) : NULL;
-        if (mount->kind == DML_TMPFS && mount->size == 0)
-            mount->size = b->plan->limits.value[DML_LIMIT_TMP];
-        if (!mount->sandbox || !mount->field)
-            return false;
+    struct dml_entry *copies = dml_arena_array(arena, count, sizeof *copies);
+    for (size_t i = 0; copies && i < count; i++) {
+        struct dml_entry *copy = &copies[i];
+        *copy = entries[i];
+        copy->sandbox = dml_arena_string(arena, copy->sandbox);
+        copy->host = dml_arena_string(arena, copy->host);
+        copy->source.path = dml_arena_string(arena, copy->source.path);
+        copy->field = dml_arena_string(arena, copy->field);
+        copy->data = copy->data ? dml_arena_copy(arena, copy->data, copy->length) : NULL;
+        if (copy->kind == DML_TMPFS && copy->size == 0)
+            copy->size = b->plan->limits.value[DML_LIMIT_TMP];
+        if (!copy->sandbox || !copy->field)
+            return NULL;
     }
-    b->plan->mount_count = b->count;
-    return true;
+    return copies;
+}
+
+static bool copy_to_plan(struct builder *b)
+{
+    struct dml_plan *plan = b->plan;
+    plan->mounts = copy_entries(b, b->entries, b->count);
+    plan->mount_count = b->count;
+    for (size_t i = 0; i < b->shadowed_count; i++) /* what they hold is of no use any more */
+        b->shadowed[i].data = NULL;
+    plan->shadowed = copy_entries(b, b->shadowed, b->shadowed_count);
+    plan->shadowed_count = b->shadowed_count;
+    return plan->mounts && plan->shadowed;
 }
 
 static bool build(struct builder *b)
@@ -479,7 +504,7 @@ static bool build(struct builder *b)
     add_pins(b);
     open_masks_on_the_way(b);
     arrange(b);
-    return !b->failed && copy_strings(b);
+    return !b->failed && copy_to_plan(b);
 }
 
 bool dml_mounts_build(struct dml_plan *plan, const struct dml_policy *policy, const struct dml_host *host,
@@ -489,5 +514,6 @@ bool dml_mounts_build(struct dml_plan *plan, const struct dml_policy *policy, co
         .plan = plan, .policy = policy, .host = host, .problems = problems, .warnings = warnings};
     bool built = build(&b);
     free(b.entries);
+    free(b.shadowed);
     return built;
 }

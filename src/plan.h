@@ -12,13 +12,19 @@ struct dml_plan {
 
     struct dml_entry *mounts; /* in the order in which they are made */
     size_t mount_count;
+    struct dml_entry *shadowed; /* entries that lost their path to a mount, or that have no place */
+    size_t shadowed_count;
 
     char **argv; /* NULL-terminated; empty when the plan is only to be looked at */
     size_t argc;
-    char **env;       /* "NAME=value", sorted by name, NULL-terminated */
-    bool *env_passed; /* whether each came from the caller */
-    bool *env_secret; /* whether the name of each says that it holds a secret */
+    char **env;             /* "NAME=value", sorted by name, NULL-terminated */
+    bool *env_passed;       /* whether each came from the caller */
+    bool *env_secret;       /* whether the name of each says that it holds a secret */
+    const char **env_field; /* where each was said: "env.CC", "env_allowlist[2]", "base", "engine" */
     size_t env_count;
+    struct dml_env_rule *env_beaten; /* rules without effect, in their order: a later one beat them, or the
+                                      * last one of a variable that is not there. Without values. */
+    size_t env_beaten_count;
 
     const char *chdir;
     const char *hostname; /* NULL: the host's */

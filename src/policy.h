@@ -92,7 +92,8 @@ enum dml_limit {
 struct dml_limits {
     bool has[DML_LIMIT_COUNT];
     uint64_t value[DML_LIMIT_COUNT];
-    double tmp_share; /* of memory, when `tmp` was given in percent; else 0 */
+    double tmp_share;                /* of memory, when `tmp` was given in percent; else 0 */
+    size_t ceiling[DML_LIMIT_COUNT]; /* which of the ceilings gave it, from 1; 0: none */
 };
 
 enum dml_danger {

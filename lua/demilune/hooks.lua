@@ -38,6 +38,18 @@ local function hook_place(hook)
     return file, math.tointeger(line)
 end
 
+--- The hook as one who says fields.
+---@param hook table
+---@return demilune.Speaker
+function hooks.origin(hook)
+    local file, line = hook_place(hook)
+    local short = file and file:match("^%.%.%.(.*)$") -- Lua cuts long names
+    if short and hook.file and hook.file:sub(-#short) == short then
+        file = hook.file
+    end
+    return { kind = "hook", file = file, line = line }
+end
+
 -- What a hook wrote, without values; `fields` are what it was called with.
 local function without_values(text, fields)
     return require("demilune.redact").text(text, fields)
@@ -83,17 +95,19 @@ end
 ---@param context table
 ---@param excess fun(self: demilune.Policy, after: table, before: table): demilune.Problem|nil, demilune.Problem[]|nil
 --- in what fields give more than others
+---@param trace? { origin: demilune.Speaker, before: table, after: table }[] gets what each hook was given and left
 ---@return table|nil fields
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function hooks.prepare(self, context, excess)
+function hooks.prepare(self, context, excess, trace)
     local fields, text = core.copy(self.fields)
     if not fields then
         return refusal.of { refusal.of_copy(text) }
     end
     for _, hook in ipairs(self.hooks.prepare) do
-        local before = hook.trusted == false and core.copy(fields)
+        local untrusted = hook.trusted == false
+        local before = (untrusted or trace) and core.copy(fields)
         local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
         if not ok then
             return hook_failed("prepare", hook, fields, left)
@@ -108,13 +122,16 @@ function hooks.prepare(self, context, excess)
         end
         fields = type(answer) == "table" and answer or left
         local wider, problems
-        if before then
+        if before and untrusted then
             wider, problems = excess(self, fields, before)
         end
         if problems then
             return refusal.of(problems)
         elseif wider then
             return hook_widened(hook, wider)
+        end
+        if trace then
+            trace[#trace + 1] = { origin = hooks.origin(hook), before = before or {}, after = core.copy(fields) or {} }
         end
     end
     return fields

@@ -2,43 +2,79 @@
 --- of Lua's tokens: it follows `return {`, keys and braces, and gives up on what is computed.
 local locate = {}
 
--- Token patterns, tried in order at each place.
-local function next_token(source, at)
-    local first, last = source:find("^%s+", at)
-    if first then
-        return "space", last, source:sub(first, last)
-    end
-    local level = source:match("^%-%-%[(=*)%[", at)
+-- Where the long bracket ends that begins at `at`, or nil when there is none.
+local function long_end(source, at)
+    local level = source:match("^%[(=*)%[", at)
     if level then
         local _, stop = source:find("]" .. level .. "]", at, true)
-        return "space", stop or #source
+        return stop or #source
     end
-    first, last = source:find("^%-%-[^\n]*", at)
-    if first then
-        return "space", last
-    end
-    level = source:match("^%[(=*)%[", at)
-    if level then
-        local _, stop = source:find("]" .. level .. "]", at, true)
-        return "string", stop or #source, nil
-    end
-    local quote = source:match("^[\"']", at)
-    if quote then
-        local stop = at + 1
-        while stop <= #source and source:sub(stop, stop) ~= quote do
-            stop = stop + (source:sub(stop, stop) == "\\" and 2 or 1)
+end
+
+local function quoted_end(source, at, quote)
+    local stop = at + 1
+    while stop <= #source and source:sub(stop, stop) ~= quote do
+        stop = source:find('["\'\\]', stop) or #source + 1
+        if source:sub(stop, stop) == "\\" then
+            stop = stop + 2
+        elseif source:sub(stop, stop) ~= quote then
+            stop = stop + 1
         end
-        return "string", stop, source:sub(at + 1, stop - 1)
     end
-    first, last = source:find("^[%a_][%w_]*", at)
-    if first then
-        return "name", last, source:sub(first, last)
+    return stop
+end
+
+-- For the first character of a token: a function of the source and the place, which gives its kind, its end and its
+-- text. Other characters are symbols.
+local readers = {}
+
+local function add_reader(class, read)
+    for code = 0, 127 do
+        local character = string.char(code)
+        if character:find(class) then
+            readers[character] = read
+        end
     end
-    first, last = source:find("^%.?%d[%w%.]*", at)
-    if first then
-        return "number", last, source:sub(first, last)
+end
+
+add_reader("[%a_]", function(source, at)
+    local _, stop = source:find("^[%w_]+", at)
+    return "name", stop, source:sub(at, stop)
+end)
+
+add_reader("%s", function(source, at)
+    return "space", select(2, source:find("^%s+", at))
+end)
+
+add_reader("[%d.]", function(source, at)
+    local _, stop = source:find("^%.?%d[%w%.]*", at)
+    return stop and "number" or "symbol", stop or at, not stop and "." or nil
+end)
+
+add_reader("[\"']", function(source, at)
+    local stop = quoted_end(source, at, source:sub(at, at))
+    return "string", stop, source:sub(at + 1, stop - 1)
+end)
+
+add_reader("%[", function(source, at)
+    local stop = long_end(source, at)
+    return stop and "string" or "symbol", stop or at, not stop and "[" or nil
+end)
+
+add_reader("%-", function(source, at)
+    if source:sub(at + 1, at + 1) ~= "-" then
+        return "symbol", at, "-"
     end
-    return "symbol", at, source:sub(at, at)
+    return "space", long_end(source, at + 2) or (source:find("\n", at, true) or #source + 1) - 1
+end)
+
+local function next_token(source, at)
+    local first = source:sub(at, at)
+    local read = readers[first]
+    if read then
+        return read(source, at)
+    end
+    return "symbol", at, first
 end
 
 local function tokens_of(source)
@@ -48,8 +84,10 @@ local function tokens_of(source)
         if kind ~= "space" then
             tokens[#tokens + 1] = { kind = kind, text = text, line = line }
         end
-        local _, breaks = source:sub(at, last):gsub("\n", "")
-        line = line + breaks
+        if kind == "space" or kind == "string" then -- no other token goes over lines
+            local between = source:sub(at, last)
+            line = line + (between == " " and 0 or select(2, between:gsub("\n", "")))
+        end
         at = last + 1
     end
     return tokens
@@ -98,9 +136,9 @@ local function item_key(tokens, at)
     return nil, at
 end
 
--- The item `key` of the table constructor whose brace is at `at`: where its value starts, and its own first token.
-local function find_item(tokens, at, key)
-    local position = 0
+-- The table constructor whose brace is at `at`: its items by key, each with its line and its own items.
+local function read_items(tokens, at, depth)
+    local items, position = {}, 0
     at = at + 1
     while tokens[at] and not is_symbol(tokens[at], "}") do
         local name, value = item_key(tokens, at)
@@ -108,14 +146,18 @@ local function find_item(tokens, at, key)
             position = position + 1
             name = position
         end
-        if name == key then
-            return value, at
+        local item = { line = tokens[at].line }
+        local after = skip_value(tokens, value)
+        if depth > 0 and is_symbol(tokens[value], "{") then
+            item.items = read_items(tokens, value, depth - 1)
         end
-        at = skip_value(tokens, value)
+        items[name] = items[name] or item
+        at = after
         if is_symbol(tokens[at], ",") or is_symbol(tokens[at], ";") then
             at = at + 1
         end
     end
+    return items
 end
 
 --- The keys that a field is made of: rw_binds[2].host -> { "rw_binds", 2, "host" }, secrets["/a.b"] -> { "secrets",
@@ -158,13 +200,16 @@ local function policy_brace(tokens)
     return outer or last
 end
 
-local last = {} -- the tokens of the last source: problems of one file come together
+local DEPTH = 6 -- more than the fields nest
+local last = {} -- what was read of the last source: questions about one file come together
 
-local function tokens_once(source)
+local function items_once(source)
     if last.source ~= source then
-        last = { source = source, tokens = tokens_of(source) }
+        local tokens = tokens_of(source)
+        local brace = policy_brace(tokens)
+        last = { source = source, items = brace and read_items(tokens, brace, DEPTH) or {} }
     end
-    return last.tokens
+    return last.items
 end
 
 --- The line on which `field` stands in `source`, or that of the nearest thing around it.
@@ -172,20 +217,13 @@ end
 ---@param field string
 ---@return integer|nil
 function locate.line(source, field)
-    local tokens = tokens_once(source)
-    local at, line = policy_brace(tokens), nil
-    for _, key in ipairs(at and locate.keys(field) or {}) do
-        if not is_symbol(tokens[at], "{") then
+    local items, line = items_once(source), nil
+    for _, key in ipairs(locate.keys(field)) do
+        local item = items and (items[key] or items[aliases[key]])
+        if not item then
             break
         end
-        local value, item = find_item(tokens, at, key)
-        if not value and aliases[key] then
-            value, item = find_item(tokens, at, aliases[key])
-        end
-        if not value then
-            break
-        end
-        line, at = tokens[item].line, value
+        line, items = item.line, item.items
     end
     return line
 end

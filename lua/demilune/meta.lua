@@ -173,6 +173,7 @@
 ---@field narrow? demilune.Narrowing what is taken away from the policy, after its hooks
 ---@field backend? "auto"|"bwrap"|"native"|"none"
 ---@field ceiling? demilune.Ceiling|demilune.Ceiling[] that hold besides that of the machine
+---@field trace? boolean for plan: remember what each hook changed, so that explain can tell one from another
 
 ---@class demilune.Result
 ---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"memory"|"cancelled"

@@ -6,6 +6,7 @@ local options = {}
 local types = {
     stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
     narrow = "table", backend = "string", signals = "number", before_hooks = "function", ceiling = true,
+    trace = "boolean",
 }
 
 -- Whether a value is a ceiling or a list of ceilings: anything else would bound nothing.

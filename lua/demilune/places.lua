@@ -40,8 +40,13 @@ local function find(layers, field)
     return layer_of_field(layers, name, rest:match("^%.([^%.%[]+)") or rest:match('^%["(.-)"%]')), field
 end
 
-local function line_of(layer, field)
-    return require(layer.kind == "json" and "demilune.locate_json" or "demilune.locate").line(layer.source, field)
+--- The line on which a layer says a field, or nil.
+---@param layer demilune.Layer
+---@param field string
+---@return integer|nil
+function places.line(layer, field)
+    local locate = require(layer.kind == "json" and "demilune.locate_json" or "demilune.locate")
+    return layer.source and locate.line(layer.source, field) or nil
 end
 
 --- Adds its file to each problem, and the line where that can be found. What no layer says (a hook does) belongs to the
@@ -54,7 +59,7 @@ function places.add(layers, problems)
         local layer, field = find(layers, problem.field)
         layer = layer or #layers == 1 and layers[1] or {}
         problem.file = layer.file
-        problem.line = i <= MOST_LINES and field and layer.source and line_of(layer, field) or nil
+        problem.line = i <= MOST_LINES and field and places.line(layer, field) or nil
     end
     return problems
 end

@@ -9,6 +9,9 @@ local refusal = require "demilune.refusal"
 ---@field warnings demilune.Problem[]
 ---@field package core userdata
 ---@field package policy demilune.Policy
+---@field package fields table what was planned, for explain
+---@field package hooked? table what the prepare hooks left
+---@field package trace? { origin: demilune.Speaker, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
@@ -62,7 +65,8 @@ end
 function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
-        core = built, policy = self.policy, context = self.context, warnings = self.warnings, ceilings = self.ceilings,
+        core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
+        ceilings = self.ceilings,
     }, plan) or nil
 end
 
@@ -78,7 +82,14 @@ end
 --- Looks through what is bound, as no launch does.
 ---@return demilune.Problem[]
 function plan:lint()
-    return self.policy:lint(self)
+    local lints = self.policy:lint(self)
+    local backend = host.backend()
+    local refused = backend and ceiling.refuses(self.ceilings, backend.effective)
+    if refused then
+        local useless = "nothing can be launched here: " .. refused
+        table.insert(lints, 1, { field = "", code = "lint.useless", message = useless })
+    end
+    return lints
 end
 
 --- The digest: 64 hexadecimal digits over everything but secret values.
@@ -88,10 +99,10 @@ function plan:digest()
 end
 
 --- What the sandbox will be, for people.
----@param options? { show_values?: boolean }
+---@param options? demilune.ExplainOptions
 ---@return string
 function plan:explain(options)
-    return require("demilune.explain").text(core.describe(self.core), options or {})
+    return require("demilune.explain").text(self, options or {})
 end
 
 return plan

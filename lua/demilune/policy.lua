@@ -493,6 +493,17 @@ function policy:cases()
     return require("demilune.cases").of(self.layers, not self.wire and os.getenv("HOME") or nil)
 end
 
+-- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
+local function kept(self, hooked, fields)
+    for _, hook in ipairs(hooked and self.hooks.prepare or {}) do
+        if type(hook.run) == "function" then
+            local copy = core.copy { hooked, fields } or {}
+            return copy[1], copy[2] or self.fields
+        end
+    end
+    return hooked, fields
+end
+
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -515,12 +526,15 @@ function policy:plan(command, options)
     end
     local context = command and has_hooks(self) and context_of(self, command)
     local fields = self.fields -- only read from here on: hooks get a copy
+    local hooked, trace
     if command and #self.hooks.prepare > 0 then
         local problem, code, problems
-        fields, problem, code, problems = require("demilune.hooks").prepare(self, context, excess)
+        trace = options.trace and {} or nil
+        fields, problem, code, problems = require("demilune.hooks").prepare(self, context, excess, trace)
         if not fields then
             return nil, problem, code, problems
         end
+        hooked = fields
     end
     if options.narrow then
         local problems
@@ -534,10 +548,14 @@ function policy:plan(command, options)
     if not built then
         return refusal.of(problems)
     end
+    hooked, fields = kept(self, hooked, fields)
     return setmetatable({
         core = built,
         ceilings = ceilings,
         policy = self,
+        fields = fields,
+        hooked = hooked,
+        trace = trace,
         context = context,
         warnings = table.move(self.ignored, 1, #self.ignored, #warnings + 1, with_places(self, warnings)),
     }, plan)

@@ -227,10 +227,10 @@ describe("demilune", function()
             local result = sandbox.demilune { "explain", "--rw", scratch() .. ":/w", "--timeout", "30s",
                 "--", "touch", "/w/ran" }
             assert.equal(0, result.code, result.err)
-            assert.matches("command: touch /w/ran\n", result.out)
-            assert.matches("/w +read%-write +from " .. scratch():gsub("%p", "%%%0"), result.out)
-            assert.matches("timeout +30 s\n", result.out)
-            assert.matches("digest: %x+\n$", result.out)
+            assert.matches("command  touch /w/ran\n", result.out)
+            assert.matches("\n  w/ +read%-write +" .. scratch():gsub("%p", "%%%0") .. " +command line\n", result.out)
+            assert.matches("timeout +30 s +command line\n", result.out)
+            assert.matches("digest  %x+\n$", result.out)
             assert.is_false(sandbox.exists(scratch("ran")))
         end)
 

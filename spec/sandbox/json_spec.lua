@@ -112,7 +112,7 @@ describe("a JSON policy", function()
         local result = sandbox.demilune { "check", scratch "p.json" }
         assert.same({ 0, scratch "p.json" .. ": fine\n", "" }, { result.code, result.out, result.err })
         result = sandbox.demilune { "explain", "-p", scratch "p.json" }
-        assert.matches("^policy: of json\n", result.out)
+        assert.matches("^policy   of json\n", result.out)
     end)
 
     it("that was decoded by a program runs as it was", function()

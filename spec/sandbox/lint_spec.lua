@@ -305,6 +305,36 @@ print(subprocess.run([command, "run", "-p", policy, "--", "/usr/bin/python3", "-
         end)
     end)
 
+    describe("lint.useless", function()
+        local function under(bound, fields)
+            local options = { ceiling = assert(demilune.ceiling(bound)) }
+            local policy = assert(demilune.policy(fields))
+            local plan = assert(policy:plan({ "true" }, options))
+            local said = {}
+            for i, lint in ipairs(plan:lint()) do
+                said[i] = lint.code .. " " .. lint.message
+            end
+            local result, _, code = policy:run({ "true" }, options)
+            return table.concat(said, "\n"), result and result.kind or code
+        end
+
+        it("a policy that shows no program, as its ceiling wants it", function()
+            local said = "lint.useless nothing of the host is shown, so there is no program inside that could be executed"
+            assert.same({ said, "command.missing" }, { under({ bases = {}, read = {} }, { base = "none" }) })
+            assert.same({ "", "exit" }, { under({ bases = { "host" }, read = {} }, {}) })
+            assert.same({ "", "exit" }, { under({ bases = {}, read = { "/usr", "/lib", "/lib64", "/bin" } }, { base = "none",
+                ro_binds = { "/usr" }, symlinks = { { target = "usr/lib", sandbox = "/lib" }, { target = "usr/lib64", sandbox = "/lib64" },
+                { target = "usr/bin", sandbox = "/bin" } } }) })
+        end)
+
+        it("a ceiling under which nothing here may launch", function()
+            local said, code = under({ backends = { "none" } }, {})
+            assert.matches('^lint.useless nothing can be launched here: the backend "%l+" exceeds the ceiling: it allows "none"', said)
+            assert.equal("ceiling.backend", code)
+            assert.same({ "", "exit" }, { under({ backends = { "bwrap", "native" } }, {}) })
+        end)
+    end)
+
     it("what cannot be looked at for want of descriptors is said, and nothing is raised", function()
         make "mkdir ro rw && mkfifo ro/f && : >rw/.envrc"
         local code = ([[

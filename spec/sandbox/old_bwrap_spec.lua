@@ -49,6 +49,23 @@ exec %s "$@"
         end)())
     end)
 
+    it("is told of by explain before anything runs", function()
+        local backend = require "demilune.explain.backend"
+        for _, options in ipairs { {}, { "--size" }, { "--disable-userns", "--ro-bind-fd", "--bind-fd" }, { "--add-seccomp-fd" } } do
+            local bwrap = older("told", #options > 0 and options or { "--no-such" })
+            local plan = plan_for({ nested = false }, { "true" })
+            local wanted, skipped = core.controls(plan, bwrap)
+            local result = run(bwrap, plan)
+            assert.same(result.skipped, skipped)
+            assert.equal(#result.applied + #skipped, #wanted)
+            assert.equal(#options > 0, #skipped > 0)
+            local rows = backend.rows({ kind = "bwrap", wanted = wanted, skipped = skipped }, { skipped[1] })
+            assert.equal(2 + #skipped, #rows)
+            assert.truthy(#skipped == 0 or rows[3][1]:find("^" .. skipped[1] .. ": .*; it is required, so nothing will run"))
+        end
+        assert.same({ nil, '"/none" cannot be executed: No such file or directory' }, { core.controls(plan_for({}, { "true" }), "/none") })
+    end)
+
     it("without --add-seccomp-fd leaves the filter out, but not where the policy counts on it", function()
         local bwrap = older("open", { "--add-seccomp-fd" })
         local result = run(bwrap, plan_for({}, { "true" }))

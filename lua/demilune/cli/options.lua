@@ -130,6 +130,7 @@ local function jobs(state, value)
 end
 
 local one_command, many_jobs = { run = true, explain = true }, { batch = true }
+local only_explain = { explain = true }
 
 -- name, short, what it takes (nil: nothing), help, what it does with (state, value): a text is a usage error. `of`: the
 -- subcommands that have it, when not all do.
@@ -183,6 +184,12 @@ options.groups = {
             setting("journal"), of = many_jobs },
         { "--replay", nil, nil, "print the results that the journal has already, too", flag("replay"), of = many_jobs },
     },
+    { "what explain tells",
+        { "--why", nil, "PATH|NAME", "can a path inside be read or written, and who said so; also env.NAME, ...",
+            setting("why"), of = only_explain },
+        { "--diff", nil, "NAME|FILE|-", "what another policy adds, takes away and changes", setting("diff"),
+            of = only_explain },
+    },
     { "how it runs",
         { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },
         { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", flag("unsafe"), of = one_command },
@@ -192,7 +199,8 @@ options.groups = {
         { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
         { "--json", nil, nil, "with explain: as JSON", flag("json"), of = one_command },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },
-        { "--verbose", "-v", nil, "say what is launched", flag("verbose"), of = one_command },
+        { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"),
+            of = one_command },
         { "--help", "-h", nil, "this text", flag("help") },
     },
 }

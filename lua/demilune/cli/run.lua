@@ -87,12 +87,11 @@ local function print_command_line(plan, show_values)
         words[#words + 1] = explain.shell_word(word)
     end
     words[#words + 1] = "--"
-    local description = explain.data(core.describe(plan.core), { show_values = show_values })
     words[#words + 1] = "env -i"
-    for _, variable in ipairs(description.env) do
+    for _, variable in ipairs(explain.variables(plan, show_values)) do
         words[#words + 1] = explain.shell_word(variable.name .. "=" .. (variable.value or "<hidden>"))
     end
-    for _, word in ipairs(description.argv) do
+    for _, word in ipairs(core.describe(plan.core).argv) do
         words[#words + 1] = explain.shell_word(word)
     end
     io.stdout:write(table.concat(words, " "), "\n")

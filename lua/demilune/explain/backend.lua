@@ -1,0 +1,84 @@
+--- What a backend adds to a plan by itself, and what of it this host cannot honour.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local message = require "demilune.message"
+
+local backend = {}
+
+local meanings = {
+    bind_fd = "sources are named by path, not handed over as the objects that were checked",
+    disable_userns = "the command can make user namespaces",
+    tmpfs_size = "private file systems have no limit",
+    seccomp = "no system call filter",
+    cgroup = "limits of memory, pids and cpu_time hold for each process, not for all together",
+    landlock = "no Landlock rules",
+}
+
+-- For each kind of backend: its name for people, and the controls that the plan asks for and that it lacks here.
+local kinds = {
+    bwrap = function(plan, found)
+        local wanted, skipped = core.controls(plan.core, found.bwrap_path)
+        return { path = found.bwrap_path, wanted = wanted or {}, skipped = skipped, problem = not wanted and skipped }
+    end,
+    none = function()
+        return { wanted = {}, skipped = {}, problem = "the command is not isolated: nothing of this holds" }
+    end,
+}
+
+--- What the backend of that name makes of a plan: `kind`, `path`, the controls `wanted` and `skipped`, or a `problem`;
+--- nil and a message when there is none of that name.
+---@param plan demilune.Plan
+---@param name? string
+---@return table|nil
+---@return string|nil message
+function backend.of(plan, name)
+    local found, text, code = host.backend(name)
+    if not found and code == "unknown_backend" then
+        return nil, text
+    elseif not found then
+        return { wanted = {}, skipped = {}, problem = text }
+    end
+    local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
+    about.kind = found.kind
+    if about.problem then
+        about.skipped = {}
+    end
+    return about
+end
+
+--- The rows about a backend.
+---@param about table
+---@param requires string[] controls without which nothing runs
+---@return demilune.Row[]
+function backend.rows(about, requires)
+    local rows, required = {}, {}
+    for _, name in ipairs(requires) do
+        required[name] = "; it is required, so nothing will run"
+    end
+    local function add(name, text)
+        rows[#rows + 1] = { depth = 1, name = name, text }
+    end
+    if about.kind then
+        add("launched by", about.kind .. (about.path and " " .. message.plain(about.path) or ""))
+    end
+    if about.problem then
+        add("problem", message.plain(about.problem))
+    end
+    local skipped = {}
+    for _, name in ipairs(about.skipped) do
+        skipped[name] = true
+    end
+    local applied = {}
+    for _, name in ipairs(about.wanted) do
+        applied[#applied + 1] = not skipped[name] and name or nil
+    end
+    if #applied > 0 then
+        add("applies", table.concat(applied, " "))
+    end
+    for _, name in ipairs(about.skipped) do
+        add("cannot", name .. ": " .. (meanings[name] or "not here") .. (required[name] or ""))
+    end
+    return rows
+end
+
+return backend

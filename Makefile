@@ -42,7 +42,7 @@ ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES) $(TRIAL_SOURCES),$
 HEADERS = $(wildcard src/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
-MANPAGES = src/demilune.1 src/demilune-policy.5
+MANPAGES = src/demilune.1 src/demilune.3 src/demilune-policy.5
 
 STAGE = $(BUILD)/gen/stage
 TRIAL = $(BUILD)/gen/trial

@@ -91,6 +91,13 @@ describe("a ceiling", function()
             masks = { scratch "open/secret" } }, "ceiling.deny", "ro_binds[2]")
     end)
 
+    it("denies the same under another name", function()
+        sandbox.write(scratch "open/file", "secret")
+        assert(lfs.link(scratch "open/file", scratch "other/name"))
+        refuses({ deny = { scratch "open/file" } }, { ro_binds = { scratch "other/name" } }, "ceiling.deny", "ro_binds[1]")
+        allows({ deny = { scratch "open/file" } }, { ro_binds = { scratch "shown" } })
+    end)
+
     it("takes a device for something to be written to", function()
         local fields = { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }
         allows({ write = { "/dev/zero" } }, fields)

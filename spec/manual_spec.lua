@@ -83,6 +83,7 @@ end
 
 local command = sections_of "src/demilune.1"
 local policy = sections_of "src/demilune-policy.5"
+local module = sections_of "src/demilune.3"
 
 describe("demilune(1)", function()
     it("has the options that there are", function()
@@ -251,9 +252,132 @@ describe("demilune-policy(5)", function()
     end)
 end)
 
+-- What a section of demilune(3) has of a class or the module, functions (Fn) or fields (Va), without their arguments.
+local function entries(title, macro)
+    local names = {}
+    for name in pairs(documented(module[title], ".It", macro)) do
+        names[name] = name:find("^%l+[.:][%w_]+$") and true or nil
+    end
+    return names
+end
+
+-- The fields that the annotations of a class tell of, but those of its own package.
+local function annotated(path, class)
+    local names, inside = {}, false
+    for line in assert(sandbox.read(path), path):gmatch("[^\n]*") do
+        local begun = line:match("^%-%-%-@class (.*)$")
+        if begun then
+            inside = (" " .. begun .. " "):find(" " .. class .. " ", 1, true) ~= nil
+        end
+        inside = inside and line:find("^%-%-%-") ~= nil
+        local name = inside and line:match("^%-%-%-@field ([%w_]+)")
+        if name and name ~= "package" then
+            names[name] = true
+        end
+    end
+    return names
+end
+
+describe("demilune(3)", function()
+    local classes = {
+        { title = "POLICIES", name = "policy", internal = set { "of_flags", "of_wire", "of_site", "lint" } },
+        { title = "PLANS", name = "plan", internal = {} },
+        { title = "PROCESSES", name = "process", internal = set { "launch" } },
+        { title = "STREAMS", name = "stream", internal = {} },
+    }
+
+    -- The methods of a class that programs call.
+    local function methods_of(class)
+        local constructors, methods = { [require("demilune.stream").new] = true }, {}
+        for _, value in pairs(demilune) do
+            constructors[value] = true
+        end
+        for name, value in pairs(require("demilune." .. class.name)) do
+            local public = type(value) == "function" and not name:find("^__") and not constructors[value]
+            if public and not class.internal[name] then
+                methods[name] = value
+            end
+        end
+        assert.truthy(next(methods))
+        return methods
+    end
+
+    it("has every function and constant of the module, and no other", function()
+        local functions, constants = {}, {}
+        for name, value in pairs(demilune) do
+            (type(value) == "function" and functions or constants)["demilune." .. name] = true
+        end
+        assert.same(functions, entries("THE MODULE", "Fn"))
+        assert.same(constants, entries("THE MODULE", "Va"))
+    end)
+
+    for _, class in ipairs(classes) do
+        it("has every method and field, and no other: " .. class.name, function()
+            local known, fields = {}, {}
+            for name in pairs(methods_of(class)) do
+                known[class.name .. ":" .. name] = true
+            end
+            assert.same(known, entries(class.title, "Fn"))
+            local path = ("lua/demilune/%s.lua"):format(class.name)
+            for name in pairs(annotated(path, "demilune." .. class.name:gsub("^%l", string.upper))) do
+                if not known[class.name .. ":" .. name] then -- a method may be told of as a field
+                    fields[class.name .. "." .. name] = true
+                end
+            end
+            assert.same(fields, entries(class.title, "Va"))
+        end)
+
+        it("stands in for no annotation: each method has its own for editors: " .. class.name, function()
+            local path = ("lua/demilune/%s.lua"):format(class.name)
+            local text, methods, told = sandbox.read(path), methods_of(class), {}
+            local fields = annotated(path, "demilune." .. class.name:gsub("^%l", string.upper))
+            for name, value in pairs(methods) do
+                local comment = ("\n%%-%%-%%-[^\n]*\nfunction %s[.:]%s%%("):format(class.name, name)
+                told[value] = told[value] or fields[name] or text:find(comment) ~= nil
+            end
+            for name, value in pairs(methods) do -- another name of an annotated one needs none
+                assert.is_true(told[value], name)
+            end
+        end)
+    end
+
+    it("has every option, and no other, as the annotations have", function()
+        local known = {}
+        for name in pairs(require("demilune.options").types) do
+            known[name] = true
+        end
+        has_all(known, set { "stdin", "capture", "timeout" })
+        assert.same(known, documented(module.OPTIONS, ".It", "Va"))
+        assert.same(known, annotated("lua/demilune/meta.lua", "demilune.RunOptions"))
+        for _, class in ipairs { "demilune.DecodeOptions", "demilune.EncodeOptions" } do
+            local words = words_of(module[class:find("Decode") and "THE MODULE" or "POLICIES"])
+            has_all(words, annotated("lua/demilune/meta.lua", class))
+        end
+        has_all(words_of(module.POLICIES), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
+        has_all(words_of(module.OPTIONS), annotated("lua/demilune/meta.lua", "demilune.Narrowing"))
+    end)
+
+    it("has every field of a result, of a problem and of the host", function()
+        assert.same(annotated("lua/demilune/meta.lua", "demilune.Result"), documented(module.RESULTS, ".It", "Va"))
+        has_all(words_of(module["WHAT IS RAISED AND WHAT IS RETURNED"]), annotated("lua/demilune/meta.lua", "demilune.Problem"))
+        has_all(words_of(module["THE MODULE"]), annotated("lua/demilune/meta.lua", "demilune.Host"))
+    end)
+
+    it("has every code of a launch", function()
+        local known = set { "backend_unavailable", "unknown_backend", "ceiling.backend", "cancelled" }
+        for _, path in ipairs { "src/outcome.c", "src/launch.c" } do
+            for code in sandbox.read(path):gmatch('"(%l+%.[%l_]+)"') do
+                known[code] = not code:find("%.h$") or nil
+            end
+        end
+        has_all(known, set { "command.missing", "setup.failed", "source.changed" })
+        assert.same(known, documented(module["WHAT IS RAISED AND WHAT IS RETURNED"], ".It", "Li"))
+    end)
+end)
+
 it("The pages and the rockspecs have the version of the module", function()
     local version = demilune._VERSION
-    for _, path in ipairs { "src/demilune.1", "src/demilune-policy.5" } do
+    for _, path in ipairs { "src/demilune.1", "src/demilune.3", "src/demilune-policy.5" } do
         assert.equal(version, sandbox.read(path):match('\n%.Os "([^"]*)"\n'))
     end
     local name = ("demilune-%s-1"):format(version:match("%S+$"))

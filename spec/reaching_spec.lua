@@ -92,6 +92,25 @@ describe("of random policies", function()
         assert(counts[true] > ROUNDS / 20 and counts[false] > ROUNDS / 20)
     end)
 
+    it("a layer that is not trusted is refused where it gives more, and only there", function()
+        local counts = { [true] = 0, [false] = 0 }
+        local default = core.describe(assert(demilune.policy {}:plan()).core).limits.tmp
+        while counts[true] + counts[false] < ROUNDS / 4 do
+            local fields, policy = random_policy()
+            local inner = reaching.part(reaching.policy(world, "none"))
+            local doubtful = policy:with(inner, { trusted = false })
+            if doubtful and assert(policy:with(inner)):plan() then
+                local plan, _, code = doubtful:plan()
+                local narrower = reaching.narrower(world, reaching.layered(fields, inner), fields, default)
+                if (plan ~= nil) ~= narrower or not plan and code ~= "layer.wider" then
+                    fail(("with an untrusted layer: %s, %s"):format(plan, code), fields, inner)
+                end
+                counts[narrower] = counts[narrower] + 1
+            end
+        end
+        assert(counts[true] > 20 and counts[false] > 20)
+    end)
+
     it("narrower is an order: what is narrower than the narrower one is narrower than the wider", function()
         local chains = 0
         for _ = 1, ROUNDS / 3 do

@@ -38,6 +38,12 @@ static void check_allowed(struct dml_ceiling_check *c, const struct dml_shown *t
                 dml_list_names(&ceiling->write, changeable, sizeof changeable));
 }
 
+/* Whether both are one object under two names: a hard link, or a second mount. */
+static bool is_same(const struct dml_object *a, const struct dml_object *b)
+{
+    return a->path && b->path && a->device == b->device && a->inode == b->inode;
+}
+
 /* Says that a tree shows something denied, unless it does not. What is not there can still be made in what is
  * writable. */
 static void check_denied(struct dml_ceiling_check *c, const struct dml_shown *tree, const char *denied,
@@ -46,7 +52,7 @@ static void check_denied(struct dml_ceiling_check *c, const struct dml_shown *tr
     const char *path = object->path ? object->path : denied;
     char shown[256];
     dml_quote(shown, sizeof shown, denied, strlen(denied));
-    if (dml_path_within(tree->path, path))
+    if (dml_path_within(tree->path, path) || is_same(&tree->mount->source, object))
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path, "it denies %s", shown);
     else if (dml_shown_has(tree, path) && exists)
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
@@ -63,7 +69,12 @@ static void check_trees(struct dml_ceiling_check *c, const struct dml_reach *rea
     for (size_t i = 0; i < c->ceiling->deny.count; i++) {
         const char *denied = c->ceiling->deny.items[i];
         struct dml_object object = {0};
-        bool exists = dml_host_resolve(denied, arena, &object) || (errno != ENOENT && errno != ENOTDIR);
+        bool exists = dml_host_resolve(denied, arena, &object);
+        int reason = exists ? 0 : errno;
+        if (reason && reason != ENOENT && reason != ENOTDIR && reason != EACCES)
+            dml_exceeds(c, "ceiling.deny", "", denied, "it denies what cannot be looked up: %s",
+                        strerror(reason));
+        exists |= reason == EACCES; /* for us nothing leads there; somebody else may have made it */
         for (size_t j = 0; j < reach->count; j++)
             check_denied(c, &reach->trees[j], denied, &object, exists);
     }

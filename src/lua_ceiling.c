@@ -275,4 +275,6 @@ void dml_open_ceiling(lua_State *L)
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);
+    lua_pushliteral(L, "/etc/demilune/ceiling.lua"); /* that of the machine */
+    lua_setfield(L, -2, "ceiling_path");
 }

@@ -2,12 +2,11 @@
 local core = require "demilune.core"
 local refusal = require "demilune.refusal"
 
-local SYSTEM = "/etc/demilune/ceiling.lua"
-
 ---@class demilune.Ceiling
 ---@field package core userdata
 ---@field package backends table<string, boolean> those that may launch
 ---@field package file? string
+---@field package files string[] every file that it was read from, with every link resolved
 local ceiling = {}
 ceiling.__index = ceiling
 ceiling.__name = "demilune.ceiling"
@@ -20,7 +19,7 @@ local function set_of(names)
     return set
 end
 
--- A ceiling of `fields`, a copy of our own. `file`: where it was read from, as { path =, source =, home = }.
+-- A ceiling of `fields`, a copy of our own. `file`: where it was read from, as { path =, source =, home =, files = }.
 local function build(fields, file)
     local built, problems = core.ceiling(fields, file.home, file.path)
     if #problems > 0 then
@@ -31,7 +30,7 @@ local function build(fields, file)
         return refusal.of(problems)
     end
     local backends = set_of(fields.backends or { "bwrap", "native" })
-    return setmetatable({ core = built, backends = backends, file = file.path }, ceiling)
+    return setmetatable({ core = built, backends = backends, file = file.path, files = file.files or {} }, ceiling)
 end
 
 --- A ceiling from a table. The table is copied: changing it later changes nothing.
@@ -63,7 +62,7 @@ local function load(path, every_file_of_root)
                 "ceiling.untrusted")
         end
     end
-    return build(loaded.fields, { path = path, source = loaded.source, home = home })
+    return build(loaded.fields, { path = path, source = loaded.source, home = home, files = loaded.files })
 end
 
 --- A ceiling from a file, a Lua policy file in all but its fields.
@@ -78,12 +77,12 @@ end
 
 -- The ceiling of this machine, false where there is none; or nil and why nothing can be run.
 local function system()
-    local exists, why = core.operators_file(SYSTEM)
+    local exists, why = core.operators_file(core.ceiling_path)
     if exists then
-        return load(SYSTEM, true)
+        return load(core.ceiling_path, true)
     elseif exists == nil then
         return refusal.plain(("the ceiling %s cannot be relied on: %s; nothing runs until it, and every directory " ..
-            "on the way to it, is root's alone to write to"):format(SYSTEM, why), "ceiling.untrusted")
+            "on the way to it, is root's alone to write to"):format(core.ceiling_path, why), "ceiling.untrusted")
     end
     return false
 end
@@ -113,13 +112,13 @@ end
 
 --- The userdata of a list of ceilings, for the engine.
 ---@param list demilune.Ceiling[]
----@return userdata[]|nil nil for none
+---@return userdata[]
 function ceiling.cores(list)
     local cores = {}
     for i, one in ipairs(list) do
         cores[i] = one.core
     end
-    return #cores > 0 and cores or nil
+    return cores
 end
 
 --- Why a backend may not launch: nil when it may, else a message and its code.

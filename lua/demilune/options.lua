@@ -3,11 +3,25 @@ local core = require "demilune.core"
 
 local options = {}
 
-local types = {
+--- What each has to be; true where it may be several things. The manual has each of them: demilune(3).
+options.types = {
     stdin = true, stdout = true, stderr = true, capture = "boolean", timeout = true, env = "table", chdir = "string",
-    narrow = "table", backend = "string", signals = "number", before_hooks = "function", ceiling = true,
-    trace = "boolean",
+    narrow = "table", backend = "string", ceiling = true, trace = "boolean",
 }
+
+local for_command = { signals = "number", before_hooks = "function" } -- of the program, which owns its process alone
+
+-- Those that make a plan. One that is made has what they said, and would pass over another word.
+local of_plan = { timeout = true, env = true, chdir = true, narrow = true, ceiling = true, trace = true }
+
+local function known_names()
+    local names = {}
+    for name in pairs(options.types) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+end
 
 -- Whether a value is a ceiling or a list of ceilings: anything else would bound nothing.
 local function is_ceilings(value)
@@ -36,14 +50,9 @@ function options.check(given, level)
         error(("bad options (table expected, got %s)"):format(type(given)), level + 1)
     end
     for name, value in next, given do
-        local wanted = types[name]
+        local wanted = options.types[name] or for_command[name]
         if not wanted then
-            local names = {}
-            for known in pairs(types) do
-                names[#names + 1] = known
-            end
-            table.sort(names)
-            local nearest = type(name) == "string" and core.nearest(name, names)
+            local nearest = type(name) == "string" and core.nearest(name, known_names())
             local hint = nearest and ("; did you mean %s?"):format(nearest) or ""
             error(("unknown option %s%s"):format(tostring(name), hint), level + 1)
         elseif wanted ~= true and type(value) ~= wanted then
@@ -53,6 +62,31 @@ function options.check(given, level)
         end
     end
     return given
+end
+
+--- The same for a plan that is there: those that make one are misuse.
+---@param given? demilune.RunOptions
+---@param level integer
+---@return demilune.RunOptions
+function options.check_launch(given, level)
+    given = options.check(given, level + 1)
+    for name in next, given do
+        if of_plan[name] then
+            error(("bad option %s: it makes the plan; say it there"):format(name), level + 1)
+        end
+    end
+    return given
+end
+
+--- The options without those that make a plan.
+---@param given? demilune.RunOptions
+---@return demilune.RunOptions
+function options.of_launch(given)
+    local rest = {}
+    for name, value in next, given or {} do
+        rest[name] = not of_plan[name] and value or nil
+    end
+    return rest
 end
 
 return options

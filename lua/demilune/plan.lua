@@ -1,8 +1,7 @@
 --- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
-local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local host = require "demilune.host"
-local check_options = require("demilune.options").check
+local check_options = require("demilune.options").check_launch
 local refusal = require "demilune.refusal"
 
 ---@class demilune.Plan
@@ -18,8 +17,15 @@ local plan = {}
 plan.__index = plan
 plan.__name = "demilune.plan"
 
+-- Why its ceilings do not allow a backend; nothing when they do, and mostly there is none.
+local function forbidden(self, backend)
+    if self.ceilings[1] then
+        return require("demilune.ceiling").refuses(self.ceilings, backend.effective)
+    end
+end
+
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
@@ -28,17 +34,17 @@ function plan:spawn(given)
     given = check_options(given, 2)
     local backend, text, code = host.backend(given.backend)
     if not backend then
-        return nil, text, code
+        return refusal.plain(text, code)
     end
-    text, code = ceiling.refuses(self.ceilings, backend.effective)
-    if text then
+    text, code = forbidden(self, backend)
+    if code then
         return refusal.plain(text, code)
     end
     return require("demilune.process").launch(self, backend, given)
 end
 
 --- Launches the plan and waits for its end.
----@param given? demilune.RunOptions
+---@param given? demilune.RunOptions as for spawn
 ---@return demilune.Result|nil result
 ---@return string|nil message
 ---@return string|nil code
@@ -84,7 +90,7 @@ end
 function plan:lint()
     local lints = self.policy:lint(self)
     local backend = host.backend()
-    local refused = backend and ceiling.refuses(self.ceilings, backend.effective)
+    local refused = backend and forbidden(self, backend)
     if refused then
         local useless = "nothing can be launched here: " .. refused
         table.insert(lints, 1, { field = "", code = "lint.useless", message = useless })

@@ -1,8 +1,7 @@
 --- Policies: from a table, a file or JSON, with hooks, to a plan and a result.
-local ceiling = require "demilune.ceiling"
 local core = require "demilune.core"
 local merge = require "demilune.merge"
-local check_options = require("demilune.options").check
+local options_of = require "demilune.options"
 local plan = require "demilune.plan"
 local refusal = require "demilune.refusal"
 
@@ -53,9 +52,22 @@ local function base_of(fields)
     }
 end
 
-local function freeze(self, fields, base)
+local function appended(first, second)
+    return table.move(second, 1, #second, #first + 1, table.move(first, 1, #first, 1, {}))
+end
+
+-- What the command must not write to: the files of the policy and of the ceilings.
+local function own_files(self, ceilings)
+    local files = self.paths
+    for _, one in ipairs(ceilings or {}) do
+        files = appended(files, one.files)
+    end
+    return files
+end
+
+local function freeze(self, fields, base, ceilings)
     local frozen, problems = core.freeze(fields, base, {
-        home = not self.wire and os.getenv("HOME") or nil, files = self.paths, wire = self.wire,
+        home = not self.wire and os.getenv("HOME") or nil, files = own_files(self, ceilings), wire = self.wire,
     })
     if #problems == 0 then
         return frozen
@@ -352,10 +364,6 @@ local function doubted(list)
     return copies
 end
 
-local function appended(first, second)
-    return table.move(second, 1, #second, #first + 1, table.move(first, 1, #first, 1, {}))
-end
-
 --- This policy with more on top: lists append, maps merge, scalars replace, hooks run after this one's. What is not
 --- trusted may only narrow: each plan is compared with that of the policy without it.
 ---@param fields demilune.Fields|demilune.Policy
@@ -424,12 +432,13 @@ end
 
 -- The plan of what the hooks left, with its warnings and what was frozen for it; or nil, nil and the problems.
 local function freeze_and_plan(self, fields, command, ceilings)
-    local frozen, problems = freeze(self, fields, base_of(fields))
+    local frozen, problems = freeze(self, fields, base_of(fields), ceilings)
     if not frozen then
         return nil, nil, problems
     end
+    local cores = ceilings and ceilings[1] and require("demilune.ceiling").cores(ceilings)
     local built, warnings
-    built, warnings, problems = core.plan(frozen, command, ceilings)
+    built, warnings, problems = core.plan(frozen, command, cores)
     return built, warnings, not built and with_places(self, problems) or nil, frozen
 end
 
@@ -504,6 +513,14 @@ local function kept(self, hooked, fields)
     return hooked, fields
 end
 
+-- The ceilings that a plan is under; or nil and why nothing can be run. Mostly there is none.
+local function ceilings_of(self, given)
+    if core.operators_file(core.ceiling_path) == false and not self.ceilings[1] and not given then
+        return {}
+    end
+    return require("demilune.ceiling").all(self.ceilings, given)
+end
+
 --- Builds the plan. Without a command the hooks do not run.
 ---@param command? string[]
 ---@param options? demilune.RunOptions
@@ -515,8 +532,8 @@ function policy:plan(command, options)
     if command ~= nil then
         refusal.check_argument(command, "table", 1, "plan")
     end
-    options = check_options(options, 2)
-    local ceilings, why, reason, refused = ceiling.all(self.ceilings, options.ceiling)
+    options = options_of.check(options, 2)
+    local ceilings, why, reason, refused = ceilings_of(self, options.ceiling)
     if not ceilings then
         return nil, why, reason, refused
     end
@@ -544,7 +561,7 @@ function policy:plan(command, options)
         end
     end
     fields = overlay(fields, options)
-    local built, warnings, problems = freeze_and_plan(self, fields, command, ceiling.cores(ceilings))
+    local built, warnings, problems = freeze_and_plan(self, fields, command, ceilings)
     if not built then
         return refusal.of(problems)
     end
@@ -589,12 +606,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
     refusal.check_argument(command, "table", 1, "run")
-    check_options(options, 2)
+    options_of.check(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:run(options)
+    return built:run(options_of.of_launch(options))
 end
 
 --- Starts a command and returns at once.
@@ -606,12 +623,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:spawn(command, options)
     refusal.check_argument(command, "table", 1, "spawn")
-    check_options(options, 2)
+    options_of.check(options, 2)
     local built, problem, code, problems = self:plan(command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:spawn(options)
+    return built:spawn(options_of.of_launch(options))
 end
 
 local said_by_ancestor = {

@@ -57,7 +57,8 @@ local function descriptor(self, wanted, name, open, opened)
         opened[name] = fd
         return fd, problem and ("%s: %s"):format(name, problem)
     end
-    error(("bad option %s: \"inherit\", \"null\", \"pipe\", { path = } or { fd = } expected"):format(name), 0)
+    error(("bad option %s: \"inherit\", \"null\", %s, \"pipe\", { path = } or { fd = } expected"):format(name,
+        name == "stdin" and "a text, { text = }" or "\"capture\""), 0)
 end
 
 -- What is said of one stream beats what is said of both.
@@ -210,6 +211,9 @@ end
 ---@return string|nil code when nothing was executed
 ---@return demilune.Problem[]|nil problems
 function process:wait(seconds)
+    if seconds ~= nil then
+        refusal.check_argument(seconds, "number", 1, "wait")
+    end
     check_open(self)
     advance(self, seconds)
     return outcome(self, "timeout")
@@ -278,7 +282,7 @@ end
 
 --- What to watch the descriptor for, for cqueues.
 ---@return "r"
-function process.events()
+function process.events(_)
     return "r"
 end
 
@@ -290,7 +294,7 @@ end
 
 --- Whether something is there that the descriptor does not show, for LuaSocket: never.
 ---@return boolean
-function process.dirty()
+function process.dirty(_)
     return false
 end
 

@@ -4,7 +4,12 @@ local core = require "demilune.core"
 local loop = require "demilune.loop"
 
 ---@class demilune.Stream
----@field file file* the pipe as Lua has files, for whoever asks with io.type
+---@field file? file* the pipe as Lua has files, for whoever asks with io.type; nil once it is closed
+---@field read fun(self: demilune.Stream, ...): any as of a Lua file; nil, "closed" once it is closed, as the next four
+---@field write fun(self: demilune.Stream, ...: string|number): demilune.Stream|nil, string?, integer?
+---@field flush fun(self: demilune.Stream): demilune.Stream|nil, string?, integer?
+---@field setvbuf fun(self: demilune.Stream, mode: "no"|"full"|"line", size?: integer): boolean|nil, string?
+---@field seek fun(self: demilune.Stream, whence?: string, offset?: integer): integer|nil, string?, integer?
 ---@field package fd integer
 ---@field package polled integer|nil the descriptor, once it was asked for
 ---@field package mode "r"|"w"
@@ -75,7 +80,7 @@ function stream:events()
 end
 
 --- For cqueues: it has no deadline.
-function stream.timeout() end
+function stream.timeout(_) end
 
 --- Whether something was read ahead, which the descriptor does not show, for LuaSocket.
 ---@return boolean

@@ -86,7 +86,11 @@ describe("a policy that hangs in a hole of the limits", function()
             assert.same({ 125, "" }, { result.code, result.out }, case[1])
             has(result.err, scratch "policy.lua" .. ": " .. WORDS)
         end
-        local result = with_hole { "run", "-e", "return 'spin' < 'x'", "true" }
+        local result = with_hole { "run", "--ceiling", sandbox.write(scratch "ceiling.lua",
+            'return { network = "spin" < "x" }'), "true" }
+        assert.equal(125, result.code)
+        has(result.err, scratch "ceiling.lua" .. ": " .. WORDS)
+        result = with_hole { "run", "-e", "return 'spin' < 'x'", "true" }
         assert.equal(125, result.code)
         has(result.err, "demilune: -e:1: " .. WORDS .. "nothing was run [policy.hung]\n")
     end)

@@ -110,6 +110,16 @@ describe("injection:", function()
         assert.equal('demilune: "no\\n\\x1b[2J\\x07\\xffsuch": not found in the sandbox\n', result.err)
     end)
 
+    it("places inside, in whatever part of a message, drive no terminal", function()
+        local path = sandbox.write(scratch("policy.lua"),
+            ('return { rw_binds = { { %q, "/\\27]52;c;x\\7\\xff" } } }'):format(scratch()))
+        local result = sandbox.demilune { "run", "-p", path, "--", "true" }
+        assert.equal(125, result.code)
+        assert.matches([[protect it: ro_binds = .*/\x1b%]52;c;x\x07\xff/policy%.lua"]], result.err)
+        assert.is_nil(result.err:find("[\0-\9\11-\31\127]"))
+        assert.truthy(utf8.len(result.err))
+    end)
+
     describe("the caller's loader variables", function()
         local function built()
             sandbox.write(scratch("load.c"), LIBRARY:format(scratch("log")))

@@ -117,17 +117,21 @@ local function check_plan(plan)
     return table.concat(parts, "\n")
 end
 
--- The plan of a policy as bytes, or what was refused; the same each time.
-local function outcome(policy, command)
-    local plan, text, code, problems = policy:plan(command)
-    local said = plan and check_plan(plan) or check_refusal(text, code, problems)
-    local again, other_text = policy:plan(command)
-    assert((again and check_plan(again)) == (plan and said) and (plan ~= nil or text == other_text),
-        "a policy has the same plan twice")
-    if plan and command then
+-- The plan of a policy as bytes, or what was refused; and the plan.
+local function outcome(policy, command, options)
+    local plan, text, code, problems = policy:plan(command, options)
+    return plan and check_plan(plan) or check_refusal(text, code, problems), plan
+end
+
+-- The same of a policy, looked at twice.
+local function outcome_twice(policy, command)
+    local said, plan = outcome(policy, command)
+    assert(said == outcome(policy, command), "a policy has the same plan twice")
+    if plan then
+        check_problems(plan:lint())
         local other = plan:with_command { "other", "words" }
-        assert(other and check_plan(other) ~= said, "another command makes another plan")
-        assert(check_plan(plan) == said, "and leaves this one")
+        assert(other:digest() ~= plan:digest(), "another command makes another plan")
+        assert(check_plan(other) ~= said and check_plan(plan) == said, "and leaves this one")
     end
     return said, plan
 end
@@ -183,7 +187,7 @@ local function check_values(value, seed, command)
         return nil
     end
     local plan
-    said, plan = outcome(policy, command)
+    said, plan = outcome_twice(policy, command)
     assert(said == outcome(other, command), "the order of keys does not show")
     assert(check_reference(policy, command) == check_reference(other, command), "nor in the reference's command line")
     check_encoding(policy, command, said, plan)
@@ -196,6 +200,28 @@ local function check_values(value, seed, command)
         assert(not (plan and way_plan) or way_said == said, "a file and JSON say the same as the table")
     end
     return policy
+end
+
+-- Under a ceiling, which is read in two orders too; and no policy is wider than itself.
+local function check_bounds(policy, value, seed, command)
+    local ceiling, text, code, problems = demilune.ceiling(random.build(value, 0))
+    local other, other_text = demilune.ceiling(random.build(value, seed))
+    assert((ceiling == nil) == (other == nil) and text == other_text, "the order of keys does not show in a ceiling")
+    if ceiling then
+        local said = outcome(policy, command, { ceiling = ceiling })
+        assert(said == outcome(policy, command, { ceiling = other }), "nor in what comes of it")
+    else
+        check_refusal(text, code, problems)
+    end
+    local narrower, why = policy:narrower(policy)
+    assert(narrower ~= false, "a policy is as narrow as itself: " .. tostring(why))
+end
+
+local function check_order(policy, kept)
+    local narrower, why = policy:narrower(kept)
+    if narrower == false then
+        check_text(why, "a counter-example")
+    end
 end
 
 local commands = { { "true" }, { "sh", "-c", "" }, { "" }, { "a\nb", "\27" }, { "/usr/bin/env", ("x"):rep(300) } }
@@ -230,7 +256,11 @@ return function(bytes)
     for _ = 1, 1 + from:number(3) do
         local value, seed, command = random.policy(from), from:byte(), from:pick(commands)
         local policy = check_values(value, seed, command)
+        if policy and from:rarely(2) then
+            check_bounds(policy, random.ceiling(from), seed, command)
+        end
         if policy and kept then
+            check_order(policy, kept)
             local layered, text, code, problems = kept:with(policy)
             if layered then
                 outcome(layered, command)

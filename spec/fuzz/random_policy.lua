@@ -73,7 +73,7 @@ local below = { "", "/ro", "/ro/sub", "/ro/sub/deep", "/rw", "/rw/in", "/rw/in/f
     "/project/out", "/project/out/etc" }
 local elsewhere = { "/usr", "/usr/share", "/usr/lib", "/etc", "/etc/hostname", "/etc/ssl", "/opt", "/tmp", "/var", "/", "/proc",
     "/proc/self", "/sys", "/sys/class", "/dev", "/dev/null", "/dev/shm", "/home", "/root", "/run", "~/x", "~", "~/" }
-local inside = { "/p", "/p/.git", "/p/.git/hooks", "/p/.env", "/p/in", "/p/in/file", "/p/up", "/p/a", "/p/a/b", "/p/a/b/c",
+local inside = { "/p", "/p/sub/deep", "/p/.git", "/p/.git/hooks", "/p/.env", "/p/in", "/p/in/file", "/p/up", "/p/a", "/p/a/b", "/p/a/b/c",
     "/p/a/link/c", "/q", "/q/r", "/q/r/s", "/q/r/s/t", "/work", "/work/x", "/work/x/y", "/tmp/x", "/tmp", "/usr/share", "/usr",
     "/etc/passwd", "/etc", "/proc", "/proc/x", "/proc/sys", "/dev", "/dev/x", "/dev/shm", "/dev/shm/x", "/sys/x", "/run/x", "/",
     "/b in", "/new\nline", "/esc\27[2J", "/b\xff", "/\u{202e}", "/home/u" }
@@ -92,7 +92,9 @@ end
 
 local function inside_path(from)
     local kind = from:number(10)
-    if kind < 6 then
+    if kind < 3 then
+        return "/p" .. from:pick { "/a", "/a/b", "/a/b/c", "/a/b/f", "/.git", "/.git/hooks", "/.env", "/in", "/in/file", "/sub" }
+    elseif kind < 6 then
         return from:pick(inside)
     elseif kind < 9 then
         return tree .. from:pick(below)
@@ -152,8 +154,14 @@ function any(from)
     return from:pick(anything)(from)
 end
 
+-- Trees with something to protect in them, each where other entries are looked for.
+local favourites = { "/k", "/project", "/rw", "/ro" }
+
 local function bind(from)
     local way = from:number(8)
+    if way == 7 then
+        return { map = { { "host", tree .. from:pick(favourites) }, { "sandbox", "/p" } } }
+    end
     local host = host_path(from)
     if way == 0 then
         return host
@@ -242,6 +250,33 @@ function random.policy(from)
     end
     for _ = 1, 1 + from:number(8) do
         local field = from:pick(fields)
+        local value = from:rarely(32) and any(from) or field[2](from)
+        if not seen[field[1]] then
+            seen[field[1]] = true
+            map[#map + 1] = { field[1], value }
+        end
+    end
+    return { map = map }
+end
+
+local ceiling_fields = {
+    { "read", function(from) return list_of(from, 5, host_path) end },
+    { "write", function(from) return list_of(from, 4, host_path) end },
+    { "deny", function(from) return list_of(from, 3, host_path) end },
+    { "network", boolean },
+    { "env", function(from) return list_of(from, 4, name) end },
+    { "limits", function(from) return map_of(from, 5, function(s) return s:pick(limit_names) end, limit) end },
+    { "acknowledge", function(from) return list_of(from, 6, function(s) return s:pick(dangers) end) end },
+    { "seccomp", function(from) return from:pick { "default", "off", "x" } end },
+    { "backends", function(from) return list_of(from, 2, function(s) return s:pick { "bwrap", "native", "x" } end) end },
+    { "raed", any },
+}
+
+--- A ceiling, of the same kind.
+function random.ceiling(from)
+    local map, seen = {}, {}
+    for _ = 1, from:number(6) do
+        local field = from:pick(ceiling_fields)
         local value = from:rarely(32) and any(from) or field[2](from)
         if not seen[field[1]] then
             seen[field[1]] = true

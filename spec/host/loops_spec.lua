@@ -372,6 +372,31 @@ int main(int argc, char **argv)
 }
 ]]
 
+    -- One that forks: `copied(f)` runs a function in a copy of it, and waits for its end.
+    local FORKING = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static int copied(lua_State *L)
+{
+    pid_t pid = fork();
+    if (pid == 0) { lua_call(L, 0, 0); lua_close(L); fflush(stdout); _exit(0); }
+    waitpid(pid, 0, 0);
+    return 0;
+}
+int main(int argc, char **argv)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    lua_register(L, "copied", copied);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    lua_close(L);
+    return 0;
+}
+]]
+
     local function run_in(host, body)
         sandbox.write(scratch("host.c"), host)
         local built = sandbox.sh(("gcc -O1 -pthread -Wl,-E -I/usr/include/lua5.4 -o %s %s -llua5.4 -lm -ldl"):format(
@@ -403,6 +428,28 @@ print(right)
     it("that reaps everything still has every result, and its own children #unsanitized", function()
         local result = run_in(REAPER, FIFTY)
         assert.equal("50\nown child seen 1 time\n", result.out, result.err)
+    end)
+
+    it("that forks keeps its sandboxes: to the copy they are somebody else's #unsanitized", function()
+        local result = run_in(FORKING, [[
+io.stdout:setvbuf("no")
+local process = assert(require("demilune").policy({}):spawn({ "sh", "-c", "echo ready; read -r _ <&0; exit 5" },
+    { stdin = "pipe", stdout = "pipe" }))
+process:pollfd()
+assert(process.stdout:read() == "ready")
+copied(function() -- its state is closed at its end, too
+    print(process:wait())
+    print(process:poll())
+    print(process:kill(), process:kill("KILL"))
+end)
+copied(function() process:close() end)
+print(process:poll())
+process.stdin:write("go\n")
+process.stdin:flush()
+print(process:wait().exit_code)
+process:close()
+]])
+        assert.equal("nil\ttimeout\nnil\trunning\nfalse\tfalse\nnil\trunning\n5\n", result.out, result.err)
     end)
 
     it("with eight threads busy in malloc has every result #unsanitized", function()

@@ -245,6 +245,47 @@ settle()
 print(tried > 200, failed > 100, words, descriptors() - before, children() == "")
 ]]
 
+-- Policies that are to be refused, with the n-th allocation failing, for each n: memory that runs out is an error, and
+-- never a reason to let them pass. Prints how many were, and how many tries failed otherwise.
+local NTH_CEILING = [[
+local fail = package.loadlib(arg[1], "luaopen_allocator")()
+local demilune = require "demilune"
+local tree = arg[2]
+local ceiling = assert(demilune.ceiling { read = { tree .. "/a" }, deny = { tree .. "/a/b" }, env = { "CI" },
+    limits = { timeout = 5 }, network = false })
+local wide = demilune.policy { rw_binds = { tree .. "/a" }, env = { HOSTNAME = true }, masks = { tree .. "/a/b/c" } }
+local narrow = demilune.policy { ro_binds = { tree .. "/a" }, masks = { tree .. "/a/b" } }
+local doubtful = assert(narrow:with({ rw_binds = { { tree .. "/a/b", "/else" } } }, { trusted = false }))
+local ways = {
+    function() return wide:plan({ "true" }, { ceiling = ceiling }) end,
+    function() return (wide:narrower(narrow)) end,
+    function() return doubtful:plan { "true" } end,
+    function()
+        local made = demilune.ceiling { read = { tree }, deny = { "relative" }, bases = { "none" } }
+        return made
+    end,
+}
+local passed, failed, words = 0, 0, 0
+for _, way in ipairs(ways) do
+    assert(not way())
+    for _, all in ipairs { false, true } do
+        local n, reached = 1
+        repeat
+            fail(n, all)
+            local ok, result = pcall(way)
+            reached = fail(0)
+            if ok and result then passed = passed + 1 end
+            if not ok then
+                failed = failed + 1
+                words = words + (tostring(result):find "not enough memory" and 0 or 1)
+            end
+            n = n + 1
+        until not reached
+    end
+end
+print(passed, failed > 100, words)
+]]
+
 describe("exhaustion:", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
@@ -254,14 +295,25 @@ describe("exhaustion:", function()
         assert.equal("true\ttrue\t0\t0\n", result.out, result.err)
     end)
 
-    it("C4: of a process the n-th allocation fails, for each n, and leaves nothing behind #unsanitized", function()
+    -- Runs a program with an allocator that fails when it is told to.
+    local function with_allocator(program, suffix)
         sandbox.write(scratch("allocator.c"), ALLOCATOR)
         local built = sandbox.sh(("gcc -O1 -shared -fPIC -I/usr/include/lua5.4 -o %s %s"):format(scratch("allocator.so"),
             scratch("allocator.c")))
         assert.equal(0, built.code, built.err)
-        local result = probe.lua(scratch("host.lua"), NTH, { suffix = scratch("allocator.so"),
+        return probe.lua(scratch("host.lua"), program, { suffix = scratch("allocator.so") .. " " .. (suffix or ""),
             prefix = "LD_PRELOAD=" .. scratch("allocator.so") })
+    end
+
+    it("C4: of a process the n-th allocation fails, for each n, and leaves nothing behind #unsanitized", function()
+        local result = with_allocator(NTH)
         assert.equal("true\ttrue\t0\t0\ttrue\n", result.out, result.err)
+    end)
+
+    it("memory that runs out lets nothing pass a ceiling or a comparison #unsanitized", function()
+        sandbox.sh("mkdir -p " .. scratch("a/b/c"))
+        local result = with_allocator(NTH_CEILING, scratch())
+        assert.equal("0\ttrue\t0\n", result.out, result.err)
     end)
 
     local LAUNCH = { '"/usr" cannot be looked up', '"/proc/net/unix" cannot be looked up', "no pipe", "no socket", "no pidfd",

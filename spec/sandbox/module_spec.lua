@@ -180,9 +180,29 @@ describe("policy:run", function()
         it("the backend none is no backend for a program", function()
             local result, _, code = sh("true", { backend = "none" })
             assert.same({ nil, "backend_unavailable" }, { result, code })
-            result, _, code = sh("true", { backend = "bwarp" })
-            assert.same({ nil, "unknown_backend" }, { result, code })
+            local problems
+            result, _, code, problems = sh("true", { backend = "bwarp" })
+            assert.same({ nil, "unknown_backend", "unknown_backend" }, { result, code, problems[1].code })
         end)
+    end)
+
+    it("a plan that is made takes no option that makes one", function()
+        local plan = assert(demilune.policy({}):plan({ "sleep", "0.1" }, { timeout = 60 }))
+        for _, options in ipairs { { timeout = 1 }, { env = {} }, { chdir = "/tmp" }, { narrow = {} },
+            { ceiling = {} } } do
+            for _, method in ipairs { "run", "spawn" } do
+                local ok, message = pcall(plan[method], plan, options)
+                assert.is_false(ok)
+                assert.matches("bad option " .. next(options), message)
+            end
+        end
+        assert.is_true(assert(plan:run { stdin = "null" }).ok)
+        local timed = { stdin = "null", timeout = 0.2 } -- for a policy, which makes one
+        local result, _, code = demilune.policy({}):run({ "sleep", "60" }, timed)
+        assert.equal("timeout", result and result.kind or code:match("^limit%.(.*)"))
+        local process <close> = assert(demilune.policy({}):spawn({ "sleep", "60" }, timed))
+        result, _, code = process:wait()
+        assert.equal("timeout", result and result.kind or code:match("^limit%.(.*)"))
     end)
 
     it("the result has the fields that are promised", function()

@@ -48,6 +48,7 @@ describe("make install", function()
         local expected = {
             ["lib/lua/5.4/demilune/core.so"] = "755",
             ["share/man/man1/demilune.1"] = "644",
+            ["share/man/man3/demilune.3"] = "644",
             ["share/man/man5/demilune-policy.5"] = "644",
         }
         for name, mode in pairs(files_in((os.getenv("BUILD") or "build") .. "/bin")) do -- the command, and links to it
@@ -80,7 +81,7 @@ describe("make install", function()
             scratch("lua"), scratch("man"))
         local found = files_in(scratch())
         for _, path in ipairs { "b/demilune", "so/demilune/core.so", "lua/demilune.lua", "lua/demilune/cli/run.lua",
-            "man/man1/demilune.1", "man/man5/demilune-policy.5" } do
+            "man/man1/demilune.1", "man/man3/demilune.3", "man/man5/demilune-policy.5" } do
             assert.truthy(found[path], path)
         end
         sh("%s uninstall INST_BINDIR=%s INST_LIBDIR=%s INST_LUADIR=%s INST_MANDIR=%s", MAKE, scratch("b"), scratch("so"),
@@ -93,6 +94,16 @@ describe("make install", function()
         works(scratch("a root/usr/bin/demilune"), scratch)
         assert(lfs.link(scratch("a root/usr/bin/demilune"), scratch("link"), true))
         works(scratch("link"), scratch)
+    end)
+
+    it("makes a module and a manual that are found below another PREFIX, as README.md says", function()
+        sh("%s install PREFIX=%s", MAKE, sandbox.quote(scratch("home/.local")))
+        local words = assert(sandbox.read("README.md"):match("\n    (export LUA_PATH=[^\n]*)\n"))
+        local manual = assert(sandbox.read("README.md"):match("\n    (man %-M [^\n]*)\n"))
+        local use = [[lua5.4 -e 'print(package.searchpath("demilune", package.path), require("demilune")._NAME)']]
+        assert.equal(scratch("home/.local/share/lua/5.4/demilune.lua") .. "\tdemilune\n", sh(
+            "cd / && env -u LUA_PATH -u LUA_CPATH HOME=%s sh -c %s", scratch("home"), sandbox.quote(words .. "; " .. use)))
+        assert.matches("DEMILUNE%(3%)", sh("HOME=%s; MANPAGER=cat; export HOME MANPAGER; %s", scratch("home"), manual))
     end)
 
     it("makes a module with one name for others to see", function()
@@ -174,7 +185,8 @@ describe("the rock #unsanitized", function()
     end)
 
     it("has the manual and the licence", function()
-        for _, path in ipairs { "man/man1/demilune.1", "man/man5/demilune-policy.5", "doc/LICENSE", "doc/README.md" } do
+        for _, path in ipairs { "man/man1/demilune.1", "man/man3/demilune.3", "man/man5/demilune-policy.5", "doc/LICENSE",
+            "doc/README.md" } do
             assert.equal("file", lfs.attributes(in_rock(path), "mode"), path)
         end
     end)

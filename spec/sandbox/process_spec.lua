@@ -245,7 +245,13 @@ describe("a process", function()
         for _, signal in ipairs { "TREM", "9", 0, 65, 1.5, {} } do
             assert.has_error(function() process:kill(signal) end)
         end
-        assert.has_error(function() spawn("true", { stdout = "pip" }) end)
+        local last = ', "pipe", { path = } or { fd = } expected'
+        assert.same({ false, 'bad option stdout: "inherit", "null", "capture"' .. last },
+            { pcall(spawn, "true", { stdout = "pip" }) })
+        assert.same({ false, 'bad option stdin: "inherit", "null", a text, { text = }' .. last },
+            { pcall(spawn, "true", { stdin = {} }) })
+        assert.matches("process_spec.*bad argument #1 to 'wait' %(number expected, got string%)",
+            select(2, pcall(function() process:wait("5") end)))
         process:wait()
     end)
 

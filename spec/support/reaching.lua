@@ -412,6 +412,39 @@ local function within_list(one, other)
     return true
 end
 
+--- A part of a policy: some of its fields.
+function reaching.part(fields)
+    local part = {}
+    for name, value in pairs(fields) do
+        part[name] = chance(40) and value or nil
+    end
+    return part
+end
+
+local function appended(first, second)
+    return table.move(second, 1, #second, #first + 1, table.move(first, 1, #first, 1, {}))
+end
+
+local function merged(first, second)
+    local map = {}
+    for _, one in ipairs { first, second } do
+        for name, value in pairs(one) do
+            map[name] = value
+        end
+    end
+    return map
+end
+
+--- A policy with another one on top.
+function reaching.layered(outer, inner)
+    local whole = merged(outer, inner)
+    for _, name in ipairs { "ro_binds", "rw_binds", "masks", "tmpfs", "env_allowlist", "acknowledge" } do
+        whole[name] = outer[name] and inner[name] and appended(outer[name], inner[name]) or whole[name]
+    end
+    whole.env, whole.limits = merged(outer.env, inner.env or {}), merged(outer.limits, inner.limits or {})
+    return whole
+end
+
 --- Whether one policy without a base gives no more than another; `default` is the limit of private file systems.
 function reaching.narrower(world, one, other, default)
     return no_more_files(world, one, other) and no_more_variables(one, other) and no_fewer_limits(one, other)

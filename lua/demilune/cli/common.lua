@@ -202,6 +202,24 @@ local function own_policy(state)
     return policy, problem, code, problems
 end
 
+--- The ceilings of the files that a command line names.
+---@param paths string[]
+---@return demilune.Ceiling[]|nil ceilings
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function common.ceilings(paths)
+    local list = {}
+    for i, path in ipairs(paths) do
+        local text, code, problems
+        list[i], text, code, problems = require("demilune.ceiling").load(path)
+        if not list[i] then
+            return nil, text, code, problems
+        end
+    end
+    return list
+end
+
 --- The policy of a command line: that of this machine, its files in order, then its options, then its hooks, all of
 --- them under the ceilings that it names.
 ---@param state table from options.parse
@@ -210,15 +228,11 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function common.policy(state)
-    local ceilings = {}
-    for i, path in ipairs(state.ceilings) do
-        local text, code, problems
-        ceilings[i], text, code, problems = require("demilune.ceiling").load(path)
-        if not ceilings[i] then
-            return nil, text, code, problems
-        end
+    local ceilings, text, code, problems = common.ceilings(state.ceilings)
+    local policy
+    if ceilings then
+        policy, text, code, problems = own_policy(state)
     end
-    local policy, text, code, problems = own_policy(state)
     if policy then
         policy, text, code, problems = common.with_site(policy)
     end

@@ -1,5 +1,4 @@
 --- demilune run: run a command in a sandbox.
-local ceiling = require "demilune.ceiling"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
@@ -11,7 +10,7 @@ local function help()
 
 exit codes:
   0-255     the command's own
-  124       a limit of ours ended it (timeout, processor time)
+  124       a limit of ours ended it (timeout, processor time, memory)
   125       usage or policy problem, or no sandbox: nothing was run
   126, 127  the command could not be executed, was not found
   128+n     a signal ended it
@@ -125,7 +124,7 @@ local function launch(state, policy, backend, write_status, status)
         print_command_line(plan, state.show_values)
         return 0
     elseif backend.kind == "none" then
-        local refused, why = ceiling.refuses(plan.ceilings, "none")
+        local refused, why = require("demilune.ceiling").refuses(plan.ceilings, "none")
         if refused then
             return refuse(write_status, refused, why)
         end

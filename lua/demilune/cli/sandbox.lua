@@ -1,6 +1,5 @@
 --- demilune sandbox: the protocol of noether-sandbox 0.8.2, for its clients.
 local arguments = require "demilune.cli.sandbox.arguments"
-local ceiling = require "demilune.ceiling"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
@@ -90,6 +89,7 @@ local function matters_bare(problem)
 end
 
 local function run_bare(policy, command)
+    local ceiling = require "demilune.ceiling"
     local ceilings, why = ceiling.all()
     local refused = not ceilings and why or ceiling.refuses(ceilings, "none")
     if refused then

@@ -72,7 +72,7 @@ function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
         core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
-        ceilings = self.ceilings,
+        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings,
     }, plan) or nil
 end
 

@@ -142,7 +142,8 @@ function hooks.prepare(self, context, excess, trace)
         return refusal.of { refusal.of_copy(text) }
     end
     for _, hook in ipairs(self.hooks.prepare) do
-        local before, code, problems = trace and (core.copy(fields) or {}), nil, nil
+        local before = trace and (core.copy(fields) or {})
+        local code, problems
         if hook.trusted == false then
             fields, text, code, problems = prepared_narrower(self, hook, fields, context, excess)
         else

@@ -38,8 +38,8 @@ COMMAND_ONLY = src/main.c src/lua_modules.c src/lua_guard.c
 GLUE = $(filter-out $(COMMAND_ONLY),$(wildcard src/lua_*.c))
 STAGE_SOURCES = src/stage.c src/stage_parse.c
 TRIAL_SOURCES = src/trial.c
-ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES) $(TRIAL_SOURCES),$(wildcard src/*.c))
-HEADERS = $(wildcard src/*.h)
+ENGINE = $(filter-out src/lua_%.c src/main.c $(STAGE_SOURCES) $(TRIAL_SOURCES),$(wildcard src/*.c src/native/*.c))
+HEADERS = $(wildcard src/*.h src/native/*.h)
 OBJECTS = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(ENGINE) $(GLUE))
 LUAFILES = $(shell find lua -name '*.lua')
 MANPAGES = src/demilune.1 src/demilune.3 src/demilune-policy.5
@@ -137,14 +137,14 @@ $(BUILD)/bench/payload: spec/bench/payload.c
 
 DEBIAN_PACKAGES = gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libmd-dev lua-cjson lua-busted lua-filesystem git \
                   bubblewrap clang libclang-rt-dev clang-format cppcheck lua-check luarocks man-db python3 nodejs \
-                  lua-luv lua-cqueues lua-socket prosody python3-venv xvfb x11-utils xauth perl \
+                  lua-luv lua-cqueues lua-socket prosody strace python3-venv xvfb x11-utils xauth perl \
                   $(if $(shell command -v npm),,npm)
 deps:
 	@sh spec/support/deps.sh $(DEBIAN_PACKAGES)
 
 # --- lint --------------------------------------------------------------------------------------------------------------
 
-C_FILES = $(wildcard src/*.c src/*.h spec/*/*.c spec/*/*.h)
+C_FILES = $(wildcard src/*.c src/*.h src/native/*.[ch] spec/*/*.c spec/*/*.h)
 LINT_FLAGS = $(DML_CPPFLAGS) $(DML_CFLAGS) -Wa,-I$(BUILD)/gen -Werror -c -o /dev/null
 
 lint: $(STAGE) $(TRIAL) $(BUILD)/gen/modules

@@ -320,10 +320,12 @@ describe("too many binds", function()
         for i = 1, 3100 do
             fields.ro_binds[i] = { "/opt", "/many/" .. i }
         end
-        local problem = policies.refused(fields, "plan.too_many_binds", "", "too many binds for bwrap",
-            "it takes 9000")
-        assert.matches("31%d%d mounts need 9%d%d%d arguments", problem.message)
-        assert.is_nil(demilune.policy(fields):run { "true" })
+        local policy = assert(demilune.policy(fields))
+        local plan, text, code = policy:plan({ "true" }, { backend = "bwrap" })
+        assert.same({ nil, "plan.too_many_binds" }, { plan, code })
+        assert.matches("too many binds for bwrap: 31%d%d mounts need 9%d%d%d arguments, and it takes 9000", text)
+        assert.is_nil(policy:run({ "true" }, { backend = "bwrap" }))
+        assert.is_truthy(policy:plan({ "true" }, { backend = "native" }), "no problem of a backend without that limit")
     end)
 end)
 

@@ -15,8 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OURS = 2 }; /* processes in the cgroup that are not the command's: bwrap and the inner stage */
-
 /* "demilune-NAMESPACE-PID-": whose cgroup it is. A number of a process means something in its namespace
  * alone. */
 static bool owner_prefix(char *buffer, size_t size)
@@ -74,7 +72,7 @@ static bool limit_memory(const struct dml_cgroup_part *part, uint64_t bytes)
 
 /* Sets what this part is for. False with errno. */
 static bool apply(struct dml_cgroup *cgroup, const struct dml_cgroup_part *part,
-                  const struct dml_limits *limits)
+                  const struct dml_limits *limits, unsigned ours)
 {
     if (part->controllers & 1u << DML_CONTROLLER_MEMORY && limits->has[DML_LIMIT_MEMORY]) {
         if (!limit_memory(part, limits->value[DML_LIMIT_MEMORY]))
@@ -82,7 +80,7 @@ static bool apply(struct dml_cgroup *cgroup, const struct dml_cgroup_part *part,
         cgroup->covers |= 1u << DML_LIMIT_MEMORY;
     }
     if (part->controllers & 1u << DML_CONTROLLER_PIDS && limits->has[DML_LIMIT_PIDS]) {
-        if (!write_number(part->path, "pids.max", limits->value[DML_LIMIT_PIDS] + OURS))
+        if (!write_number(part->path, "pids.max", limits->value[DML_LIMIT_PIDS] + ours))
             return false;
         cgroup->covers |= 1u << DML_LIMIT_PIDS;
     }
@@ -107,7 +105,7 @@ static bool hand_down(const char *directory, unsigned controllers)
 
 /* Makes the part of a cgroup that lies in one place. False with errno; then there is nothing of it. */
 static bool make_part(struct dml_cgroup *cgroup, const struct dml_cgroup_place *place, const char *name,
-                      unsigned wanted, const struct dml_limits *limits)
+                      unsigned wanted, const struct dml_limits *limits, unsigned ours)
 {
     struct dml_cgroup_part part = {.controllers = wanted & place->controllers, .unified = place->unified};
     if (place->unified && !hand_down(place->directory, part.controllers))
@@ -118,7 +116,7 @@ static bool make_part(struct dml_cgroup *cgroup, const struct dml_cgroup_place *
         return false;
     unsigned before = cgroup->covers;
     bool made = mkdir(part.path, 0755) == 0;
-    if (!made || !apply(cgroup, &part, limits)) {
+    if (!made || !apply(cgroup, &part, limits, ours)) {
         int saved = errno;
         if (made)
             rmdir(part.path);
@@ -165,8 +163,8 @@ static bool refuse(unsigned missing, int reason, struct dml_error *error)
                     *names ? " to limit " : "", names);
 }
 
-bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, bool required, bool *swept,
-                     struct dml_error *error)
+bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, unsigned ours, bool required,
+                     bool *swept, struct dml_error *error)
 {
     enum { ANY = (1u << DML_CONTROLLER_COUNT) - 1 };
     unsigned asked = controllers_for(limits), wanted = asked ? asked : required ? ANY : 0;
@@ -187,7 +185,7 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
         if (!*swept)
             sweep(place->directory, owner);
         unsigned missing = wanted & ~controllers_of(cgroup) & place->controllers;
-        if (missing && !make_part(cgroup, place, name, missing, limits))
+        if (missing && !make_part(cgroup, place, name, missing, limits, ours))
             reason = errno;
     }
     *swept = true;

@@ -19,11 +19,12 @@ struct dml_cgroup {
 };
 
 /* Makes a cgroup for these limits below our own: memory, processes and processor time, what there is; a limit
- * that `covers` lacks is for the caller to set otherwise. With `required` each of them must be had, and a
- * cgroup also where no limit asks for one. `swept`: whether what dead runners left behind was taken away
- * already; it is done and set when not. False with an error when nothing may run; then nothing was made. */
-bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, bool required, bool *swept,
-                     struct dml_error *error);
+ * that `covers` lacks is for the caller to set otherwise. `ours`: processes in it besides the command's. With
+ * `required` each of them must be had, and a cgroup also where no limit asks for one. `swept`: whether what
+ * dead runners left behind was taken away already; it is done and set when not. False with an error when
+ * nothing may run; then nothing was made. */
+bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, unsigned ours, bool required,
+                     bool *swept, struct dml_error *error);
 
 /* Opens cgroup.procs of each part, close-on-exec, into `fds` (of DML_CONTROLLER_COUNT): a process that writes
  * "0" to each is in it. Returns how many, -1 with an error. The caller closes them. */

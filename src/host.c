@@ -115,8 +115,13 @@ bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_obje
         return fill_object(object, arena, path, &status);
     if (errno != ELOOP && errno != ENOSYS)
         return false;
-    return realpath(path, resolved) && lstat(resolved, &status) == 0 &&
-           fill_object(object, arena, resolved, &status);
+    if (!realpath(path, resolved) || lstat(resolved, &status) != 0)
+        return false;
+    if (S_ISLNK(status.st_mode)) { /* it has become one meanwhile */
+        errno = ELOOP;
+        return false;
+    }
+    return fill_object(object, arena, resolved, &status);
 }
 
 int dml_host_open_exact(const char *path)

@@ -1,5 +1,6 @@
 #include "launch.h"
 #include "message.h"
+#include "native/native.h"
 #include "spawn.h"
 #include "stage_image.h"
 #include "stage_message.h"
@@ -115,24 +116,18 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
     return true;
 }
 
-static bool prepare_descriptors(struct dml_channels *channels, const struct dml_start *start,
-                                const struct dml_bwrap_features *features,
-                                const struct dml_bwrap_arguments *arguments, unsigned covered,
-                                uint64_t deadline, struct descriptors *d, struct dml_error *error)
+/* What the inner stage and the command are given, whatever the backend. */
+static bool prepare_common(struct dml_channels *channels, const struct dml_start *start, unsigned covered,
+                           uint64_t deadline, struct descriptors *d, struct dml_error *error)
 {
-    int ends[2], sockets[2];
-    d->count = DML_FD_COUNT + arguments->file_count;
+    int sockets[2];
     d->items = calloc(d->count, sizeof *d->items);
     d->owned = calloc(d->count, sizeof *d->owned);
     if (!d->items || !d->owned)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
     if (!own(d, 0, raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
-    d->items[1] = d->items[0];
-    if (!make_pipe(ends, error))
-        return false;
-    channels->messages = ends[0];
-    own(d, 2, ends[1]);
+    d->items[1] = d->items[2] = d->items[DML_FD_ARGUMENTS] = d->items[0];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0 || !raise_both(sockets))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
     channels->control = sockets[0];
@@ -140,49 +135,84 @@ static bool prepare_descriptors(struct dml_channels *channels, const struct dml_
     size_t image_size = (size_t)dml_stage_image_size;
     if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    if (!own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)) ||
-        !own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) ||
-        !own(d, DML_FD_MESSAGE, dml_stage_message_file(start->plan, features, covered, deadline, error)))
+    return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
+           own(d, DML_FD_MESSAGE,
+               dml_stage_message_file(start->plan, channels->controls, covered, deadline, error)) &&
+           prepare_standard(channels, start, d, error);
+}
+
+/* What bwrap is given besides, and a pipe for what it says. */
+static bool prepare_for_bwrap(struct dml_channels *channels, const struct dml_bwrap_arguments *arguments,
+                              struct descriptors *d, struct dml_error *error)
+{
+    int ends[2];
+    if (!make_pipe(ends, error))
+        return false;
+    channels->messages = ends[0];
+    own(d, 2, ends[1]);
+    if (!own(d, DML_FD_ARGUMENTS, dml_arguments_file(arguments, error)))
         return false;
     for (size_t i = 0; i < arguments->file_count; i++) {
         const struct dml_bytes *file = &arguments->files[i];
         if (!own(d, DML_FD_COUNT + i, dml_memory_file("demilune-file", file->data, file->length, error)))
             return false;
     }
-    return prepare_standard(channels, start, d, error);
+    return true;
+}
+
+static int spawn_bwrap(const struct dml_start *start, const struct dml_bwrap_features *features,
+                       const struct dml_bwrap_arguments *arguments, const struct descriptors *d,
+                       const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error)
+{
+    char args_fd[8], stage_path[32];
+    snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
+    snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
+    char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
+    struct dml_spawn spawn = {
+        .path = start->bwrap_path,
+        .argv = argv,
+        .descriptors = d->items,
+        .descriptor_count = d->count,
+        .sources = arguments->sources,
+        .source_count = arguments->source_count,
+        .keep_sources = features->bind_fd,
+        .cgroups = cgroups,
+        .cgroup_count = cgroup_count,
+    };
+    return dml_spawn(&spawn, pid, error);
+}
+
+static bool choose_controls(const struct dml_start *start, const struct dml_bwrap_features *features,
+                            struct dml_channels *channels, struct dml_error *error)
+{
+    if (!start->bwrap_path)
+        return dml_native_controls(start->plan, &channels->controls, error);
+    channels->controls = dml_bwrap_controls(features);
+    return true;
 }
 
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,
                 const struct dml_cgroup *cgroup, uint64_t deadline, struct dml_channels *channels,
                 struct dml_error *error)
 {
-    struct dml_bwrap_arguments arguments;
-    struct descriptors d = {0};
+    bool native = !start->bwrap_path;
+    struct dml_bwrap_arguments arguments = {0};
     int cgroups[DML_CONTROLLER_COUNT], cgroup_count = 0;
-    char args_fd[8], stage_path[32];
-    snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
-    snprintf(stage_path, sizeof stage_path, "/proc/self/fd/%d", DML_FD_STAGE);
-    char *argv[] = {(char *)"bwrap", (char *)"--args", args_fd, (char *)"--", stage_path, NULL};
     *channels = (struct dml_channels){.pidfd = -1, .control = -1, .messages = -1, .captured = {-1, -1, -1}};
-    bool ready =
-        dml_bwrap_render(start->plan, features, false, &arguments, error) &&
-        prepare_descriptors(channels, start, features, &arguments, cgroup->covers, deadline, &d, error) &&
-        (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
-    if (ready) {
-        struct dml_spawn spawn = {
-            .path = start->bwrap_path,
-            .argv = argv,
-            .descriptors = d.items,
-            .descriptor_count = d.count,
-            .sources = arguments.sources,
-            .source_count = arguments.source_count,
-            .keep_sources = features->bind_fd,
-            .cgroups = cgroups,
-            .cgroup_count = (size_t)cgroup_count,
-        };
-        channels->pidfd = dml_spawn(&spawn, &channels->pid, error);
-    }
-    for (int i = 0; i < cgroup_count; i++)
+    bool ready = choose_controls(start, features, channels, error) &&
+                 (native || dml_bwrap_render(start->plan, features, false, &arguments, error));
+    struct descriptors d = {.count = DML_FD_COUNT + arguments.file_count};
+    ready = ready && prepare_common(channels, start, cgroup->covers, deadline, &d, error) &&
+            (native || prepare_for_bwrap(channels, &arguments, &d, error)) &&
+            (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
+    size_t joined = cgroup_count > 0 ? (size_t)cgroup_count : 0;
+    if (ready && native)
+        channels->pidfd =
+            dml_native_launch(start->plan, d.items, d.count, cgroups, joined, &channels->pid, error);
+    else if (ready)
+        channels->pidfd =
+            spawn_bwrap(start, features, &arguments, &d, cgroups, joined, &channels->pid, error);
+    for (size_t i = 0; i < joined; i++)
         close(cgroups[i]);
     close_descriptors(&d);
     dml_bwrap_arguments_clear(&arguments);

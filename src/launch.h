@@ -14,7 +14,7 @@ struct dml_process;
  * until the process is freed. */
 struct dml_start {
     const struct dml_plan *plan;
-    const char *bwrap_path;
+    const char *bwrap_path;  /* NULL: the native backend */
     struct dml_probe *probe; /* what is known of that binary; a launch that it refuses makes us ask it */
     int standard[3];         /* the command's input, output, error; -1: /dev/null, or the capture below */
     const char *input;       /* bytes for its input instead, or NULL */
@@ -28,14 +28,15 @@ struct dml_start {
 
 /* What connects us with a launched backend. Every descriptor is ours to close; -1: there is none. */
 struct dml_channels {
-    pid_t pid;       /* of bwrap, to be reaped */
-    int pidfd;       /* of the same */
-    int control;     /* to the inner stage */
-    int messages;    /* what bwrap says; non-blocking */
-    int captured[3]; /* output (1) and error (2), when they are captured; non-blocking */
+    pid_t pid;         /* of bwrap, or of the inner stage itself, to be reaped */
+    int pidfd;         /* of the same */
+    int control;       /* to the inner stage */
+    int messages;      /* what bwrap says; non-blocking */
+    int captured[3];   /* output (1) and error (2), when they are captured; non-blocking */
+    unsigned controls; /* bits of enum dml_control: what the backend applies */
 };
 
-/* Launches a plan under bwrap, in a cgroup. `deadline`: when the command's time is up, milliseconds of
+/* Launches a plan by its backend, in a cgroup. `deadline`: when the command's time is up, milliseconds of
  * CLOCK_MONOTONIC, 0: never. False when it was not started; `channels` may hold descriptors
  * all the same. */
 bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *features,

@@ -7,6 +7,8 @@
 #include "lua_ceiling.h"
 #include "lua_glue.h"
 #include "lua_policy.h"
+#include "mounts.h"
+#include "native/native.h"
 #include "seccomp_rules.h"
 #include "validate.h"
 
@@ -139,8 +141,6 @@ static int core_plan(lua_State *L)
         held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
     for (size_t i = 0; held->plan && i < ceiling_count; i++)
         dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &host, &held->problems);
-    if (held->plan)
-        dml_bwrap_check(held->plan, &held->problems);
     if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
         return luaL_error(L, "not enough memory");
 
@@ -376,6 +376,27 @@ static int core_describe(lua_State *L)
     return 1;
 }
 
+/* backend_problems(plan, "bwrap"|"native") -> what keeps that backend from launching it */
+static int core_backend_problems(lua_State *L)
+{
+    static const char *const names[] = {"bwrap", "native", NULL};
+    const struct dml_plan *plan = check_plan(L, 1);
+    bool native = luaL_checkoption(L, 2, NULL, names) == 1;
+    struct dml_lua_plan *held = new_plan(L);
+    (native ? dml_native_check : dml_bwrap_check)(plan, &held->problems);
+    if (held->problems.failed)
+        return luaL_error(L, "not enough memory");
+    dml_push_problems(L, &held->problems);
+    return 1;
+}
+
+/* nests_in_writable(plan) -> whether something is mounted below a writable tree of the host */
+static int core_nests_in_writable(lua_State *L)
+{
+    lua_pushboolean(L, dml_plan_nests_in_writable(check_plan(L, 1)));
+    return 1;
+}
+
 /* wants_cgroup(plan) -> whether it asks for one */
 static int core_wants_cgroup(lua_State *L)
 {
@@ -430,6 +451,8 @@ void dml_open_plan(lua_State *L)
         {"digest", core_digest},
         {"describe", core_describe},
         {"arguments", core_arguments},
+        {"backend_problems", core_backend_problems},
+        {"nests_in_writable", core_nests_in_writable},
         {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
         {"with_command", core_with_command},

@@ -123,10 +123,10 @@ static void forward_signal(void *forward, struct dml_process *process)
     dml_forward_one(forward, process);
 }
 
-/* start(plan, { bwrap=, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
+/* start(plan, { bwrap=path, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
  * signals= })
- * -> process | nil, message, code. It is only begun: advance() does the rest. A descriptor of -1 is
- * /dev/null; `signals` is that of forward_signals. */
+ * -> process | nil, message, code, step, errno. It is only begun: advance() does the rest. Without bwrap the
+ * native backend launches. A descriptor of -1 is /dev/null; `signals` is that of forward_signals. */
 static int core_start(lua_State *L)
 {
     struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
@@ -137,7 +137,7 @@ static int core_start(lua_State *L)
     struct lessons *lessons = lessons_of(L);
     struct dml_start start = {.plan = plan->plan, .probe = &lessons->probe, .swept = &lessons->swept};
     lua_getfield(L, 2, "bwrap");
-    start.bwrap_path = luaL_checkstring(L, -1); /* anchored on the stack, as the input below */
+    start.bwrap_path = luaL_optstring(L, -1, NULL); /* anchored on the stack, as the input below */
     lua_getfield(L, 2, "input");
     start.input = luaL_optlstring(L, -1, NULL, &start.input_length);
     start.standard[0] = integer_field(L, 2, "stdin", 0);
@@ -164,7 +164,9 @@ static int core_start(lua_State *L)
     luaL_pushfail(L);
     lua_pushstring(L, error.message);
     lua_pushstring(L, dml_launch_code(&error));
-    return 3;
+    lua_pushstring(L, error.step);
+    lua_pushinteger(L, error.errnum);
+    return 5;
 }
 
 /* advance(process, "running"|"ended"[, seconds]) -> "starting" | "running" | "ended": does what there is to

@@ -103,8 +103,8 @@ static char *append_string(char *at, const char *string)
     return stpcpy(at, string) + 1;
 }
 
-int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_features *features,
-                           unsigned covered, uint64_t deadline, struct dml_error *error)
+int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
+                           uint64_t deadline, struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -124,8 +124,8 @@ int dml_stage_message_file(const struct dml_plan *plan, const struct dml_bwrap_f
         .uid = plan->uid,
         .gid = plan->gid,
         .own_group = !plan->tty,
-        .no_user_namespaces = !plan->nested && features->disable_userns,
-        .filtered = plan->seccomp && features->seccomp,
+        .no_user_namespaces = !plan->nested && controls & 1u << DML_CONTROL_DISABLE_USERNS,
+        .filtered = plan->seccomp && controls & 1u << DML_CONTROL_SECCOMP,
         .deadline = deadline,
     };
     if (!fill_namespaces(message, plan->network)) {

@@ -114,6 +114,19 @@ const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const cha
     return deepest(plan->mounts, plan->mount_count, path, strictly);
 }
 
+bool dml_plan_nests_in_writable(const struct dml_plan *plan)
+{
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct dml_entry *tree = &plan->mounts[i];
+        for (size_t j = i + 1;
+             tree->kind == DML_BIND_RW && S_ISDIR(tree->source.mode) && j < plan->mount_count; j++) {
+            if (dml_path_within(plan->mounts[j].sandbox, tree->sandbox) && plan->mounts[j].kind != DML_SEAL)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* --- what stands where --- */
 
 static void add_tmpfs(struct builder *b, const char *sandbox, unsigned mode)

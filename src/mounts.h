@@ -13,6 +13,9 @@ bool dml_mounts_build(struct dml_plan *plan, const struct dml_policy *policy, co
 /* The deepest mount at or above `path` (`strictly`: above), or NULL. */
 const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const char *path, bool strictly);
 
+/* Whether something is mounted below a tree that can be written to from the host while it is. */
+bool dml_plan_nests_in_writable(const struct dml_plan *plan);
+
 /* Whether what stands there comes from the host. */
 bool dml_is_host_tree(const struct dml_entry *entry);
 

@@ -25,15 +25,16 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-static bool bwrap_ends_within(const struct dml_process *process, int milliseconds)
+static bool ends_within(const struct dml_process *process, int milliseconds)
 {
     struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
     return poll(&polled, 1, milliseconds) > 0;
 }
 
 /* The last resort. Killed between its clone and the first instruction of its child, bwrap would leave the
- * child waiting for it for ever: so it is stopped, and its child goes first. */
-void dml_process_kill_bwrap(struct dml_process *process)
+ * child waiting for it for ever: so it is stopped, and its child goes first. The inner stage as the outermost
+ * process takes everything with it. */
+void dml_process_kill_outermost(struct dml_process *process)
 {
     char path[64], line[256] = "";
     syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0);
@@ -52,7 +53,8 @@ void dml_process_kill_bwrap(struct dml_process *process)
     syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
 }
 
-/* Ends what is left and takes bwrap's exit. Without its socket the stage ends, and with it everything inside.
+/* Ends what is left and takes the exit of the outermost process. Without its socket the stage ends, and with
+ * it everything inside.
  */
 void dml_process_reap(struct dml_process *process)
 {
@@ -62,8 +64,8 @@ void dml_process_reap(struct dml_process *process)
         return;
     if (process->concluded && process->cgroup.count == 0) /* else it ends after the last inside, by itself */
         syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-    else if (!bwrap_ends_within(process, LAST_WORDS))
-        dml_process_kill_bwrap(process);
+    else if (!ends_within(process, LAST_WORDS))
+        dml_process_kill_outermost(process);
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
     while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
         ;
@@ -108,8 +110,9 @@ static void hear_last_words(struct dml_process *process)
 /* What of the plan's controls this host had. */
 static void list_controls(struct dml_process *process)
 {
-    unsigned wanted = dml_plan_controls(process->plan), had = dml_bwrap_controls(&process->features);
-    unsigned as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
+    unsigned had = process->controls, as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
+    unsigned wanted = dml_plan_controls(process->plan) |
+                      (process->native && !process->plan->nested ? 1u << DML_CONTROL_LANDLOCK : 0);
     if (process->cgroup.count > 0 && !(as_a_whole & ~process->cgroup.covers))
         had |= 1u << DML_CONTROL_CGROUP;
     process->result.applied = wanted & had;
@@ -217,13 +220,14 @@ static void end_without_stage(struct dml_process *process)
     end(process, false);
     said[strcspn(said, "\n")] = '\0';
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
+    const char *who = process->native ? "the native backend" : "bwrap";
     if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
         process->result.code = "source.changed";
     char escaped[700];
     size_t used;
     dml_escape(escaped, sizeof escaped, text, strlen(text), &used);
-    snprintf(process->result.message, sizeof process->result.message,
-             "bwrap could not set the sandbox up: %s", *text ? escaped : "it ended without a word");
+    snprintf(process->result.message, sizeof process->result.message, "%s could not set the sandbox up: %s",
+             who, *text ? escaped : "it ended without a word");
     ended_by_us(process);
 }
 
@@ -248,9 +252,10 @@ static void end_unsafe(struct dml_process *process, int64_t check)
 {
     bool namespace = check < DML_CHECK_IDS;
     end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.unsafe",
-                   "bwrap did not isolate what it was told to: %s%s%s; is it the real bwrap?",
+                   "%s did not isolate what it was told to: %s%s%s%s",
+                   process->native ? "the native backend" : "bwrap",
                    namespace ? "the command would share the host's " : "", describe_check(check),
-                   namespace ? " namespace" : "");
+                   namespace ? " namespace" : "", process->native ? "" : "; is it the real bwrap?");
 }
 
 static void end_failed_step(struct dml_process *process, const struct dml_stage_report *report)

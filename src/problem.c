@@ -11,6 +11,7 @@ bool dml_fail(struct dml_error *error, enum dml_error_kind kind, int errnum, con
         return false;
     error->kind = kind;
     error->errnum = errnum;
+    error->step = NULL;
     va_list arguments;
     va_start(arguments, format);
     int used = vsnprintf(error->message, sizeof error->message, format, arguments);

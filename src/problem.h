@@ -19,7 +19,8 @@ enum dml_error_kind {
 
 struct dml_error {
     enum dml_error_kind kind;
-    int errnum; /* errno value, or 0 */
+    int errnum;       /* errno value, or 0 */
+    const char *step; /* name of the step of a launch that failed, a constant; NULL: none that has a name */
     char message[768];
 };
 

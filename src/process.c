@@ -123,6 +123,7 @@ bool dml_process_launch(struct dml_process *process, struct dml_error *error)
     process->pidfd = channels.pidfd;
     process->control = channels.control;
     process->messages = channels.messages;
+    process->controls = channels.controls;
     for (int i = 1; i < 3; i++) {
         process->captures[i].fd = channels.captured[i];
         process->captures[i].bounded = process->plan->limits.has[DML_LIMIT_OUTPUT];
@@ -183,7 +184,8 @@ static bool join_cgroup(struct dml_process *process, struct dml_error *error)
 {
     const struct dml_plan *plan = process->plan;
     bool required = plan->requires & 1u << DML_CONTROL_CGROUP;
-    if (!dml_cgroup_make(&process->cgroup, &plan->limits, required, process->start->swept, error))
+    unsigned ours = process->native ? 1 : 2; /* the inner stage, and bwrap */
+    if (!dml_cgroup_make(&process->cgroup, &plan->limits, ours, required, process->start->swept, error))
         return false;
     if (process->cgroup.covers & 1u << DML_LIMIT_CPU_TIME)
         process->next_look = now() + SHORTEST_LOOK;
@@ -203,7 +205,8 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
     for (int i = 0; i < 3; i++)
         process->captures[i].fd = -1;
     process->result.exit_code = -1;
-    bool known = dml_probe_features(start->probe, start->bwrap_path, &process->features);
+    process->native = !start->bwrap_path;
+    bool known = process->native || dml_probe_features(start->probe, start->bwrap_path, &process->features);
     process->started = dml_seconds_now();
     uint64_t timeout = start->plan->limits.value[DML_LIMIT_TIMEOUT];
     process->deadline =
@@ -234,7 +237,7 @@ static void press(struct dml_process *process)
     if (process->pressure == DML_PRESSURE_FORCED) {
         set_deadline(process, 0);
         if (process->pidfd >= 0)
-            dml_process_kill_bwrap(process);
+            dml_process_kill_outermost(process);
     } else if (process->pressure == DML_PRESSURE_NONE && process->cancelled) {
         end_softly(process, SIGTERM, DML_GRACE);
     } else {
@@ -401,7 +404,7 @@ void dml_process_forget(struct dml_process *process)
 void dml_process_abandon(struct dml_process *process)
 {
     if (process->state != DML_PROCESS_ENDED && process->pidfd >= 0)
-        dml_process_kill_bwrap(process);
+        dml_process_kill_outermost(process);
     free_parts(process);
     process->plan = NULL;
 }

@@ -13,16 +13,18 @@ enum dml_pressure { DML_PRESSURE_NONE, DML_PRESSURE_ASKED, DML_PRESSURE_FORCED }
 struct dml_process {
     const struct dml_start *start; /* while it is being started, else NULL */
     const struct dml_plan *plan;
-    struct dml_bwrap_features features;
+    bool native;                        /* launched without bwrap: the outermost process is the stage */
+    struct dml_bwrap_features features; /* of bwrap */
+    unsigned controls;                  /* that the backend applies */
     enum dml_process_state state;
     bool asked; /* bwrap was asked what it can do */
     pid_t pid;
-    int pidfd;    /* of bwrap */
+    int pidfd;    /* of the outermost process: bwrap, or the stage itself */
     int control;  /* to the inner stage */
     int messages; /* what bwrap says */
     char said[DML_MESSAGES + 1];
     size_t said_length;
-    bool reported;  /* the stage has said something, so bwrap did its part */
+    bool reported;  /* the stage has said something, so the backend did its part */
     bool concluded; /* the stage has said its last: nothing is left inside but the stage itself, which is
                        ending */
     struct dml_cgroup cgroup;
@@ -43,10 +45,11 @@ double dml_seconds_now(void);
 /* Launches with the features that are assumed. False with an error when nothing was started. */
 bool dml_process_launch(struct dml_process *process, struct dml_error *error);
 
-/* Stops bwrap, ends its child, then bwrap. */
-void dml_process_kill_bwrap(struct dml_process *process);
+/* Stops the outermost process, ends its children, then itself. */
+void dml_process_kill_outermost(struct dml_process *process);
 
-/* Ends what is left, takes bwrap's exit and closes what connects us, but for the captured output. */
+/* Ends what is left, takes the exit of the outermost process and closes what connects us, but for the
+ * captured output. */
 void dml_process_reap(struct dml_process *process);
 
 /* Takes the cgroup away once everything has left it. */
@@ -58,7 +61,7 @@ void dml_process_read_messages(struct dml_process *process);
 /* Takes one report of the inner stage, which may end the process. */
 void dml_process_take_report(struct dml_process *process);
 
-/* bwrap is gone, and everything the stage said has been heard. */
+/* The outermost process is gone, and everything the stage said has been heard. */
 void dml_process_end_without_report(struct dml_process *process);
 
 #endif

@@ -481,6 +481,7 @@ void program_main(long *stack)
     check_privileges(message);
     /* The command has our uid: without this it could write our memory and take our descriptors. */
     CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    CALL5(__NR_prctl, PR_SET_NAME, "demilune", 0, 0, 0);
     CALL1(__NR_umask, 022);
     take_descriptors();
     long failed = CALL1(__NR_chdir, command.directory);

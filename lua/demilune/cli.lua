@@ -9,6 +9,7 @@ local summaries = {
     { "check", "validate policies; print problems; run nothing" },
     { "explain", "say what the sandbox will be, and why" },
     { "test", "try what policies say must and must not be possible" },
+    { "doctor", "say which backends work here, and why others do not" },
     { "batch", "run many jobs, some at a time; results as JSON lines" },
     { "script", "run a trusted Lua program with the module at hand" },
     { "sandbox", "the protocol of noether-sandbox, also when called by that name" },

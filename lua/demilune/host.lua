@@ -50,32 +50,92 @@ function host.find_bwrap()
 end
 
 local backends = { "auto", "bwrap", "native", "none" }
+local not_installed = "bwrap is not installed here (Debian: apt-get install bubblewrap)"
 
---- The backend that `flag` stands for here.
+---@type demilune.Backend
+host.native = { kind = "native", effective = "native" }
+
+local function bwrap()
+    local path, trusted = core.find_bwrap()
+    if not path then
+        return nil, not_installed, "backend_unavailable"
+    end
+    local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
+    return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
+end
+
+--- Whether the native backend launches here, found out by trying, once.
+---@return demilune.Tryout|nil failure nil when it does
+function host.native_failure()
+    if found.native_failure == nil then
+        found.native_failure = require("demilune.tryout").run() or false
+    end
+    return found.native_failure or nil
+end
+
+--- Whether the bwrap that is found may be one that looks up mount points through symbolic links: in a tree that others
+--- can write to, one that is put there between check and mount leads it out of the sandbox (CVE-2026-87766). Versions
+--- before 0.12.0 do, unless their distribution has mended them, which cannot be told without harm.
+---@return boolean
+function host.bwrap_follows_links()
+    local major, minor = (host.lookup("bwrap_version") or ""):match("^(%d+)%.(%d+)")
+    return not major or (tonumber(major) == 0 and tonumber(minor) < 12)
+end
+
+local function automatic()
+    local backend, text, code = bwrap()
+    if backend then
+        return backend, text
+    end
+    local failure = host.native_failure()
+    if failure then
+        return nil, ("%s; and the native backend does not work here: %s"):format(text, failure.text), code
+    end
+    return host.native
+end
+
+--- The backend that `flag` stands for here; auto is bwrap, then native.
 ---@param flag? "auto"|"bwrap"|"native"|"none"
----@return { kind: string, bwrap_path: string?, effective: string }|nil
+---@return demilune.Backend|nil
 ---@return string|nil message a warning, or why there is no such backend
 ---@return string|nil code "unknown_backend" or "backend_unavailable"
 function host.backend(flag)
     flag = flag or "auto"
     if type(flag) ~= "string" then
         error(("bad argument #1 to 'backend' (string expected, got %s)"):format(type(flag)), 2)
-    end
-    if flag == "none" then
+    elseif flag == "none" then
         return { kind = "none", effective = "none" }, "no isolation: the command can do whatever you can do"
     elseif flag == "native" then
-        return nil, "the native backend is not supported yet; use bwrap", "backend_unavailable"
-    elseif flag ~= "auto" and flag ~= "bwrap" then
-        local nearest = core.nearest(flag, backends)
-        return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),
-            nearest and (" (did you mean %s?)"):format(nearest) or ""), "unknown_backend"
+        return host.native
+    elseif flag == "bwrap" then
+        return bwrap()
+    elseif flag == "auto" then
+        return automatic()
     end
-    local path, trusted = core.find_bwrap()
-    if not path then
-        return nil, "bwrap is not installed here (Debian: apt-get install bubblewrap)", "backend_unavailable"
+    local nearest = core.nearest(flag, backends)
+    return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),
+        nearest and (" (did you mean %s?)"):format(nearest) or ""), "unknown_backend"
+end
+
+--- What keeps a plan from being launched by the backend that `flag` stands for: a list, empty when nothing does. With
+--- auto only what keeps it from both.
+---@param plan userdata of core.plan
+---@param flag? "auto"|"bwrap"|"native"|"none"
+---@return demilune.Problem[] problems
+---@return boolean|nil native whether auto has to be native for it
+function host.backend_problems(plan, flag)
+    if flag == "native" then
+        return core.backend_problems(plan, "native")
+    elseif flag == "none" then
+        return {}
     end
-    local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
-    return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
+    local problems = core.backend_problems(plan, "bwrap")
+    local automatically = flag == nil or flag == "auto"
+    local better = automatically and (#problems > 0 or core.nests_in_writable(plan) and host.bwrap_follows_links())
+    if better and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
+        return {}, true
+    end
+    return problems
 end
 
 return host

@@ -175,6 +175,11 @@
 ---@field ceiling? demilune.Ceiling|demilune.Ceiling[] that hold besides that of the machine
 ---@field trace? boolean for plan: remember what each hook changed, so that explain can tell one from another
 
+---@class demilune.Backend
+---@field kind "bwrap"|"native"|"none"
+---@field effective string the same, as results name it
+---@field bwrap_path? string
+
 ---@class demilune.Result
 ---@field kind "exit"|"signal"|"timeout"|"cpu_time"|"memory"|"cancelled"
 ---@field ok boolean it exited with 0

@@ -12,6 +12,7 @@ local refusal = require "demilune.refusal"
 ---@field package hooked? table what the prepare hooks left
 ---@field package trace? { origin: demilune.Speaker, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
+---@field package checked table<string, table> by backend: what keeps it from launching this, and whether auto is native
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
 plan.__index = plan
@@ -24,6 +25,36 @@ local function forbidden(self, backend)
     end
 end
 
+-- What keeps a backend from launching this, and whether auto has to be native. What was found out once stays true.
+local function check_backend(self, flag)
+    local name = flag or "auto"
+    local known = self.checked[name] or table.pack(host.backend_problems(self.core, flag))
+    self.checked[name] = known
+    return known[1], known[2]
+end
+
+-- The backend that a flag stands for: auto is native where bwrap cannot do what the plan asks for, or may not.
+local function choose_backend(self, flag)
+    local backend, text, code = host.backend(flag)
+    if not backend then
+        return refusal.plain(text, code)
+    end
+    local problems, native = check_backend(self, flag)
+    if #problems > 0 then
+        return refusal.of(problems)
+    end
+    backend = native and host.native or backend
+    text, code = forbidden(self, backend)
+    local automatic = flag == nil or flag == "auto"
+    if code and automatic and backend ~= host.native and not forbidden(self, host.native) then
+        backend, text, code = host.native, nil, nil
+    end
+    if code then
+        return refusal.plain(text, code)
+    end
+    return backend
+end
+
 --- Begins the launch and returns at once.
 ---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
 ---@return demilune.Process|nil process
@@ -32,13 +63,9 @@ end
 ---@return demilune.Problem[]|nil problems
 function plan:spawn(given)
     given = check_options(given, 2)
-    local backend, text, code = host.backend(given.backend)
+    local backend, text, code, problems = choose_backend(self, given.backend)
     if not backend then
-        return refusal.plain(text, code)
-    end
-    text, code = forbidden(self, backend)
-    if code then
-        return refusal.plain(text, code)
+        return nil, text, code, problems
     end
     return require("demilune.process").launch(self, backend, given)
 end
@@ -72,7 +99,7 @@ function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
         core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
-        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings,
+        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings, checked = self.checked,
     }, plan) or nil
 end
 

@@ -1,5 +1,6 @@
 --- Policies: from a table, a file or JSON, with hooks, to a plan and a result.
 local core = require "demilune.core"
+local host = require "demilune.host"
 local merge = require "demilune.merge"
 local options_of = require "demilune.options"
 local plan = require "demilune.plan"
@@ -562,12 +563,18 @@ function policy:plan(command, options)
     end
     fields = overlay(fields, options)
     local built, warnings, problems = freeze_and_plan(self, fields, command, ceilings)
-    if not built then
+    local native
+    if built then
+        problems, native = host.backend_problems(built, options.backend)
+        problems = with_places(self, problems)
+    end
+    if not built or #problems > 0 then
         return refusal.of(problems)
     end
     hooked, fields = kept(self, hooked, fields)
     return setmetatable({
         core = built,
+        checked = { [options.backend or "auto"] = { {}, native } },
         ceilings = ceilings,
         policy = self,
         fields = fields,

@@ -116,7 +116,7 @@ end
 
 --- Begins the launch of a plan.
 ---@param plan demilune.Plan
----@param backend { kind: string, bwrap_path: string?, effective: string }
+---@param backend demilune.Backend
 ---@param options demilune.RunOptions
 ---@return demilune.Process|nil process
 ---@return string|nil message

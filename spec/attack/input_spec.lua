@@ -122,7 +122,7 @@ for i = 1, 5000 do
     binds[i] = { "/usr/share", ("/b/%d"):format(i) }
 end
 return { ro_binds = binds }]]
-        local message = refused(policy(text))
+        local message = refused(policy(text), { env = { "DEMILUNE_BACKEND=bwrap" } })
         assert.matches("too many binds for bwrap: %d+ mounts need %d+ arguments, and it takes 9000", message)
         assert.matches("%[plan.too_many_binds%]", message)
     end)

@@ -4,7 +4,7 @@ local demilune = require "demilune"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("a broken bwrap", function()
+describe("a broken bwrap #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
@@ -56,7 +56,7 @@ os.execv(sys.argv[4], sys.argv[4:])
             "is it the real bwrap?" },
     } do
         it("that forges a report " .. what .. " is no success", function()
-            local process = assert(start(python(("os.write(6, struct.pack('=IIqQQQ', %d, %d, %d, 0, 0, 0))")
+            local process = assert(start(python(("os.write(6, struct.pack('=IIqQQQQ', %d, %d, %d, 0, 0, 0, 0))")
                 :format(case[1], case[2], case[3]))))
             local result = sandbox.finish(process)
             assert.same({ "setup_failed", case[4] }, { result.kind, result.message })

@@ -152,7 +152,8 @@ describe("demilune", function()
         end)
 
         it("--require refuses what is not there", function()
-            assert.equal(125, sandbox.script({ "--require", "landlock" }, "true").code)
+            assert.equal(125, sandbox.script({ "--require", "landlock", "--backend", "bwrap" }, "true").code)
+            assert.equal(0, sandbox.script({ "--require", "landlock", "--backend", "auto" }, "true").code)
         end)
 
         it("--backend and DEMILUNE_BACKEND", function()
@@ -175,8 +176,10 @@ describe("demilune", function()
             local words = { "--ro", "/usr:/at", "--tmpfs", "/at" }
             assert.matches("^demilune: warning: .*%[entry.shadowed%]\n$", sandbox.script(words, "true").err)
             assert.equal("", sandbox.script({ "-q", table.unpack(words) }, "true").err)
-            assert.matches("^demilune: launching by /.*bwrap, digest %x+\n", sandbox.script({ "-v" },
-                "true").err)
+            for backend, how in pairs { bwrap = "/.*bwrap", native = "system calls of our own" } do
+                assert.matches("^demilune: launching by " .. how .. ", digest %x+\n",
+                    sandbox.script({ "-v", "--backend", backend }, "true").err)
+            end
         end)
 
         it("--status to a file and to a descriptor, which is kept as it is", function()

@@ -61,7 +61,8 @@ os.execv(sys.argv[1], sys.argv[1:])
     it("pid 1 has no environment and no arguments that tell anything", function()
         local inside = sandbox.demilune({ "run", "--env", "VALUE=hidden-value", "--", "sh", "-c",
             "cat /proc/1/environ 2>&1; cat /proc/1/cmdline" })
-        assert.equal("cat: /proc/1/environ: Permission denied\n/proc/self/fd/4\0", inside.out)
+        local name = sandbox.backend == "native" and "demilune" or "/proc/self/fd/4"
+        assert.equal("cat: /proc/1/environ: Permission denied\n" .. name .. "\0", inside.out)
     end)
 
     it("nobody sees values, secrets or paths in arguments", function()

@@ -18,6 +18,14 @@ local function world_without_bwrap(instead)
     return noether.world(table.concat(mounts, " ") .. (instead or ""))
 end
 
+local WITHOUT_USER_NAMESPACES =
+    "unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"' sh"
+
+-- A world where nothing isolates.
+local function world_without_backends()
+    return world_without_bwrap() .. " " .. WITHOUT_USER_NAMESPACES
+end
+
 -- Calls argv[2:] with argv[1] as its input and prints what wait(2) says: a code, or a negative signal.
 local STATUS = [[
 import subprocess, sys
@@ -119,16 +127,17 @@ describe("noether-sandbox:", function()
         it("127 for a bwrap that cannot be started", function()
             sandbox.write(scratch("bwrap"), "", "644")
             local result = noether.script("true", { prefix = world_without_bwrap(), env = { "PATH=" .. scratch() ..
-                ":/usr/bin:/bin" } })
+                ":/usr/bin:/bin" } }, { "--isolate", "bwrap" })
             assert.equal(127, result.code)
             assert.matches("bwrap\" cannot be executed", result.err)
         end)
 
-        it("1 for a bwrap that fails (4.11: where there are no user namespaces)", function()
-            local result = noether.script("true", { prefix =
-                "unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"' sh" })
-            assert.equal(1, result.code)
-            assert.matches("^noether%-sandbox: bwrap could not set the sandbox up: ", result.err)
+        it("1 for a backend that fails (4.11: where there are no user namespaces)", function()
+            for backend, words in pairs { bwrap = "bwrap could not set the sandbox up", native = "native backend" } do
+                local result = noether.script("true", { prefix = WITHOUT_USER_NAMESPACES }, { "--isolate", backend })
+                assert.equal(1, result.code)
+                assert.matches("^noether%-sandbox: " .. words .. ": ", result.err)
+            end
         end)
 
         it("2 for usage, policy, backend, and isolation that is required", function()
@@ -136,7 +145,6 @@ describe("noether-sandbox:", function()
             refused({ "--", "true" }, { policy = "{" }, "standard input")
             refused({ "--policy-file", scratch("none"), "--", "true" }, nil, "No such file")
             refused({ "--isolate", "docker", "--", "true" }, nil, '"docker" is no backend')
-            refused({ "--isolate", "native", "--", "true" }, nil, "not supported yet")
             refused({ "--isolate", "none", "--require-isolation", "--", "true" }, nil, "isolation is required")
         end)
 
@@ -187,7 +195,8 @@ for error in (write, open("/dev/full", "w"), None):
         end)
 
         it("then what is required, before the warning", function()
-            local message = refused({ "--require-isolation", "--", "true" }, { prefix = world_without_bwrap() },
+            local message = refused({ "--isolate", "auto", "--require-isolation", "--", "true" },
+                { prefix = world_without_backends() },
                 "isolation is required: bwrap is not installed")
             assert.is_nil(message:find("warning"))
         end)
@@ -446,7 +455,7 @@ for error in (write, open("/dev/full", "w"), None):
             stand_in(scratch("bwrap"), "755")
             for _, path in ipairs { scratch(), ".", "" } do
                 local result = noether.script("true", { prefix = ("cd %s; %s"):format(scratch(), world_without_bwrap()),
-                    env = { "PATH=/no/such:" .. path .. ":/usr/bin:/bin" } })
+                    env = { "PATH=/no/such:" .. path .. ":/usr/bin:/bin" } }, { "--isolate", "auto" })
                 assert.equal(1, result.code)
                 assert.equal("used\n", sandbox.read(scratch("used")))
                 assert.matches("^noether%-sandbox: warning: bwrap was found through PATH", result.err)
@@ -454,8 +463,15 @@ for error in (write, open("/dev/full", "w"), None):
             end
         end)
 
-        it("missing, the command runs bare, with a warning that names the option against it", function()
-            local result = noether.script("echo ran", { prefix = world_without_bwrap() })
+        it("missing, the command runs under the native backend", function()
+            local result = noether.script("readlink /proc/self/ns/pid", { prefix = world_without_bwrap() },
+                { "--isolate", "auto", "--require-isolation" })
+            assert.same({ 0, "" }, { result.code, result.err })
+            assert.are_not.equal(sandbox.sh("readlink /proc/self/ns/pid").out, result.out)
+        end)
+
+        it("missing, and the other too, the command runs bare, with a warning that names the option against it", function()
+            local result = noether.script("echo ran", { prefix = world_without_backends() }, { "--isolate", "auto" })
             assert.same({ 0, "ran\n" }, { result.code, result.out })
             assert.matches("^noether%-sandbox: warning: bwrap is not installed here .*%-%-require%-isolation", result.err)
         end)

@@ -5,7 +5,7 @@ local demilune = require "demilune"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("an older bwrap", function()
+describe("an older bwrap #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
@@ -111,7 +111,7 @@ exec %s "$@"
         sandbox.sh(("cp %s %s"):format(core.find_bwrap(), scratch("real")))
         local script = sandbox.read(older("warned", { "--disable-userns" }))
         sandbox.write(scratch("bwrap"), script:gsub(core.find_bwrap():gsub("%p", "%%%0"), scratch("real")), "755")
-        local result = sandbox.sh(("unshare -Urm sh -c 'mount --bind %s %s; exec %s run -- true'"):format(
+        local result = sandbox.sh(("unshare -Urm sh -c 'mount --bind %s %s; exec %s run --backend bwrap -- true'"):format(
             scratch("bwrap"), core.find_bwrap(), sandbox.command))
         assert.equal(0, result.code, result.err)
         assert.matches("warning: this bwrap cannot do all: left out: disable_userns", result.err)

@@ -36,7 +36,7 @@ local function works(installed, scratch)
     assert.equal("in\n\n", sh("%s script %s", run, sandbox.quote(scratch("script.lua"))))
 end
 
-describe("make install", function()
+describe("make install #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
@@ -134,7 +134,7 @@ describe("make install", function()
     end)
 end)
 
-describe("the rock #unsanitized", function()
+describe("the rock #unsanitized #once", function()
     local shared = sandbox.scratch(setup, teardown) -- made once: it is compiled with what luarocks says
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)

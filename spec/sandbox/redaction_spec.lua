@@ -400,7 +400,8 @@ return {
             it("is in no file of /proc that others can read: " .. name, function()
                 local words = { sandbox.command, "run", "-p", scratch("policy.lua"), "--", "/bin/sh", "-c", SLEEP }
                 local result = scan("others", words, plant(value))
-                assert.equal("4 processes,\nmany files\n", result.out, result.err)
+                local count = sandbox.backend == "native" and "[34]" or "4" -- bwrap; or for a moment the helper of root
+                assert.matches("^" .. count .. " processes,\nmany files\n$", result.out, result.err)
                 -- who owns the processes finds it in the environment of the command, and of the caller
                 result = scan("owner", words, plant(value))
                 assert.matches("demilune environ\n", result.out, result.err)

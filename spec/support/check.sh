@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the specs given (all of them otherwise) against the build in $BUILD, as the user that we are, and, when that is
-# root, once more as an ordinary user from a copy that it can read. Closes with one line: N passed, N failed, N skipped.
+# root, once more as an ordinary user from a copy that it can read. Those that launch, in sandbox/ and attack/, run once for
+# each backend ($BACKENDS), but for what is named #once. Closes with one line: N passed, N failed, N skipped.
 set -u
 [ $# -gt 0 ] || set -- spec
 export BUILD="${BUILD:-build}"
@@ -34,9 +35,39 @@ add_counts() {
     done
 }
 
-echo "specs as $(id -un 2>/dev/null || id -u)"
-SPEC_COUNTS=$scratch/counts $as_from_a_terminal lua5.4 /usr/bin/busted "$@"
-add_counts "$scratch/counts"
+given="$*" # paths and options, without spaces
+
+# Of the specs given those that launch, but for what no backend has a part in; nothing when there are none.
+launching() {
+    specs="--exclude-tags=once"
+    for spec in $given; do
+        case $spec in
+        spec) specs="$specs spec/sandbox spec/attack" ;;
+        spec/sandbox* | spec/attack* | --*) specs="$specs $spec" ;;
+        esac
+    done
+    case $specs in *spec/*) echo "$specs" ;; esac
+}
+
+# Runs the specs in a directory as somebody: by the first backend all, by the others those that launch. The words behind are
+# put in front of the interpreter.
+run_specs() {
+    place=$1 who=$2 specs=$given
+    shift 2
+    for backend in ${BACKENDS:-bwrap native}; do
+        [ -n "$specs" ] || break
+        echo "specs as $who, by $backend"
+        (
+            cd "$place" || exit 1
+            export DEMILUNE_BACKEND="$backend" NOETHER_ISOLATION="$backend" SPEC_COUNTS="$scratch/counts"
+            "$@" $as_from_a_terminal lua5.4 /usr/bin/busted $specs
+        )
+        add_counts "$scratch/counts"
+        specs=$(launching)
+    done
+}
+
+run_specs . "$(id -un 2>/dev/null || id -u)"
 
 if [ "$(id -u)" -eq 0 ]; then
     mkdir "$scratch/home"
@@ -49,15 +80,9 @@ if [ "$(id -u)" -eq 0 ]; then
         done
     fi
     chown -R 1000:1000 "$scratch" && chmod 755 "$scratch"
-    echo "specs as an ordinary user"
-    (
-        cd "$scratch/home" || exit 1
-        unset XDG_RUNTIME_DIR XDG_CONFIG_HOME
-        PATH=$PWD/$BUILD/tools:$PATH
-        HOME=$scratch/home USER=tester SPEC_COUNTS=$scratch/counts setpriv --reuid 1000 --regid 1000 --clear-groups \
-            $as_from_a_terminal lua5.4 /usr/bin/busted "$@"
-    )
-    add_counts "$scratch/counts"
+    PATH=$scratch/home/$BUILD/tools:$PATH
+    run_specs "$scratch/home" "an ordinary user" env -u XDG_RUNTIME_DIR -u XDG_CONFIG_HOME HOME="$scratch/home" USER=tester \
+        setpriv --reuid 1000 --regid 1000 --clear-groups
     if [ -e "$BUILD/obj/main.gcno" ]; then
         rm -rf "$BUILD/obj-user" && cp -r "$scratch/home/$BUILD/obj" "$BUILD/obj-user"
     fi

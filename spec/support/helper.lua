@@ -1,6 +1,8 @@
 -- Loaded by busted before the specs: counts for the closing line.
 local busted = require "busted"
 
+require "support.backend"
+
 local counts = { success = 0, failure = 0, error = 0, pending = 0 }
 
 busted.subscribe({ "test", "end" }, function(_, _, status)

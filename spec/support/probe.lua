@@ -91,8 +91,8 @@ function probe.lua(path, code, more)
     more = more or {}
     sandbox.write(path, code)
     return sandbox.sh(("%s lua5.4 -e %s %s %s"):format(more.prefix or "", sandbox.quote(
-        ("package.path, package.cpath = %q, %q"):format(package.path, package.cpath)), sandbox.quote(path),
-        more.suffix or ""), more.input)
+        ("package.path, package.cpath = %q, %q; require 'support.backend'"):format(package.path, package.cpath)),
+        sandbox.quote(path), more.suffix or ""), more.input)
 end
 
 return probe

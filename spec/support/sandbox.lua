@@ -17,6 +17,9 @@ end
 --- The built command.
 sandbox.command = ("%s/%s/bin/demilune"):format(root, os.getenv("BUILD") or "build")
 
+--- The backend that launches: the specs here and in attack/ run once for each.
+sandbox.backend = os.getenv("DEMILUNE_BACKEND") or "bwrap"
+
 --- Whether these specs run as root.
 sandbox.is_root = core.facts().uid == 0
 

@@ -147,7 +147,8 @@ end
 
 -- The plan of a job; or nil and the problems.
 local function plan_of(self, job)
-    local plan, _, _, problems = self.policy:plan(job.command, { env = job.env, narrow = job.narrow })
+    local plan, _, _, problems = self.policy:plan(job.command,
+        { env = job.env, narrow = job.narrow, backend = self.backend })
     local risk = plan and self.journal_risk and self.journal_risk(plan)
     if risk then
         return nil, { { field = "", code = "journal.writable", message = risk } }
@@ -162,7 +163,7 @@ local function shared_plan(self, job)
     if self.has_hooks or job.env or job.narrow or job.alone then
         return nil
     elseif not self.plan or at - self.planned > STALE then
-        self.plan, self.planned = self.policy:plan(job.command), at
+        self.plan, self.planned = self.policy:plan(job.command, { backend = self.backend }), at
     end
     return self.plan and self.plan:with_command(job.command)
 end

@@ -66,7 +66,7 @@ end
 
 -- A plan without a command shows what is wrong with the policy before any job is read.
 local function check_plan(state, policy)
-    local plan, text = policy:plan()
+    local plan, text = policy:plan(nil, { backend = state.backend })
     if not plan then
         return nil, text
     end

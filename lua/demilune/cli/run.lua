@@ -107,7 +107,7 @@ local function run_bare(state, warning)
 end
 
 local function launch(state, policy, backend, write_status, status)
-    local plan, text, code, problems = policy:plan(state.command)
+    local plan, text, code, problems = policy:plan(state.command, { backend = state.backend })
     if not plan then
         return refuse(write_status, text, code, problems)
     end
@@ -131,7 +131,8 @@ local function launch(state, policy, backend, write_status, status)
         return run_bare(state, text or "no isolation: the command can do whatever you can do")
     end
     if state.verbose then
-        common.complain(("launching by %s, digest %s"):format(backend.bwrap_path, plan:digest()))
+        local how = backend.bwrap_path or "system calls of our own"
+        common.complain(("launching by %s, digest %s"):format(how, plan:digest()))
     end
     local _ <close> = common.settle(plan)
     local result

@@ -117,9 +117,9 @@ local codes = {
     ["source.changed"] = EXIT_SETUP_FAILED,
 }
 
--- `unexecuted`: what is known of a launch that got as far as bwrap.
-local function unexecuted_code(code, unexecuted)
-    return codes[code] or unexecuted and EXIT_SETUP_FAILED or common.EXIT_NOT_FOUND
+-- `begun`: the launch got as far as bwrap, or there is none that could be missing.
+local function unexecuted_code(code, begun)
+    return codes[code] or begun and EXIT_SETUP_FAILED or common.EXIT_NOT_FOUND
 end
 
 local function is_of_command(problems)
@@ -131,24 +131,24 @@ local function is_of_command(problems)
     return true
 end
 
-local function launch(plan)
+local function launch(plan, backend)
     common.warn(plan.warnings)
-    local result, text, code, _, unexecuted = plan:run { backend = "bwrap", signals = core.forward_signals() }
+    local result, text, code, _, unexecuted = plan:run { backend = backend, signals = core.forward_signals() }
     if not result then
         common.complain(text)
-        return unexecuted_code(code, unexecuted)
+        return unexecuted_code(code, unexecuted or backend == "native")
     end
     common.report_skipped(result)
     return common.exit_code(result)
 end
 
-local function run_isolated(policy, command)
-    local plan, text, _, problems = policy:plan(command)
+local function run_isolated(policy, command, backend)
+    local plan, text, _, problems = policy:plan(command, { backend = backend })
     if not plan then
         common.complain(text)
         return is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED
     end
-    return launch(plan)
+    return launch(plan, backend)
 end
 
 ---@param words string[]
@@ -180,5 +180,5 @@ return function(words, program)
     if source.is_input(settings.policy_file) then
         core.end_input() -- the command finds its end there; through a file it could rewrite the policy
     end
-    return run(policy, settings.command)
+    return run(policy, settings.command, settings.isolation)
 end

@@ -3,7 +3,7 @@ local core = require "demilune.core"
 
 local arguments = {}
 
-arguments.usage = "[--isolate auto|bwrap|none] [--policy-file PATH] [--require-isolation] -- COMMAND [ARG...]"
+arguments.usage = "[--isolate auto|bwrap|native|none] [--policy-file PATH] [--require-isolation] -- COMMAND [ARG...]"
 
 -- What takes a value, as the next word or after "=", and where the value goes.
 local valued = { ["--isolate"] = "isolation", ["--policy-file"] = "policy_file" }

@@ -1,0 +1,33 @@
+--- Trying a backend: a whole launch, of a command that is not there. That it is missed says that everything before it
+--- went well.
+local core = require "demilune.core"
+
+local tryout = {}
+
+-- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch.
+local function plan(backend)
+    local policy = assert(require("demilune.policy").new { base = "none", tmpfs = { "/trial" } })
+    return assert(policy:plan({ "/trial/command" }, { backend = backend }))
+end
+
+---@class demilune.Tryout
+---@field text string why it does not work
+---@field step? string of the native backend: the step that failed
+---@field errno? integer the reason of the kernel
+
+--- Launches by the native backend, or by the bwrap at `path`.
+---@param path? string
+---@return demilune.Tryout|nil failure nil when it works
+function tryout.run(path)
+    local process, text, _, step, errno = core.start(plan(path and "bwrap" or "native").core,
+        { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
+    if not process then
+        return { text = text, step = step, errno = errno ~= 0 and errno or nil }
+    end
+    core.advance(process, "ended")
+    local result = core.result(process, {})
+    core.close(process)
+    return result.code ~= "command.missing" and { text = result.message or "it ended without a word" } or nil
+end
+
+return tryout

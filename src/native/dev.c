@@ -1,0 +1,97 @@
+/* /dev: a few devices of the host, terminals of its own, and the usual links. */
+#include "kernel.h"
+#include "steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Documentation/admin-guide/devices.txt of the kernel. */
+static const struct {
+    const char *host, *name;
+    unsigned major, minor;
+} devices[] = {
+    {"/dev/null", "null", 1, 3},     {"/dev/zero", "zero", 1, 5},       {"/dev/full", "full", 1, 7},
+    {"/dev/random", "random", 1, 8}, {"/dev/urandom", "urandom", 1, 9}, {"/dev/tty", "tty", 5, 0},
+};
+
+static const struct {
+    const char *name, *target;
+} links[] = {
+    {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+    {"fd", "/proc/self/fd"},      {"core", "/proc/kcore"},       {"ptmx", "pts/ptmx"},
+};
+
+/* A directory of the shop, mounted: it needs no file system of its own. */
+int dml_native_new_dev(struct dml_native *n)
+{
+    static const char name[] = "dev";
+    if (mkdirat(n->shop, name, 0755) != 0 && errno != EEXIST)
+        return -1;
+    int tree = dml_native_clone_tree(n->shop, name, false);
+    if (tree >= 0 && !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false)) {
+        int saved = errno;
+        close(tree);
+        errno = saved;
+        return -1;
+    }
+    return tree;
+}
+
+/* A mount of the host's device, which must be the one that is meant. */
+static int clone_device(const char *path, dev_t number)
+{
+    struct stat status;
+    int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW), tree = -1;
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &status) == 0) {
+        errno = ENODEV;
+        if (S_ISCHR(status.st_mode) && status.st_rdev == number)
+            tree = dml_native_clone_tree(fd, "", false);
+    }
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return tree;
+}
+
+static bool add_device(struct dml_native *n, const struct dml_native_mount *mount, size_t i)
+{
+    int place = openat(mount->tree, devices[i].name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (place >= 0)
+        close(place);
+    int tree = place < 0 ? -1 : clone_device(devices[i].host, makedev(devices[i].major, devices[i].minor));
+    if (tree < 0 || !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID, false))
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    bool attached = dml_native_attach(n, tree, mount->tree, devices[i].name, mount->entry);
+    close(tree);
+    return attached;
+}
+
+static bool add_terminals(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    int tree = mkdirat(mount->tree, "pts", 0755) == 0 ? dml_native_new_devpts() : -1;
+    if (tree < 0)
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    bool attached = dml_native_attach(n, tree, mount->tree, "pts", mount->entry);
+    close(tree);
+    return attached;
+}
+
+bool dml_native_fill_dev(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        if (!add_device(n, mount, i))
+            return false;
+    }
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+        if (symlinkat(links[i].target, mount->tree, links[i].name) != 0)
+            return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    }
+    if (mkdirat(mount->tree, "shm", 0755) != 0)
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    return add_terminals(n, mount);
+}

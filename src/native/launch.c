@@ -1,0 +1,363 @@
+/* The launch: what is prepared, the child that does the steps in their order, and what a failed one means. */
+#include "child.h"
+#include "host.h"
+#include "mounts.h"
+#include "path.h"
+#include "seccomp.h"
+#include "spawn.h"
+#include "stage_message.h"
+#include "steps.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    LANDLOCK_ABI = 2,     /* the first by which files can be renamed from one directory into another */
+    OWN_DESCRIPTORS = 64, /* at most, besides those of mounts */
+};
+
+/* --- what this backend can do --- */
+
+static bool restricts_files(const struct dml_plan *plan, int abi)
+{
+    return abi >= LANDLOCK_ABI && !plan->nested; /* it would forbid the mounts that nested is for */
+}
+
+/* Why it does not, in a sentence that begins with the control. */
+static void say_why(const struct dml_plan *plan, int abi, char *text, size_t size)
+{
+    if (plan->nested)
+        snprintf(text, size, "is not to be had with nested, whose mounts it forbids; leave one of them out");
+    else
+        snprintf(text, size,
+                 "is not to be had with this kernel: its Landlock is %s, and that of Linux 5.19 (ABI %d) is "
+                 "needed; leave it out",
+                 abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
+}
+
+bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error)
+{
+    char why[200];
+    int abi = dml_host_landlock_abi();
+    bool landlock = restricts_files(plan, abi);
+    *controls = 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE | 1u << DML_CONTROL_DISABLE_USERNS |
+                1u << DML_CONTROL_SECCOMP | (landlock ? 1u << DML_CONTROL_LANDLOCK : 0);
+    if (landlock || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
+        return true;
+    say_why(plan, abi, why, sizeof why);
+    return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: landlock %s", why);
+}
+
+void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems)
+{
+    char why[200];
+    int abi = dml_host_landlock_abi();
+    if (restricts_files(plan, abi) || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
+        return;
+    say_why(plan, abi, why, sizeof why);
+    dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8, "%s", why);
+}
+
+/* --- what is prepared --- */
+
+/* The directories between `above` and `path`, outermost first, without their leading slash. */
+static char *const *directories_between(struct dml_arena *arena, const char *above, const char *path)
+{
+    size_t count = dml_path_depth(path) - dml_path_depth(above), made = 0;
+    char **list = dml_arena_array(arena, count, sizeof *list); /* one of them is `path` itself: the NULL */
+    const char *slash = list ? strchr(dml_path_below(path, above), '/') : NULL;
+    for (; slash; slash = strchr(slash + 1, '/')) {
+        if (!(list[made++] = dml_arena_copy(arena, path + 1, (size_t)(slash - path - 1))))
+            return NULL;
+    }
+    return list;
+}
+
+/* What has to be made for a mount to stand there. `before` is the mount before it: of two with the same
+ * parent the second finds everything there. */
+static bool prepare_place(struct dml_native *n, struct dml_native_mount *mount,
+                          const struct dml_native_mount *before)
+{
+    const char *path = mount->entry->sandbox;
+    size_t parent = (size_t)(strrchr(path, '/') - path);
+    if (before && strncmp(before->entry->sandbox, path, parent + 1) == 0 &&
+        !strchr(before->entry->sandbox + parent + 1, '/')) {
+        mount->make = before->make;
+        return true;
+    }
+    const struct dml_entry *above = dml_plan_mount_at(n->plan, path, true);
+    mount->make = !above || !(dml_is_host_tree(above) || above->kind == DML_PROC);
+    if (mount->make)
+        mount->directories = directories_between(&n->arena, above ? above->sandbox : "/", path);
+    return !mount->make || mount->directories;
+}
+
+static bool prepare_mount(struct dml_native *n, size_t index, const struct dml_native_mount **before)
+{
+    struct dml_native_mount *mount = &n->mounts[index];
+    const struct dml_entry *entry = mount->entry = &n->plan->mounts[index];
+    bool mask = entry->kind == DML_MASK, root = entry->sandbox[1] == '\0';
+    mount->tree = -1;
+    mount->at = root ? "." : entry->sandbox + 1;
+    if (entry->kind == DML_TMPFS || mask) {
+        unsigned long long size = mask ? 4096 : entry->size;
+        mount->size = size ? dml_arena_format(&n->arena, "%llu", size) : NULL;
+        mount->mode = dml_arena_format(&n->arena, "%04o", entry->mode);
+        if (!mount->mode || (size && !mount->size))
+            return false;
+    }
+    if (root || entry->kind == DML_SEAL)
+        return true;
+    bool placed = prepare_place(n, mount, *before);
+    *before = mount;
+    return placed;
+}
+
+static bool prepare_filter(struct dml_native *n)
+{
+    if (!n->plan->seccomp)
+        return true;
+    n->filter.filter = dml_arena_array(&n->arena, DML_FILTER_MAX, sizeof *n->filter.filter);
+    if (n->filter.filter)
+        n->filter.len = (unsigned short)dml_seccomp_filter(dml_seccomp_machine(), n->plan->seccomp_options,
+                                                           n->filter.filter);
+    return n->filter.filter != NULL;
+}
+
+static bool prepare(struct dml_native *n)
+{
+    const struct dml_plan *plan = n->plan;
+    int abi = dml_host_landlock_abi();
+    n->shop = n->root = n->proc = n->pidfd = -1;
+    n->caller_is_root = geteuid() == 0;
+    n->landlock = restricts_files(plan, abi) ? abi : 0;
+    n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
+    n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
+    n->scratch = dml_arena_array(&n->arena, n->descriptor_count, sizeof *n->scratch);
+    n->mount_count = plan->mount_count;
+    n->mounts = dml_arena_array(&n->arena, n->mount_count, sizeof *n->mounts);
+    bool prepared = n->uid_map && n->gid_map && n->scratch && n->mounts && prepare_filter(n);
+    const struct dml_native_mount *before = NULL;
+    for (size_t i = 0; prepared && i < n->mount_count; i++)
+        prepared = prepare_mount(n, i, &before);
+    return prepared;
+}
+
+/* --- the children --- */
+
+bool dml_native_fail(struct dml_native *n, enum dml_native_step step, const struct dml_entry *object)
+{
+    n->reason = errno;
+    n->step = step;
+    n->object = object;
+    return false;
+}
+
+bool dml_native_forgive(struct dml_native *n)
+{
+    n->step = DML_NATIVE_NONE;
+    n->object = NULL;
+    n->reason = 0;
+    return true;
+}
+
+static bool leave_caller(struct dml_native *n)
+{
+    (void)n;
+    dml_child_reset_signals();
+    dml_child_leave_keyring();
+    umask(0); /* what it makes gets the permissions that it says */
+    return true;
+}
+
+/* The cgroup that it is in becomes the root of those that are seen inside. The helper outside is none of its
+ * processes. */
+static bool join_cgroups(struct dml_native *n)
+{
+    return (dml_child_join_cgroups(n->cgroups, n->cgroup_count) && unshare(CLONE_NEWCGROUP) == 0) ||
+           dml_native_fail(n, DML_NATIVE_CGROUP, NULL);
+}
+
+static bool place_descriptors(struct dml_native *n)
+{
+    dml_child_raise_descriptor_limit(2 * n->descriptor_count + n->mount_count + OWN_DESCRIPTORS);
+    return dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count) ||
+           dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL);
+}
+
+static bool leave_session(struct dml_native *n)
+{
+    return n->plan->tty || setsid() >= 0 || dml_native_fail(n, DML_NATIVE_SESSION, NULL);
+}
+
+static bool set_hostname(struct dml_native *n)
+{
+    const char *name = n->plan->hostname;
+    return !name || sethostname(name, strlen(name)) == 0 || dml_native_fail(n, DML_NATIVE_HOSTNAME, NULL);
+}
+
+/* AddressSanitizer would mark the frames of these two in the memory that parent and child share, and execve
+ * leaves the mark. */
+__attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native *n)
+{
+    static char *const argv[] = {(char *)"demilune", NULL}, *const no_environment[] = {NULL};
+    syscall(SYS_execveat, DML_FD_STAGE, "", argv, no_environment, AT_EMPTY_PATH);
+    return dml_native_fail(n, DML_NATIVE_EXECUTE, NULL);
+}
+
+/* In the new namespaces: what becomes pid 1 of the sandbox. */
+__attribute__((no_sanitize_address)) static int run_inside(void *argument)
+{
+    static bool (*const steps[])(struct dml_native *) = {
+        leave_caller,
+        join_cgroups,
+        place_descriptors,
+        dml_native_map_ids,
+        leave_session,
+        set_hostname,
+        dml_native_raise_loopback,
+        dml_native_clone_sources,
+        dml_native_make_proc,
+        dml_native_forbid_user_namespaces,
+        dml_native_build_tree,
+        dml_native_enter_tree,
+        dml_native_drop_privileges,
+        dml_native_restrict_files,
+        dml_native_set_filter,
+        execute_stage,
+    };
+    struct dml_native *n = argument;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (!steps[i](n))
+            return 127;
+    }
+    return 127;
+}
+
+static void start_inside(struct dml_native *n, int flags)
+{
+    flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+             (n->plan->network ? 0 : CLONE_NEWNET);
+    n->pid = dml_child_start(run_inside, n, flags | CLONE_PIDFD, &n->pidfd);
+    if (n->pid < 0)
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+}
+
+/* Still outside, where root can give its groups up. Its child becomes ours; it shares our descriptors, so
+ * that the pidfd is ours too. */
+static int run_outside(void *argument)
+{
+    dml_child_drop_groups();
+    start_inside(argument, CLONE_PARENT);
+    return 0;
+}
+
+static void start(struct dml_native *n)
+{
+    if (!n->caller_is_root) {
+        start_inside(n, SIGCHLD);
+        return;
+    }
+    /* Without a signal for its end it is no child that a host which waits for all of its own would come upon.
+     */
+    pid_t helper = dml_child_start(run_outside, n, CLONE_FILES, NULL);
+    if (helper < 0)
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+    while (helper > 0 && waitid(P_PID, (id_t)helper, &(siginfo_t){0}, WEXITED | (int)__WCLONE) != 0 &&
+           errno == EINTR)
+        ;
+}
+
+/* --- what went wrong --- */
+
+static bool is_change(const struct dml_native *n)
+{
+    return n->step == DML_NATIVE_SOURCE && n->reason != EMFILE && n->reason != ENFILE &&
+           n->reason != ENOMEM && n->reason != ENOSYS;
+}
+
+static const struct {
+    const char *name, *text;
+} steps[DML_NATIVE_STEP_COUNT] = {
+    [DML_NATIVE_CGROUP] = {"cgroup", "the sandbox cannot be put into its cgroup"},
+    [DML_NATIVE_CLONE] = {"namespaces", "no new namespaces"},
+    [DML_NATIVE_ID_MAP] = {"id_map", "ids cannot be mapped"},
+    [DML_NATIVE_DESCRIPTORS] = {"descriptors", "descriptors cannot be handed over"},
+    [DML_NATIVE_SESSION] = {"session", "no new session"},
+    [DML_NATIVE_HOSTNAME] = {"hostname", "the host name cannot be set"},
+    [DML_NATIVE_LOOPBACK] = {"loopback", "the loopback device cannot be raised"},
+    [DML_NATIVE_SOURCE] = {"source", "cannot be opened"},
+    [DML_NATIVE_CLONE_TREE] = {"clone", "cannot be cloned"},
+    [DML_NATIVE_ATTRIBUTES] = {"attributes", "cannot be closed down"},
+    [DML_NATIVE_ROOT] = {"root", "no new root"},
+    [DML_NATIVE_PROC] = {"proc", "no new /proc"},
+    [DML_NATIVE_USER_NAMESPACES] = {"user_namespaces", "user namespaces cannot be forbidden"},
+    [DML_NATIVE_DEVICE] = {"device", "a device is not to be had"},
+    [DML_NATIVE_FILE_SYSTEM] = {"file_system", "no new file system"},
+    [DML_NATIVE_FILE] = {"file", "the file cannot be made"},
+    [DML_NATIVE_LINK] = {"link", "the link cannot be made"},
+    [DML_NATIVE_PLACE] = {"place", "there is no place for it"},
+    [DML_NATIVE_ATTACH] = {"attach", "cannot be mounted"},
+    [DML_NATIVE_SEAL] = {"seal", "cannot be sealed"},
+    [DML_NATIVE_PIVOT] = {"pivot", "the new root cannot be entered"},
+    [DML_NATIVE_PRIVILEGES] = {"privileges", "privileges cannot be given up"},
+    [DML_NATIVE_LANDLOCK] = {"landlock", "Landlock refuses its rules"},
+    [DML_NATIVE_FILTER] = {"filter", "the system call filter (seccomp) cannot be set"},
+    [DML_NATIVE_EXECUTE] = {"execute", "the inner stage cannot be executed"},
+};
+
+static void explain(const struct dml_native *n, struct dml_error *error)
+{
+    const struct dml_entry *object = n->object;
+    char quoted[256];
+    if (!object) {
+        dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s", steps[n->step].text);
+    } else {
+        const char *path = n->step == DML_NATIVE_SOURCE ? object->source.path : object->sandbox;
+        dml_quote(quoted, sizeof quoted, path, strlen(path));
+        if (is_change(n))
+            dml_fail(error, DML_ERROR_CHANGED, n->reason == ESTALE ? 0 : n->reason,
+                     "%s: %s changed between check and launch", object->field, quoted);
+        else
+            dml_fail(error, DML_ERROR_SYSTEM, n->reason, "native backend: %s: %s: %s", object->field, quoted,
+                     steps[n->step].text);
+    }
+    error->step = steps[n->step].name;
+}
+
+int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
+                      const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error)
+{
+    struct dml_native n = {
+        .plan = plan,
+        .descriptors = descriptors,
+        .descriptor_count = descriptor_count,
+        .cgroups = cgroups,
+        .cgroup_count = cgroup_count,
+        .pid = -1,
+    };
+    bool prepared = prepare(&n);
+    if (prepared)
+        start(&n);
+    else
+        dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    bool launched = prepared && n.step == DML_NATIVE_NONE;
+    if (prepared && !launched) {
+        if (n.pidfd >= 0)
+            dml_spawn_reap(n.pidfd);
+        explain(&n, error);
+    }
+    *pid = n.pid;
+    int pidfd = launched ? n.pidfd : -1;
+    dml_arena_clear(&n.arena);
+    return pidfd;
+}

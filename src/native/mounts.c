@@ -1,0 +1,229 @@
+/* The tree. A tmpfs, the shop, is mounted on top of "/": our root stays what it was, so that absolute paths
+ * are still the host's, and everything inside is reached from the descriptor of the new root alone, through
+ * no symbolic link. The shop is that root, unless the plan puts a host tree there; files are made in it and
+ * leave it as mounts. */
+#include "kernel.h"
+#include "mounts.h"
+#include "path.h"
+#include "steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+static int open_place(int directory, const char *path)
+{
+    struct open_how how = {
+        .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+static bool move(int tree, int directory, const char *path)
+{
+    return syscall(SYS_move_mount, tree, "", directory, path,
+                   MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH)) == 0;
+}
+
+bool dml_native_attach(struct dml_native *n, int tree, int directory, const char *path,
+                       const struct dml_entry *entry)
+{
+    int place = open_place(directory, path);
+    if (place < 0)
+        return dml_native_fail(n, DML_NATIVE_PLACE, entry);
+    bool moved = move(tree, place, "");
+    int saved = errno;
+    close(place);
+    errno = saved;
+    return moved || dml_native_fail(n, DML_NATIVE_ATTACH, entry);
+}
+
+/* --- mount points --- */
+
+static bool is_new_file(const struct dml_entry *entry)
+{
+    return entry->kind == DML_DATA || (entry->kind == DML_MASK && !entry->directory);
+}
+
+static bool is_file(const struct dml_entry *entry)
+{
+    return is_new_file(entry) || entry->kind == DML_BIND_DEVICE ||
+           (dml_is_host_tree(entry) && !S_ISDIR(entry->source.mode));
+}
+
+static bool make_directory(int root, const char *path)
+{
+    return mkdirat(root, path, 0755) == 0 || errno == EEXIST;
+}
+
+static bool make_file(int root, const char *path)
+{
+    int fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno == EEXIST;
+}
+
+/* In file systems of ours alone: below a host tree everything is there. */
+static bool make_place(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    const struct dml_entry *entry = mount->entry;
+    for (char *const *at = mount->directories; at && *at; at++) {
+        if (!make_directory(n->root, *at))
+            return dml_native_fail(n, DML_NATIVE_PLACE, entry);
+    }
+    if (!mount->make || entry->kind == DML_SYMLINK)
+        return true;
+    return (is_file(entry) ? make_file(n->root, mount->at) : make_directory(n->root, mount->at)) ||
+           dml_native_fail(n, DML_NATIVE_PLACE, entry);
+}
+
+/* --- what is mounted --- */
+
+static bool write_all(int fd, const char *at, size_t left)
+{
+    while (left) {
+        ssize_t written = write(fd, at, left);
+        if (written < 0)
+            return false;
+        at += written;
+        left -= (size_t)written;
+    }
+    return true;
+}
+
+static const char file_name[] = ".file";
+
+/* A file with given content, made in the shop; its name goes once it is mounted elsewhere. */
+static int new_file(struct dml_native *n, const struct dml_entry *entry)
+{
+    int fd = openat(n->shop, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), tree = -1;
+    if (fd < 0)
+        return -1;
+    if (write_all(fd, entry->data, entry->length) && fchmod(fd, entry->mode) == 0)
+        tree = dml_native_clone_tree(n->shop, file_name, false);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return tree;
+}
+
+/* A part of the new /proc, to be put on itself. Not every kernel has each. */
+static int new_cover(struct dml_native *n, const struct dml_entry *entry)
+{
+    return dml_native_clone_tree(n->proc, dml_path_below(entry->host, "/proc"), false);
+}
+
+static bool seal(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    int place = open_place(n->root, mount->at);
+    bool sealed = place >= 0 && dml_native_set_attributes(place, MOUNT_ATTR_RDONLY, false);
+    int saved = errno;
+    if (place >= 0)
+        close(place);
+    errno = saved;
+    return sealed || dml_native_fail(n, DML_NATIVE_SEAL, mount->entry);
+}
+
+/* What stands at this mount: a tree that is there already, or a new one. -1 with the failure noted. */
+static int tree_of(struct dml_native *n, struct dml_native_mount *mount)
+{
+    const struct dml_entry *entry = mount->entry;
+    enum dml_native_step step = DML_NATIVE_FILE_SYSTEM;
+    switch (entry->kind) {
+    case DML_PROC: mount->tree = n->proc; break;
+    case DML_DEV:
+        step = DML_NATIVE_DEVICE;
+        mount->tree = dml_native_new_dev(n);
+        break;
+    case DML_TMPFS: mount->tree = dml_native_new_tmpfs(mount->size, mount->mode); break;
+    case DML_MASK:
+    case DML_DATA:
+        step = entry->directory ? DML_NATIVE_FILE_SYSTEM : DML_NATIVE_FILE;
+        mount->tree = entry->directory ? dml_native_new_tmpfs(mount->size, mount->mode) : new_file(n, entry);
+        break;
+    case DML_COVER:
+        step = DML_NATIVE_CLONE_TREE;
+        mount->tree = new_cover(n, entry);
+        break;
+    default: break; /* of the host: cloned before */
+    }
+    if (mount->tree < 0)
+        dml_native_fail(n, step, entry);
+    return mount->tree;
+}
+
+static bool build_mount(struct dml_native *n, struct dml_native_mount *mount)
+{
+    const struct dml_entry *entry = mount->entry;
+    if (!make_place(n, mount))
+        return false;
+    if (entry->kind == DML_SYMLINK)
+        return symlinkat(entry->host, n->root, mount->at) == 0 || dml_native_fail(n, DML_NATIVE_LINK, entry);
+    int tree = tree_of(n, mount);
+    if (tree < 0 && entry->kind == DML_COVER && n->reason == ENOENT)
+        return dml_native_forgive(n);
+    if (tree < 0)
+        return false;
+    bool covers = entry->kind == DML_COVER || is_new_file(entry);
+    if (covers && !dml_native_set_attributes(tree, PLAIN | MOUNT_ATTR_RDONLY, false))
+        return dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry);
+    if (!dml_native_attach(n, tree, n->root, mount->at, entry))
+        return false;
+    if (is_new_file(entry) && unlinkat(n->shop, file_name, 0) != 0)
+        return dml_native_fail(n, DML_NATIVE_FILE, entry);
+    return entry->kind != DML_DEV || dml_native_fill_dev(n, mount);
+}
+
+/* --- the root --- */
+
+static bool is_root(const struct dml_native_mount *mount)
+{
+    return mount->entry->kind != DML_SEAL && mount->entry->sandbox[1] == '\0';
+}
+
+/* A host tree as the root stands in the shop; paths are looked up from it. */
+static bool make_root(struct dml_native *n)
+{
+    static const char name[] = "root";
+    n->shop = dml_native_new_tmpfs(NULL, "0755");
+    if (n->shop < 0 || !move(n->shop, AT_FDCWD, "/"))
+        return dml_native_fail(n, DML_NATIVE_ROOT, NULL);
+    n->root = n->shop;
+    if (n->mount_count == 0 || !is_root(&n->mounts[0]))
+        return true;
+    struct dml_native_mount *mount = &n->mounts[0];
+    if (tree_of(n, mount) < 0)
+        return false;
+    n->root = mount->tree;
+    return (make_directory(n->shop, name) && move(mount->tree, n->shop, name)) ||
+           dml_native_fail(n, DML_NATIVE_ROOT, mount->entry);
+}
+
+bool dml_native_build_tree(struct dml_native *n)
+{
+    if (!make_root(n))
+        return false;
+    for (size_t i = n->root == n->shop ? 0 : 1; i < n->mount_count; i++) {
+        struct dml_native_mount *mount = &n->mounts[i];
+        if (!(mount->entry->kind == DML_SEAL ? seal(n, mount) : build_mount(n, mount)))
+            return false;
+    }
+    return true;
+}
+
+/* The old root lands on top of the new one, and goes with everything that is mounted in it. Unless it is the
+ * new root, the shop is still on top of the old one, and goes first. */
+bool dml_native_enter_tree(struct dml_native *n)
+{
+    bool entered = fchdir(n->root) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+                   (n->root == n->shop || umount2(".", MNT_DETACH) == 0) && umount2(".", MNT_DETACH) == 0 &&
+                   chdir("/") == 0;
+    return entered || dml_native_fail(n, DML_NATIVE_PIVOT, NULL);
+}

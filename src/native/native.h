@@ -1,0 +1,98 @@
+/* The native backend: a plan launched by system calls of our own, without any other program.
+ *
+ * The parent prepares everything, and a child in new namespaces does the steps, one file each in this
+ * directory. It shares our memory (child.h): what it learns and where it fails it leaves in the prepared
+ * launch. */
+#ifndef DML_NATIVE_H
+#define DML_NATIVE_H
+
+#include "plan.h"
+
+#include <linux/filter.h>
+
+/* What the child does, in its order; each can fail by itself. */
+enum dml_native_step {
+    DML_NATIVE_NONE,
+    DML_NATIVE_CGROUP,
+    DML_NATIVE_CLONE,
+    DML_NATIVE_ID_MAP,
+    DML_NATIVE_DESCRIPTORS,
+    DML_NATIVE_SESSION,
+    DML_NATIVE_HOSTNAME,
+    DML_NATIVE_LOOPBACK,
+    DML_NATIVE_SOURCE,
+    DML_NATIVE_CLONE_TREE,
+    DML_NATIVE_ATTRIBUTES,
+    DML_NATIVE_ROOT,
+    DML_NATIVE_PROC,
+    DML_NATIVE_USER_NAMESPACES,
+    DML_NATIVE_DEVICE,
+    DML_NATIVE_FILE_SYSTEM,
+    DML_NATIVE_FILE,
+    DML_NATIVE_LINK,
+    DML_NATIVE_PLACE,
+    DML_NATIVE_ATTACH,
+    DML_NATIVE_SEAL,
+    DML_NATIVE_PIVOT,
+    DML_NATIVE_PRIVILEGES,
+    DML_NATIVE_LANDLOCK,
+    DML_NATIVE_FILTER,
+    DML_NATIVE_EXECUTE,
+    DML_NATIVE_STEP_COUNT,
+};
+
+/* One mount of the plan, prepared. */
+struct dml_native_mount {
+    const struct dml_entry *entry;
+    const char *at; /* the path inside without its leading slash; "." for the root */
+    char *const
+        *directories; /* on the way to it, to be made if they are not there; NULL-terminated, or NULL */
+    bool make;        /* it stands in a file system of ours: its mount point has to be made */
+    const char *size, *mode; /* of a tmpfs, as the kernel takes them; NULL: its own default */
+    int tree;                /* what is mounted there, once the child has it; -1 */
+};
+
+/* What the child is given; everything in it stays until it has executed the inner stage. */
+struct dml_native {
+    struct dml_arena arena; /* owns what is prepared here */
+    const struct dml_plan *plan;
+    const int *descriptors; /* as struct dml_spawn has them */
+    size_t descriptor_count;
+    int *scratch;
+    const int *cgroups;
+    size_t cgroup_count;
+    bool caller_is_root;
+
+    const char *uid_map, *gid_map;
+    struct dml_native_mount *mounts;
+    size_t mount_count;
+    struct sock_fprog filter;
+    int landlock; /* ABI that its rules are for; 0: none are set */
+
+    /* What the child has, descriptors of its own. */
+    int shop; /* a tmpfs: the root when that is ours, and where files are made; see mounts.c */
+    int root;
+    int proc;
+    int pidfd; /* of it: written by the kernel */
+    pid_t pid;
+
+    /* How it failed. */
+    enum dml_native_step step;
+    const struct dml_entry *object; /* at which mount, or NULL */
+    int reason;                     /* errno */
+};
+
+/* The controls that this backend applies to `plan` on this kernel, as bits of enum dml_control; `error` says
+ * why what the plan requires is not among them, and then false is returned. */
+bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error);
+
+/* Adds a problem for what the plan requires and this backend does not apply here. */
+void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
+
+/* Launches a plan whose descriptors and cgroups are ready. Returns a pidfd of the inner stage (close-on-exec,
+ * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. Safe in
+ * a program with threads. */
+int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
+                      const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error);
+
+#endif

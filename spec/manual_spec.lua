@@ -353,7 +353,7 @@ describe("demilune(3)", function()
             local words = words_of(module[class:find("Decode") and "THE MODULE" or "POLICIES"])
             has_all(words, annotated("lua/demilune/meta.lua", class))
         end
-        has_all(words_of(module.POLICIES), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
+        has_all(words_of(module["THE MODULE"]), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
         has_all(words_of(module.OPTIONS), annotated("lua/demilune/meta.lua", "demilune.Narrowing"))
     end)
 

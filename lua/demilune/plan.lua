@@ -25,7 +25,7 @@ local function forbidden(self, backend)
 end
 
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
@@ -72,7 +72,7 @@ function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
         core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
-        ceilings = self.ceilings,
+        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings,
     }, plan) or nil
 end
 

@@ -110,6 +110,7 @@ attacks.texts = {
         for i = 1, 13000 do t[i] = "goto a" .. i .. " ::a" .. i .. "::" end
         return table.concat(t, " "):sub(1, 250000)
     end)(), "" },
+    { "gotos that wait for one label", ("goto a "):rep(32000) .. "::a::", "" },
     { "source of more than 256 KiB", "return {} --" .. ("x"):rep(256 * 1024), "is too large; a policy has at most" },
 }
 

@@ -246,7 +246,7 @@ attacks.names = {
 }
 
 -- Facts and texts: none can be changed, none drives anything.
-for _, name in ipairs { "cwd", "home", "policy_dir" } do
+for _, name in ipairs { "cwd", "home", "policy_dir", "project" } do
     attacks.names[name] = { { name .. " = 'x'", "assignment to global" }, { name .. ":rep(1e9 // 1 | 0)", "longer than 64 KiB" },
         { name .. ":split('')", "the separator is empty" } }
 end

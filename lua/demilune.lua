@@ -9,6 +9,7 @@
 local core = require "demilune.core"
 local host = require "demilune.host"
 local policy = require "demilune.policy"
+local source = require "demilune.source"
 
 ---@class demilune
 local demilune = {
@@ -20,10 +21,10 @@ local demilune = {
     --- Where bwrap is looked for before PATH.
     TRUSTED_BWRAP_PATHS = core.trusted_bwrap_paths,
 
-    policy = policy.new,
-    load = policy.load,
-    decode = policy.decode,
-    from_effects = policy.from_effects,
+    policy = source.new,
+    load = source.load,
+    decode = source.decode,
+    from_effects = source.from_effects,
     ceiling = function(fields) return require("demilune.ceiling").new(fields) end,
     build_bwrap_command = policy.build_bwrap_command,
     host = host.facts,

@@ -217,10 +217,12 @@ describe("a ceiling", function()
 
     it("allows the backends that it names; by default those that isolate", function()
         local policy = assert(demilune.policy {})
-        local result, text, code = policy:run({ "true" }, { ceiling = demilune.ceiling { backends = { "native" } } })
+        local only_native = demilune.ceiling { backends = { "native" } }
+        local result, text, code = policy:run({ "true" }, { backend = "bwrap", ceiling = only_native })
         assert.is_nil(result)
         assert.equal("ceiling.backend", code)
         assert.truthy(text:find('"bwrap"', 1, true) and text:find('"native"', 1, true))
+        assert.equal("native", assert(policy:run({ "true" }, { backend = "auto", ceiling = only_native })).backend)
         code = select(3, policy:run({ "true" }, { backend = "none", ceiling = demilune.ceiling {} }))
         assert.equal("ceiling.backend", code)
     end)

@@ -152,7 +152,7 @@ describe("what a plan says of a path", function()
             [base .. "/rw/ro/new"] = "nnn", [base .. "/rw/masked"] = "ynn", [base .. "/rw/masked/x"] = "nnn",
             ["/usr"] = "yyn", ["/usr/nothing"] = "nnn", ["/nothing"] = "nnn", ["/"] = "yyn", ["/etc"] = "yyn",
             ["/etc/passwd"] = "yyn", ["/etc/shadow"] = "nnn", ["/tmp"] = base:find("^/tmp") and "yyy", ["/work"] = "yyy",
-            ["/work/new"] = "nny", ["/dev/null"] = "yyy", ["/dev"] = "yyn", ["/dev/sda"] = "nnn", ["/dev/shm"] = "yyy",
+            ["/work/new"] = "nny", ["/dev/null"] = "y??", ["/dev"] = "yyn", ["/dev/sda"] = "nnn", ["/dev/shm"] = "yyy",
             ["/own"] = "yyy", ["/key"] = "yyn", ["/proc/1/environ"] = "???",
         }
         local paths = {}
@@ -176,6 +176,12 @@ describe("what a plan says of a path", function()
         assert.same(expected, said({ rw_binds = { { base .. "/a", "/srv" } }, symlinks = { { target = "srv", sandbox = "/link" } } },
             paths))
         assert.is_table(inside.look(policies.describe { rw_binds = { { base .. "/a", "/srv" } } }, "/srv/loop"))
+    end)
+
+    it("knows the directories of devices that are added", function()
+        assert.same({ ["/dev/dri"] = "yyn", ["/dev/dri/zero"] = "yyy", ["/dev/dri/no"] = "nnn", ["/dev/no"] = "nnn" },
+            said({ devices = { { "/dev/zero", "/dev/dri/zero" } }, acknowledge = { "device" } },
+                { "/dev/dri", "/dev/dri/zero", "/dev/dri/no", "/dev/no" }))
     end)
 
     it("finds programs on the sandbox's own PATH", function()

@@ -223,6 +223,7 @@ return {
             local traced = masks(both, { timeout = 5, trace = true })
             assert.same({ "table", place, "options < table" }, { traced[1], traced[2], traced[4] })
             assert.is_true(traced[3] ~= traced[2] and traced[3]:find "^hook .*:%d+$" ~= nil)
+            assert.equal(place, who(by_name(account.of(assert(outer:plan { "x" }):instead { "y" }).mounts, "at")["/m1"].said))
             local plan = assert(assert(demilune.policy { masks = { "/m0" } }):plan { "x" })
             assert.equal("table", who(by_name(account.of(assert(plan:with_command { "y" })).mounts, "at")["/m0"].said))
         end)

@@ -280,8 +280,8 @@ end
 
 describe("demilune(3)", function()
     local classes = {
-        { title = "POLICIES", name = "policy", internal = set { "of_flags", "of_wire", "of_site", "lint" } },
-        { title = "PLANS", name = "plan", internal = {} },
+        { title = "POLICIES", name = "policy", internal = set { "build", "lint" } },
+        { title = "PLANS", name = "plan", internal = set { "instead" } },
         { title = "PROCESSES", name = "process", internal = set { "launch" } },
         { title = "STREAMS", name = "stream", internal = {} },
     }
@@ -353,7 +353,7 @@ describe("demilune(3)", function()
             local words = words_of(module[class:find("Decode") and "THE MODULE" or "POLICIES"])
             has_all(words, annotated("lua/demilune/meta.lua", class))
         end
-        has_all(words_of(module.POLICIES), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
+        has_all(words_of(module["THE MODULE"]), annotated("lua/demilune/meta.lua", "demilune.LayerOptions"))
         has_all(words_of(module.OPTIONS), annotated("lua/demilune/meta.lua", "demilune.Narrowing"))
     end)
 

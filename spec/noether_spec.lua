@@ -3,7 +3,7 @@ local arguments = require "demilune.cli.sandbox.arguments"
 local core = require "demilune.core"
 local demilune = require "demilune"
 local fields_of = require "demilune.cli.sandbox.fields"
-local of_wire = require("demilune.policy").of_wire
+local of_wire = require("demilune.source").of_wire
 local policies = require "support.policies"
 local wire = require "demilune.wire"
 

@@ -145,13 +145,20 @@ static void prove(struct dml_process *process)
         dml_probe_trust(start->probe, start->bwrap_path);
 }
 
-/* Asks with a signal, and ends everything after a grace time. */
-static void end_softly(struct dml_process *process, int signal, uint64_t grace)
+static void send_order(struct dml_process *process, int signal, uint32_t grace)
+{
+    struct dml_stage_order order = {.signal = (uint32_t)signal, .grace = grace};
+    if (process->control >= 0)
+        send(process->control, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Asks with a signal, and has everything end after a grace time, whatever we do meanwhile. */
+static void end_softly(struct dml_process *process, int signal, uint32_t grace)
 {
     process->pressure = DML_PRESSURE_ASKED;
     set_deadline(process, now() + grace);
-    dml_process_signal(process, signal);
-    dml_process_signal(process, SIGCONT);
+    send_order(process, signal, grace);
+    send_order(process, SIGCONT, 0);
 }
 
 /* Everything inside counts, and several of it can run at once: the limit is not come to before what is left
@@ -218,9 +225,7 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
 
 void dml_process_signal(struct dml_process *process, int signal)
 {
-    struct dml_stage_order order = {.signal = (uint32_t)signal};
-    if (process->control >= 0)
-        send(process->control, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
+    send_order(process, signal, 0);
 }
 
 /* Asks the command to end; then the stage to end everything, which it reports when nothing is left; then the

@@ -361,19 +361,6 @@ static void signal_command(long pid, int own_group, uint32_t signal)
         CALL2(__NR_kill, pid, signal);
 }
 
-static void take_order(long pid, int own_group)
-{
-    struct dml_stage_order order;
-    long length = CALL3(__NR_read, DML_FD_CONTROL, &order, sizeof order);
-    if (length == (long)sizeof order && order.signal == SIGNAL_KILL) {
-        CALL2(__NR_kill, -1, SIGNAL_KILL); /* the whole tree */
-    } else if (length == (long)sizeof order && order.signal >= 1 && order.signal <= LARGEST_SIGNAL) {
-        signal_command(pid, own_group, order.signal);
-    } else if (length != -E_INTR) { /* the runner has closed its end: it wants nobody to go on */
-        leave(125);
-    }
-}
-
 static void block_signals(void)
 {
     uint64_t all = ~0ull;
@@ -393,8 +380,8 @@ static long watch_children(void)
 
 /* The time that the command has, kept here: the runner may be busy with something else. */
 struct deadline {
-    uint64_t at; /* milliseconds; 0: none */
-    int passed;
+    uint64_t at;       /* milliseconds; 0: none */
+    int asked, passed; /* it has been asked to end; because its time was up */
 };
 
 static uint64_t now(void)
@@ -419,15 +406,34 @@ static void keep_deadline(struct deadline *deadline, long pid, int own_group)
 {
     if (!deadline->at || now() < deadline->at)
         return;
-    if (deadline->passed) {
+    if (deadline->asked) {
         CALL2(__NR_kill, -1, SIGNAL_KILL);
         deadline->at = 0;
         return;
     }
-    deadline->passed = 1;
+    deadline->asked = deadline->passed = 1;
     deadline->at += DML_GRACE;
     signal_command(pid, own_group, SIGNAL_TERM);
     signal_command(pid, own_group, SIGNAL_CONTINUE);
+}
+
+static void take_order(struct deadline *deadline, long pid, int own_group)
+{
+    struct dml_stage_order order;
+    long length = CALL3(__NR_read, DML_FD_CONTROL, &order, sizeof order);
+    if (length != (long)sizeof order) {
+        if (length != -E_INTR)
+            leave(125); /* the runner has closed its end: it wants nobody to go on */
+        return;
+    }
+    if (order.grace && !deadline->asked) {
+        deadline->asked = 1;
+        deadline->at = now() + order.grace;
+    }
+    if (order.signal == SIGNAL_KILL)
+        CALL2(__NR_kill, -1, SIGNAL_KILL); /* the whole tree */
+    else if (order.signal >= 1 && order.signal <= LARGEST_SIGNAL)
+        signal_command(pid, own_group, order.signal);
 }
 
 /* Waits for the command's end, forwarding signals and reaping orphans meanwhile. */
@@ -446,7 +452,7 @@ static void supervise(long pid, const struct dml_stage_message *message, long en
         if (polled[2].revents)
             leave(125); /* the runner is gone: the kernel ends everybody with us */
         if (polled[1].revents)
-            take_order(pid, own_group);
+            take_order(&deadline, pid, own_group);
         keep_deadline(&deadline, pid, own_group);
     }
     int survivors = end_survivors();

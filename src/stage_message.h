@@ -82,9 +82,10 @@ struct dml_stage_report {
     uint64_t timed_out;                       /* the same: its deadline had passed */
 };
 
-/* From the runner: deliver `signal` to the command; SIGKILL ends everything inside. */
+/* From the runner: deliver `signal` to the command; SIGKILL ends everything inside. With `grace`
+ * (milliseconds) everything ends when that time has passed. */
 struct dml_stage_order {
-    uint32_t signal;
+    uint32_t signal, grace;
 };
 
 #endif

@@ -18,6 +18,25 @@ function effects.is_name(name)
     return ranks[name] ~= nil
 end
 
+--- Whether an effect, in either of its forms, is the network.
+---@param effect string|demilune.Effect
+---@return boolean
+function effects.is_network(effect)
+    return effect == "Network" or type(effect) == "table" and effect.effect == "Network"
+end
+
+--- Whether it is among these.
+---@param list (string|demilune.Effect)[]
+---@return boolean
+function effects.has_network(list)
+    for _, effect in ipairs(list) do
+        if effects.is_network(effect) then
+            return true
+        end
+    end
+    return false
+end
+
 -- Order by bytes: that of `<` depends on the host program's locale.
 local function compare_bytes(a, b)
     if a == b then

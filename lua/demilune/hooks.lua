@@ -90,6 +90,42 @@ local function hook_widened(hook, wider)
     return refusal.of { problem }
 end
 
+-- What a prepare hook left; or nil and why it refuses, or what it did wrong.
+local function prepared(hook, fields, context)
+    local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
+    if not ok then
+        return hook_failed("prepare", hook, fields, left)
+    elseif (answer == nil or answer == false) and type(reason) == "string" then
+        return hook_refused("prepare", hook, fields, reason)
+    elseif answer == nil and reason ~= nil then
+        return hook_failed("prepare", hook, fields, ("returned nil and a %s; a reason is text"):format(type(reason)))
+    elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
+        return hook_failed("prepare", hook, fields,
+            ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
+    end
+    return type(answer) == "table" and answer or left
+end
+
+-- The same for a hook that is not trusted, which may only take away.
+local function prepared_narrower(self, hook, fields, context, excess)
+    local before, text = core.copy(fields)
+    if not before then
+        return refusal.of { refusal.of_copy(text) }
+    end
+    local left, why, code, problems = prepared(hook, fields, context)
+    if not left then
+        return nil, why, code, problems
+    end
+    local wider
+    wider, problems = excess(self, left, before)
+    if problems then
+        return refusal.of(problems)
+    elseif wider then
+        return hook_widened(hook, wider)
+    end
+    return left
+end
+
 --- Runs the prepare hooks of a policy, each on what the one before left, on a copy.
 ---@param self demilune.Policy
 ---@param context table
@@ -106,32 +142,18 @@ function hooks.prepare(self, context, excess, trace)
         return refusal.of { refusal.of_copy(text) }
     end
     for _, hook in ipairs(self.hooks.prepare) do
-        local untrusted = hook.trusted == false
-        local before = (untrusted or trace) and core.copy(fields)
-        local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
-        if not ok then
-            return hook_failed("prepare", hook, fields, left)
-        elseif (answer == nil or answer == false) and type(reason) == "string" then
-            return hook_refused("prepare", hook, fields, reason)
-        elseif answer == nil and reason ~= nil then
-            return hook_failed("prepare", hook, fields,
-                ("returned nil and a %s; a reason is text"):format(type(reason)))
-        elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
-            return hook_failed("prepare", hook, fields,
-                ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
+        local before = trace and (core.copy(fields) or {})
+        local code, problems
+        if hook.trusted == false then
+            fields, text, code, problems = prepared_narrower(self, hook, fields, context, excess)
+        else
+            fields, text, code, problems = prepared(hook, fields, context)
         end
-        fields = type(answer) == "table" and answer or left
-        local wider, problems
-        if before and untrusted then
-            wider, problems = excess(self, fields, before)
-        end
-        if problems then
-            return refusal.of(problems)
-        elseif wider then
-            return hook_widened(hook, wider)
+        if not fields then
+            return nil, text, code, problems
         end
         if trace then
-            trace[#trace + 1] = { origin = hooks.origin(hook), before = before or {}, after = core.copy(fields) or {} }
+            trace[#trace + 1] = { origin = hooks.origin(hook), before = before, after = core.copy(fields) or {} }
         end
     end
     return fields

@@ -8,7 +8,11 @@ local lists = {
 local maps = { env = true, secrets = true, limits = true }
 local groups = { expect = true } -- lists by name, two levels down
 
-local function appended(first, second)
+--- A new list: the items of one and then of the other.
+---@param first table
+---@param second table
+---@return table
+function merge.appended(first, second)
     local result = table.move(first, 1, #first, 1, {})
     return table.move(second, 1, #second, #result + 1, result)
 end
@@ -27,7 +31,7 @@ end
 -- Maps merge and lists append, `levels` down.
 local function appended_groups(first, second, levels)
     if levels == 0 then
-        return appended(first, second)
+        return merge.appended(first, second)
     end
     local result = merged(first, second)
     for name, value in next, second do
@@ -63,7 +67,7 @@ function merge.layers(outer, inner)
         local first, second = rawget(outer, name), rawget(inner, name)
         if type(first) == "table" and type(second) == "table" then
             if lists[name] then
-                result[name] = appended(first, second)
+                result[name] = merge.appended(first, second)
             elseif maps[name] then
                 result[name] = merged(first, second)
             elseif groups[name] then

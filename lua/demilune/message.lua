@@ -39,10 +39,15 @@ function message.problems(problems)
     return table.concat(lines, "\n")
 end
 
+local SHORT = 256 -- bytes: what core.quote does not cut
+
 --- Text from a policy or a command in one line that cannot drive a terminal, without quotes.
 ---@param text string
 ---@return string
 function message.plain(text)
+    if #text < SHORT and not text:find("[^\32-\126]") then
+        return text -- nothing in it to escape
+    end
     local quoted = core.quote(text)
     return (quoted:sub(2, -2):gsub('\\(["\\])', "%1"))
 end

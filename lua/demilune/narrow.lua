@@ -1,5 +1,6 @@
 --- What may be said on top of a policy that is not to become wider: each field takes something away, or is refused.
 local core = require "demilune.core"
+local effects = require "demilune.effects"
 local merge = require "demilune.merge"
 
 local narrow = {}
@@ -37,21 +38,13 @@ local function amount(name, value)
 end
 
 local function has_network(fields)
-    local effects = type(fields.effects) == "table" and fields.effects or {}
-    for _, effect in ipairs(effects) do
-        if effect == "Network" or type(effect) == "table" and effect.effect == "Network" then
-            return true
-        end
-    end
-    return fields.network == true
+    return fields.network == true or type(fields.effects) == "table" and effects.has_network(fields.effects)
 end
 
-local function without_network(effects)
+local function without_network(list)
     local kept = {}
-    for _, effect in ipairs(effects) do
-        if effect ~= "Network" and not (type(effect) == "table" and effect.effect == "Network") then
-            kept[#kept + 1] = effect
-        end
+    for _, effect in ipairs(list) do
+        kept[#kept + 1] = not effects.is_network(effect) and effect or nil
     end
     return kept
 end

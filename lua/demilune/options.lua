@@ -1,5 +1,6 @@
 --- The options of run and spawn: a misspelt one would silently mean nothing.
 local core = require "demilune.core"
+local refusal = require "demilune.refusal"
 
 local options = {}
 
@@ -87,6 +88,31 @@ function options.of_launch(given)
         rest[name] = not of_plan[name] and value or nil
     end
     return rest
+end
+
+--- Of policy:with, and of load.
+options.of_layer = { trusted = "boolean" }
+options.of_load = { trusted = "boolean", project = "string" }
+
+--- The options of a layer, or an error that blames the caller's caller. `trusted` can only take trust away: what is
+--- trusted a file's owner says.
+---@param given table|nil
+---@param known table<string, string>
+---@param position integer
+---@param name string of the function
+---@return table
+function options.check_layer(given, known, position, name)
+    if given == nil then
+        return {}
+    end
+    refusal.check_argument(given, "table", position, name)
+    for key, value in next, given do
+        if type(value) ~= known[key] then
+            error(("bad option %s: %s expected"):format(tostring(key),
+                known.project and 'trusted = true or false, or project = "/path"' or "trusted = true or false"), 3)
+        end
+    end
+    return given
 end
 
 return options

@@ -62,7 +62,7 @@ function plan:backend(flag)
 end
 
 --- Begins the launch and returns at once.
----@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
@@ -105,7 +105,7 @@ function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
         core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
-        ceilings = self.ceilings, checked = self.checked,
+        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings, checked = self.checked,
     }, plan) or nil
 end
 

@@ -69,4 +69,23 @@ function reference.command_line(fields, command, bwrap_path)
     return words, has_nul and ("a word has a NUL byte and shows as %s; it cannot be executed"):format(WITH_NUL) or nil
 end
 
+local said_by_ancestor = {
+    ro_binds = true, rw_binds = true, work_host = true, network = true, env_allowlist = true, name = true,
+    description = true, expect = true,
+}
+
+--- A warning of what a policy says and the ancestor's command line cannot, or nil.
+---@param fields demilune.Fields
+---@return string|nil
+function reference.left_out(fields)
+    local names = {}
+    for name, value in next, fields do
+        if not said_by_ancestor[name] and not (name == "base" and value == "none") then
+            names[#names + 1] = name
+        end
+    end
+    table.sort(names)
+    return #names > 0 and "the ancestor has no words for these, left out: " .. table.concat(names, ", ") or nil
+end
+
 return reference

@@ -6,7 +6,7 @@ local tryout = {}
 
 -- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch.
 local function plan(backend)
-    local policy = assert(require("demilune.policy").new { base = "none", tmpfs = { "/trial" } })
+    local policy = assert(require("demilune.source").new { base = "none", tmpfs = { "/trial" } })
     return assert(policy:plan({ "/trial/command" }, { backend = backend }))
 end
 

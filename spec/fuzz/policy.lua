@@ -103,13 +103,13 @@ local renderings = {
     end,
 }
 
--- Everything that a plan is, as bytes.
-local function check_plan(plan)
+-- What a plan launches, as bytes; `explained` with where each part of it comes from, which differs with the way.
+local function check_plan(plan, explained)
     local description = core.describe(plan.core)
     check_mounts(description.mounts)
     check_problems(plan.warnings)
     assert(plan:digest():find "^%x+$" and #plan:digest() == 64, "a digest is 64 hexadecimal digits")
-    local parts = { plan:digest(), written(description), plan:explain() }
+    local parts = { plan:digest(), explained and written(description) .. plan:explain() or "" }
     for name, render in pairs(renderings) do
         parts[#parts + 1] = name .. render(plan)
     end
@@ -120,7 +120,7 @@ end
 -- The plan of a policy as bytes, or what was refused; and the plan.
 local function outcome(policy, command, options)
     local plan, text, code, problems = policy:plan(command, options)
-    return plan and check_plan(plan) or check_refusal(text, code, problems), plan
+    return plan and check_plan(plan, false) or check_refusal(text, code, problems), plan
 end
 
 -- The same of a policy, looked at twice.
@@ -129,9 +129,10 @@ local function outcome_twice(policy, command)
     assert(said == outcome(policy, command), "a policy has the same plan twice")
     if plan then
         check_problems(plan:lint())
+        assert(check_plan(plan, true) == check_plan(policy:plan(command), true), "a policy is explained the same twice")
         local other = plan:with_command { "other", "words" }
         assert(other:digest() ~= plan:digest(), "another command makes another plan")
-        assert(check_plan(other) ~= said and check_plan(plan) == said, "and leaves this one")
+        assert(check_plan(other, false) ~= said and check_plan(plan, false) == said, "and leaves this one")
     end
     return said, plan
 end
@@ -188,7 +189,9 @@ local function check_values(value, seed, command)
     end
     local plan
     said, plan = outcome_twice(policy, command)
-    assert(said == outcome(other, command), "the order of keys does not show")
+    local also_said, other_plan = outcome(other, command)
+    assert(said == also_said, "the order of keys does not show")
+    assert(not plan or check_plan(plan, true) == check_plan(other_plan, true), "nor in what is explained")
     assert(check_reference(policy, command) == check_reference(other, command), "nor in the reference's command line")
     check_encoding(policy, command, said, plan)
     for _, way in ipairs { from_file or false, json or false } do
@@ -270,13 +273,13 @@ return function(bytes)
         end
         if policy and from:rarely(3) then
             local plan, text, code, problems = policy:plan(command, { narrow = random.build(random.policy(from), 0) })
-            local _ = plan and check_plan(plan) or check_refusal(text, code, problems)
+            local _ = plan and check_plan(plan, true) or check_refusal(text, code, problems)
         end
         if from:rarely(4) then
             local hooked = of_file(hostile_file(from, value))
             if hooked then
                 local plan, text, code, problems = hooked:plan(command)
-                local _ = plan and check_plan(plan) or check_refusal(text, code, problems)
+                local _ = plan and check_plan(plan, true) or check_refusal(text, code, problems)
             end
         end
         kept = policy or kept

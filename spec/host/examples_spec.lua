@@ -33,7 +33,7 @@ local PRINTED = {
         .. "fine\tsh\n\n",
     ["A conversation"] = "one\ntwo\nnil\ttimeout\n\ncancelled\n",
     luv = "from luv\n",
-    cqueues = "1\texit\n2\texit\n3\texit\n",
+    cqueues = "1 2 3\n",
     LuaSocket = "1\n2\n3\n0\n",
     Prosody = "from prosody\n\n",
 }

@@ -189,7 +189,7 @@ describe("policy:run", function()
     it("a plan that is made takes no option that makes one", function()
         local plan = assert(demilune.policy({}):plan({ "sleep", "0.1" }, { timeout = 60 }))
         for _, options in ipairs { { timeout = 1 }, { env = {} }, { chdir = "/tmp" }, { narrow = {} },
-            { ceiling = {} } } do
+            { ceiling = {} }, { trace = true } } do
             for _, method in ipairs { "run", "spawn" } do
                 local ok, message = pcall(plan[method], plan, options)
                 assert.is_false(ok)

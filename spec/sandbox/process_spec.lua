@@ -96,6 +96,18 @@ describe("a process", function()
         end)
     end
 
+    it("that was asked to end has ended when its grace time is over, whatever the host does", function()
+        local process <close> = spawn("trap '' TERM; echo ready; while :; do sleep 0.1; done",
+            { stdin = "null", stdout = "pipe", stderr = "null" })
+        assert.equal("ready", process.stdout:read("l"))
+        process:kill()
+        local before = core.clock()
+        process.stdout:read("a") -- to the end of all that could write there
+        assert.is_true(core.clock() - before < 10)
+        local result = assert(process:wait(5))
+        assert.same({ "cancelled", 9 }, { result.kind, result.signal })
+    end)
+
     it("that ended by itself is not said to have been ended, however late one looks", function()
         local process <close> = spawn("exit 3", { stdin = "null", timeout = 0.7 }, { limits = { cpu_time = 0.2 } })
         os.execute("sleep 1.5")

@@ -110,6 +110,7 @@ attacks.texts = {
         for i = 1, 13000 do t[i] = "goto a" .. i .. " ::a" .. i .. "::" end
         return table.concat(t, " "):sub(1, 250000)
     end)(), "" },
+    { "gotos that wait for one label", ("goto a "):rep(32000) .. "::a::", "" },
     { "source of more than 256 KiB", "return {} --" .. ("x"):rep(256 * 1024), "is too large; a policy has at most" },
 }
 
@@ -245,7 +246,7 @@ attacks.names = {
 }
 
 -- Facts and texts: none can be changed, none drives anything.
-for _, name in ipairs { "cwd", "home", "policy_dir" } do
+for _, name in ipairs { "cwd", "home", "policy_dir", "project" } do
     attacks.names[name] = { { name .. " = 'x'", "assignment to global" }, { name .. ":rep(1e9 // 1 | 0)", "longer than 64 KiB" },
         { name .. ":split('')", "the separator is empty" } }
 end

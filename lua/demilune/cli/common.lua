@@ -1,7 +1,7 @@
 --- What the subcommands share: messages, and a policy from files and options.
 local core = require "demilune.core"
 local demilune = require "demilune"
-local of_flags = require("demilune.policy").of_flags
+local of_flags = require("demilune.source").of_flags
 
 local common = { EXIT_REFUSED = 125, EXIT_LIMIT = 124, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }
 
@@ -115,7 +115,7 @@ local function site_policy()
         return require("demilune.refusal").plain(
             ("the policy of this machine, %s, cannot be relied on: %s"):format(SITE, why), "policy.site")
     end
-    return exists and require("demilune.policy").of_site(SITE)
+    return exists and require("demilune.source").of_site(SITE)
 end
 
 --- A policy on top of that of this machine, where there is one.

@@ -64,7 +64,7 @@ local function read_policy(settings, environment)
     end
     report_unknown(unknown)
     local path = settings.policy_file and core.realpath(settings.policy_file)
-    return require("demilune.policy").of_wire(fields_of(wire, environment), path)
+    return require("demilune.source").of_wire(fields_of(wire, environment), path)
 end
 
 -- The backend and a warning; or nil and why there is none.

@@ -99,7 +99,7 @@ local MANY = 12
 local WIDTH = 34 -- of names before they go on in the next line
 
 -- Nodes as groups that share a line each, in order.
-local function groups_of(nodes, names, all)
+local function groups_of(nodes, names)
     local groups, by_key = {}, {}
     for _, node in ipairs(nodes) do
         local key = common_key(node, names)
@@ -117,7 +117,7 @@ local function groups_of(nodes, names, all)
     local result = {}
     for _, group in ipairs(groups) do
         local by = group[1].mount and group[1].mount.said.by
-        local fold = not all and #group >= ((by == "base" or by == "engine") and 2 or FEW)
+        local fold = #group >= ((by == "base" or by == "engine") and 2 or FEW)
         for _, node in ipairs(fold and { group } or group) do
             result[#result + 1] = fold and node or { node }
         end
@@ -126,6 +126,14 @@ local function groups_of(nodes, names, all)
         return before(a[1].name, b[1].name)
     end)
     return result
+end
+
+local function alone(nodes)
+    local groups = {}
+    for i, node in ipairs(nodes) do
+        groups[i] = { node }
+    end
+    return groups
 end
 
 -- The lines of a group's first line of origin and its last: "a.lua:4-9".
@@ -224,7 +232,7 @@ local function add_node(rows, node, depth, names, all)
     for i, child in ipairs(children_of(node)) do
         children[i] = joined(child)
     end
-    for _, group in ipairs(groups_of(children, names, all)) do
+    for _, group in ipairs(all and alone(children) or groups_of(children, names)) do
         if #group > 1 then
             add_group(rows, group, depth + 1, names)
         else

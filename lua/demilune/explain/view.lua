@@ -91,7 +91,8 @@ function view:object(path)
     elseif exact then
         return (mount.kind == "file" or mount.kind == "mask" and not mount.directory) and "file" or "directory"
     elseif mount and mount.kind == "dev" then
-        return devices[path:match("^/dev/([^/]+)$")] and "device" or path == "/dev/pts" and "directory" or nil
+        local is_directory = path == "/dev/pts" or self.on_the_way[path]
+        return devices[path:match("^/dev/([^/]+)$")] and "device" or is_directory and "directory" or nil
     end
     return self.on_the_way[path] and "directory" or nil
 end

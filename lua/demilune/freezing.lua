@@ -1,0 +1,99 @@
+--- From what a policy says to the plan: the engine's copy, the base beneath it, and where each problem was written.
+local core = require "demilune.core"
+local merge = require "demilune.merge"
+
+local freezing = {}
+
+--- Adds file and line to each problem, where they are known.
+---@param self demilune.Policy
+---@param problems demilune.Problem[]
+---@return demilune.Problem[] problems
+function freezing.with_places(self, problems)
+    if self.file and #problems > 0 then
+        require("demilune.places").add(self.layers, problems)
+    end
+    return problems
+end
+
+local bases = { host = true, nix = true, none = true }
+
+-- What the policy starts from: a table of binds, links, files and environment, or nil when its base is no base.
+local function base_of(fields)
+    local name = fields.base == nil and "host" or fields.base
+    if type(name) ~= "string" or not bases[name] then
+        return nil
+    end
+    local effects = type(fields.effects) == "table" and fields.effects
+    local network = fields.network == true or effects and require("demilune.effects").has_network(effects)
+    return require("demilune.base." .. name) {
+        network = network, user = fields.user, env_allowlist = fields.env_allowlist,
+    }
+end
+
+-- What the command must not write to: the files of the policy and of the ceilings.
+local function own_files(self, ceilings)
+    local files = self.paths
+    for _, one in ipairs(ceilings or {}) do
+        files = merge.appended(files, one.files)
+    end
+    return files
+end
+
+--- The engine's copy of the fields, on a base (nil: none yet), or nil and the problems of all of them.
+---@param self demilune.Policy
+---@param fields demilune.Fields
+---@param base table|nil
+---@param ceilings? demilune.Ceiling[]
+---@return userdata|nil
+---@return demilune.Problem[]|nil
+function freezing.freeze(self, fields, base, ceilings)
+    local frozen, problems = core.freeze(fields, base, {
+        home = not self.wire and os.getenv("HOME") or nil, files = own_files(self, ceilings), wire = self.wire,
+    })
+    if #problems == 0 then
+        return frozen
+    end
+    local more = core.validate(frozen)
+    return nil, freezing.with_places(self, table.move(more, 1, #more, #problems + 1, problems))
+end
+
+--- The plan of these fields, its warnings, nil, and what was frozen for it; or nil, nil and the problems.
+---@param self demilune.Policy
+---@param fields demilune.Fields
+---@param command? string[]
+---@param ceilings? demilune.Ceiling[]
+---@return userdata|nil
+---@return demilune.Problem[]|nil
+---@return demilune.Problem[]|nil
+---@return userdata|nil
+function freezing.plan(self, fields, command, ceilings)
+    local frozen, problems = freezing.freeze(self, fields, base_of(fields), ceilings)
+    if not frozen then
+        return nil, nil, problems
+    end
+    local cores = ceilings and ceilings[1] and require("demilune.ceiling").cores(ceilings)
+    local built, warnings
+    built, warnings, problems = core.plan(frozen, command, cores)
+    return built, warnings, not built and freezing.with_places(self, problems) or nil, frozen
+end
+
+--- In what the fields `after` give more than `before`, nil for nothing; or nil and the problems of one of them.
+---@param self demilune.Policy
+---@param after demilune.Fields
+---@param before demilune.Fields
+---@return demilune.Problem|nil
+---@return demilune.Problem[]|nil
+function freezing.excess(self, after, before)
+    local first, _, problems, frozen_before = freezing.plan(self, before)
+    if not first then
+        return nil, problems
+    end
+    local second, frozen_after
+    second, _, problems, frozen_after = freezing.plan(self, after)
+    if not second then
+        return nil, problems
+    end
+    return (select(2, core.narrower(frozen_after, second, frozen_before, first)))
+end
+
+return freezing

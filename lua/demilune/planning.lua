@@ -1,0 +1,150 @@
+--- From a policy and a command to the plan: hooks, what is taken away, options, ceilings, backends.
+local core = require "demilune.core"
+local freezing = require "demilune.freezing"
+local host = require "demilune.host"
+local merge = require "demilune.merge"
+local plan = require "demilune.plan"
+local refusal = require "demilune.refusal"
+
+local planning = {}
+
+local function has_hooks(self)
+    return #self.hooks.prepare + #self.hooks.launched + #self.hooks.finished > 0
+end
+
+local function context_of(self, command)
+    return {
+        command = command and core.copy(command) or nil,
+        cwd = core.cwd(),
+        home = os.getenv("HOME"),
+        user = os.getenv("USER"),
+        env = core.environ(),
+        policy_file = self.file,
+    }
+end
+
+--- The options of `run` that are fields of a policy.
+local function overlay(fields, options)
+    local extra = {}
+    if options.env ~= nil then
+        extra.env = core.copy(options.env) or options.env
+    end
+    extra.chdir = options.chdir
+    if options.timeout ~= nil then
+        extra.limits = { timeout = options.timeout }
+    end
+    return next(extra) and merge.layers(fields, extra) or fields
+end
+
+-- The problems of layers that are not trusted and widen; nil when there are none.
+local function check_trusted(self)
+    for _, layer in ipairs(self.layers) do
+        if not layer.trusted then
+            return require("demilune.trust").check(self.layers, function(after, before)
+                return freezing.excess(self, after, before)
+            end)
+        end
+    end
+    return nil
+end
+
+-- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
+local function kept(self, hooked, fields)
+    for _, hook in ipairs(hooked and self.hooks.prepare or {}) do
+        if type(hook.run) == "function" then
+            local copy = core.copy { hooked, fields } or {}
+            return copy[1], copy[2] or self.fields
+        end
+    end
+    return hooked, fields
+end
+
+-- The ceilings that a plan is under; or nil and why nothing can be run. Mostly there is none.
+local function ceilings_of(self, given)
+    if core.operators_file(core.ceiling_path) == false and not self.ceilings[1] and not given then
+        return {}
+    end
+    return require("demilune.ceiling").all(self.ceilings, given)
+end
+
+-- What the prepare hooks leave of the fields; or nil, message, code and problems.
+local function after_hooks(self, context, trace)
+    if not context or #self.hooks.prepare == 0 then
+        return self.fields -- only read from here on: hooks get a copy
+    end
+    return require("demilune.hooks").prepare(self, context, freezing.excess, trace)
+end
+
+-- The same without what the options take away, and with what they add.
+local function with_options(fields, options)
+    if options.narrow then
+        local problems
+        fields, problems = require("demilune.narrow").apply(fields, core.copy(options.narrow) or options.narrow)
+        if not fields then
+            return nil, problems
+        end
+    end
+    return overlay(fields, options)
+end
+
+-- The engine's plan, its warnings, and whether only the native backend can launch it; or nil and the problems.
+local function build(self, fields, command, options, ceilings)
+    local built, warnings, problems = freezing.plan(self, fields, command, ceilings)
+    if not built then
+        return nil, problems
+    end
+    local native
+    problems, native = host.backend_problems(built, options.backend)
+    if #problems > 0 then
+        return nil, freezing.with_places(self, problems)
+    end
+    return built, freezing.with_places(self, warnings), native
+end
+
+--- Builds a plan; see policy:plan.
+---@param self demilune.Policy
+---@param command? string[]
+---@param options demilune.RunOptions
+---@return demilune.Plan|nil plan
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function planning.plan(self, command, options)
+    local ceilings, text, code, problems = ceilings_of(self, options.ceiling)
+    if not ceilings then
+        return nil, text, code, problems
+    end
+    problems = check_trusted(self)
+    if problems then
+        return refusal.of(problems)
+    end
+    local context = command and has_hooks(self) and context_of(self, command)
+    local trace = options.trace and context and {} or nil
+    local hooked, fields
+    hooked, text, code, problems = after_hooks(self, context, trace)
+    if not hooked then
+        return nil, text, code, problems
+    end
+    fields, problems = with_options(hooked, options)
+    if not fields then
+        return refusal.of(problems)
+    end
+    local built, warnings, native = build(self, fields, command, options, ceilings)
+    if not built then
+        return refusal.of(warnings)
+    end
+    hooked, fields = kept(self, hooked ~= self.fields and hooked or nil, fields)
+    return setmetatable({
+        core = built,
+        checked = { [options.backend or "auto"] = { {}, native } },
+        ceilings = ceilings,
+        policy = self,
+        fields = fields,
+        hooked = hooked,
+        trace = hooked and trace,
+        context = context,
+        warnings = merge.appended(warnings, self.ignored),
+    }, plan)
+end
+
+return planning

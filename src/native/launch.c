@@ -143,7 +143,7 @@ static bool prepare(struct dml_native *n)
     const struct dml_plan *plan = n->plan;
     int abi = dml_host_landlock_abi();
     n->shop = n->root = n->proc = n->pidfd = -1;
-    n->caller_is_root = geteuid() == 0;
+    n->has_groups = geteuid() == 0 && getgroups(0, NULL) != 0;
     n->landlock = restricts_files(plan, abi) ? abi : 0;
     n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
     n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
@@ -268,7 +268,7 @@ static int run_outside(void *argument)
 
 static void start(struct dml_native *n)
 {
-    if (!n->caller_is_root) {
+    if (!n->has_groups) {
         start_inside(n, SIGCHLD);
         return;
     }

@@ -61,7 +61,7 @@ struct dml_native {
     int *scratch;
     const int *cgroups;
     size_t cgroup_count;
-    bool caller_is_root;
+    bool has_groups; /* supplementary ones, which have to be given up, as root can */
 
     const char *uid_map, *gid_map;
     struct dml_native_mount *mounts;

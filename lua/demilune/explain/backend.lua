@@ -18,11 +18,13 @@ local differences = {
     bwrap = {
         { "abstract", "with network, abstract sockets of the host are within reach", network = true },
         { "FIFOs", "those in read-only binds can be written to" },
+        { "mounts", "what the host mounts later below a bind appears, writable" },
     },
     native = {
         { "abstract", "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)",
             network = true },
         { "FIFOs", "those in read-only binds cannot be written to (Landlock)" },
+        { "mounts", "what the host mounts later below a bind does not appear" },
     },
 }
 

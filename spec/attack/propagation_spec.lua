@@ -10,7 +10,8 @@ describe("a mount that the host makes meanwhile #once", function()
     local function seen(backend)
         local script = ([[
 cd %s && mkdir -p tree/sub && : >tree/sub/old && mount --make-rshared / && mkfifo go said
-%s run --backend %s --ro tree:/tree -- sh -c 'ls /tree/sub; read -r _; ls /tree/sub; (: >/tree/sub/made) 2>/dev/null && echo written' <go >said &
+%s run --backend %s --ro tree:/tree -- sh -c '
+    ls /tree/sub; read -r _; ls /tree/sub; (: >/tree/sub/made) 2>/dev/null && echo written' <go >said &
 exec 3>go 4<said
 read -r first <&4; echo "$first"
 mount -t tmpfs none tree/sub && : >tree/sub/new

@@ -3,6 +3,7 @@
 #include "host_cgroup.h"
 #include "lua_glue.h"
 #include "lua_plan.h"
+#include "native/native.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -58,20 +59,33 @@ static bool can_limit(const struct dml_plan *plan)
            (!(meant & 1u << DML_LIMIT_CPU_TIME) || dml_host_can_limit(DML_CONTROLLER_CPU));
 }
 
-/* controls(plan, bwrap) -> the controls that the plan asks for, those of them that this host or this bwrap
- * lacks | nil, message: it cannot be asked */
+/* What a backend is meant to apply to a plan and what it can: that bwrap, or without a path native. */
+static bool find_controls(const struct dml_plan *plan, const char *bwrap, unsigned *wanted, unsigned *had,
+                          struct dml_error *error)
+{
+    struct dml_probe probe = {0};
+    *wanted = bwrap ? dml_plan_controls(plan) : dml_native_wanted(plan);
+    if (!bwrap)
+        return dml_native_controls(plan, had, error);
+    if (!dml_probe_run(&probe, bwrap, error))
+        return false;
+    *had = dml_bwrap_controls(&probe.features);
+    return true;
+}
+
+/* controls(plan, bwrap|nil) -> the controls that the backend is meant to apply, those of them that this host
+ * or this bwrap lacks | nil, message: it cannot be asked, or lacks what is required */
 static int core_controls(lua_State *L)
 {
     struct dml_lua_plan *held = luaL_checkudata(L, 1, DML_LUA_PLAN);
     luaL_argcheck(L, held->plan, 1, "not a plan");
-    struct dml_probe probe = {0};
     struct dml_error error;
-    if (!dml_probe_run(&probe, luaL_checkstring(L, 2), &error)) {
+    unsigned wanted, had;
+    if (!find_controls(held->plan, luaL_optstring(L, 2, NULL), &wanted, &had, &error)) {
         luaL_pushfail(L);
         lua_pushstring(L, error.message);
         return 2;
     }
-    unsigned wanted = dml_plan_controls(held->plan), had = dml_bwrap_controls(&probe.features);
     if (wanted & 1u << DML_CONTROL_CGROUP && can_limit(held->plan))
         had |= 1u << DML_CONTROL_CGROUP;
     dml_push_names(L, wanted, dml_control_names, DML_CONTROL_COUNT);

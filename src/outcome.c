@@ -1,5 +1,6 @@
 /* What becomes of a launched plan: the reports of the inner stage, and their absence, as a result. */
 #include "process_private.h"
+#include "native/native.h"
 #include "stage_message.h"
 #include "text.h"
 
@@ -111,8 +112,7 @@ static void hear_last_words(struct dml_process *process)
 static void list_controls(struct dml_process *process)
 {
     unsigned had = process->controls, as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
-    unsigned wanted = dml_plan_controls(process->plan) |
-                      (process->native && !process->plan->nested ? 1u << DML_CONTROL_LANDLOCK : 0);
+    unsigned wanted = process->native ? dml_native_wanted(process->plan) : dml_plan_controls(process->plan);
     if (process->cgroup.count > 0 && !(as_a_whole & ~process->cgroup.covers))
         had |= 1u << DML_CONTROL_CGROUP;
     process->result.applied = wanted & had;

@@ -122,7 +122,7 @@ end
 ---@param plan userdata of core.plan
 ---@param flag? "auto"|"bwrap"|"native"|"none"
 ---@return demilune.Problem[] problems
----@return boolean|nil native whether auto has to be native for it
+---@return string|nil native why auto has to be native for it
 function host.backend_problems(plan, flag)
     if flag == "native" then
         return core.backend_problems(plan, "native")
@@ -130,10 +130,16 @@ function host.backend_problems(plan, flag)
         return {}
     end
     local problems = core.backend_problems(plan, "bwrap")
-    local automatically = flag == nil or flag == "auto"
-    local better = automatically and (#problems > 0 or core.nests_in_writable(plan) and host.bwrap_follows_links())
-    if better and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
-        return {}, true
+    local why
+    if flag ~= nil and flag ~= "auto" then
+        return problems
+    elseif #problems > 0 then
+        why = require("demilune.message").problem(problems[1])
+    elseif core.nests_in_writable(plan) and host.bwrap_follows_links() then
+        why = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
+    end
+    if why and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
+        return {}, why
     end
     return problems
 end

@@ -12,7 +12,7 @@ local refusal = require "demilune.refusal"
 ---@field package hooked? table what the prepare hooks left
 ---@field package trace? { origin: demilune.Speaker, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
----@field package checked table<string, table> by backend: what keeps it from launching this, and whether auto is native
+---@field package checked table<string, table> by backend: what keeps it from launching this, and why auto is native
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
 plan.__index = plan
@@ -25,7 +25,7 @@ local function forbidden(self, backend)
     end
 end
 
--- What keeps a backend from launching this, and whether auto has to be native. What was found out once stays true.
+-- What keeps a backend from launching this, and why auto has to be native. What was found out once stays true.
 local function check_backend(self, flag)
     local name = flag or "auto"
     local known = self.checked[name] or table.pack(host.backend_problems(self.core, flag))
@@ -33,8 +33,14 @@ local function check_backend(self, flag)
     return known[1], known[2]
 end
 
--- The backend that a flag stands for: auto is native where bwrap cannot do what the plan asks for, or may not.
-local function choose_backend(self, flag)
+--- The backend that launches this: auto is native where bwrap cannot do what the plan asks for, or may not.
+---@param flag? "auto"|"bwrap"|"native"|"none"
+---@return demilune.Backend|nil
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+---@return string|nil why auto is native for it
+function plan:backend(flag)
     local backend, text, code = host.backend(flag)
     if not backend then
         return refusal.plain(text, code)
@@ -47,12 +53,12 @@ local function choose_backend(self, flag)
     text, code = forbidden(self, backend)
     local automatic = flag == nil or flag == "auto"
     if code and automatic and backend ~= host.native and not forbidden(self, host.native) then
-        backend, text, code = host.native, nil, nil
+        backend, native, code = host.native, text, nil
     end
     if code then
         return refusal.plain(text, code)
     end
-    return backend
+    return backend, nil, nil, nil, native
 end
 
 --- Begins the launch and returns at once.
@@ -63,7 +69,7 @@ end
 ---@return demilune.Problem[]|nil problems
 function plan:spawn(given)
     given = check_options(given, 2)
-    local backend, text, code, problems = choose_backend(self, given.backend)
+    local backend, text, code, problems = self:backend(given.backend)
     if not backend then
         return nil, text, code, problems
     end

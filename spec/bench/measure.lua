@@ -19,7 +19,9 @@ function measure.output_of(line)
 end
 
 measure.scratch = measure.output_of("mktemp -d")
-local bench = measure.output_of("realpath " .. build .. "/bench")
+
+--- Where what is launched lies.
+measure.bench = measure.output_of("realpath " .. build .. "/bench")
 
 --- The built command.
 measure.command = core.realpath(build .. "/bin/demilune")
@@ -40,7 +42,7 @@ measure.payload = { "/bench/payload" }
 function measure.policy(fields)
     fields = fields or {}
     fields.base = "none"
-    fields.ro_binds = { "/usr", "/bin", "/lib", "/lib64", { bench, "/bench" } }
+    fields.ro_binds = { "/usr", "/bin", "/lib", "/lib64", { measure.bench, "/bench" } }
     return assert(demilune.policy(fields))
 end
 
@@ -107,6 +109,41 @@ function measure.compare(a, b)
         differences[i], ratios[i] = a[i] - b[i], a[i] / b[i]
     end
     return measure.median(differences), measure.median(ratios)
+end
+
+--- A spawned process for at_a_time: its descriptor, and what says whether it is over.
+function measure.spawned(process)
+    return process:pollfd(), function()
+        local result, message = process:poll()
+        if not result and message == "running" then
+            return false
+        end
+        assert(result and result.ok, message)
+        process:close()
+        return true
+    end
+end
+
+--- `total` launches, `width` of them at a time.
+function measure.at_a_time(start, total, width)
+    local running, started, ended = {}, 0, 0
+    while ended < total do
+        while started < total and started - ended < width do
+            local fd, over = start()
+            running[fd] = over
+            started = started + 1
+        end
+        local fds = {}
+        for fd in pairs(running) do
+            fds[#fds + 1] = fd
+        end
+        for _, fd in ipairs(core.wait_readable(fds)) do
+            if running[fd]() then
+                running[fd] = nil
+                ended = ended + 1
+            end
+        end
+    end
 end
 
 function measure.over()

@@ -1,6 +1,5 @@
 -- Launches from the module against the same hardened bwrap by hand, from the same program; and what an idle sandbox
 -- costs in memory. Run it with `make bench`.
-local core = require "demilune.core"
 local measure = require "bench.measure"
 
 local ROUNDS = tonumber(os.getenv("ROUNDS")) or 100
@@ -11,16 +10,7 @@ local quiet = { stdin = "null", stdout = "null", stderr = "null" }
 
 local ways = {
     module = function()
-        local process = assert(policy:spawn(measure.payload, quiet))
-        return process:pollfd(), function()
-            local result, message = process:poll()
-            if not result and message == "running" then
-                return false
-            end
-            assert(result and result.ok, message)
-            process:close()
-            return true
-        end
+        return measure.spawned(assert(policy:spawn(measure.payload, quiet)))
     end,
     hand = function()
         local pid, fd = byhand.start(argv, filter)
@@ -30,28 +20,6 @@ local ways = {
         end
     end,
 }
-
--- `total` launches, `width` of them at a time.
-local function run(start, total, width)
-    local running, started, ended = {}, 0, 0
-    while ended < total do
-        while started < total and started - ended < width do
-            local fd, over = start()
-            running[fd] = over
-            started = started + 1
-        end
-        local fds = {}
-        for fd in pairs(running) do
-            fds[#fds + 1] = fd
-        end
-        for _, fd in ipairs(core.wait_readable(fds)) do
-            if running[fd]() then
-                running[fd] = nil
-                ended = ended + 1
-            end
-        end
-    end
-end
 
 local function bench_latency()
     local times = measure.rounds(3 * ROUNDS, {
@@ -69,8 +37,8 @@ end
 local function bench_throughput(width)
     local total = 4 * width + 24
     local times = measure.rounds(ROUNDS // 5, {
-        function() run(ways.module, total, width) end,
-        function() run(ways.hand, total, width) end,
+        function() measure.at_a_time(ways.module, total, width) end,
+        function() measure.at_a_time(ways.hand, total, width) end,
     })
     local _, ratio = measure.compare(times[1], times[2])
     print(("%d at a time: module %.0f launches a second, by hand %.0f; time to time %.3f"):format(width,

@@ -133,6 +133,8 @@ describe("what explain says", function()
                 for i, what in ipairs { "there", "read", "write" } do
                     counts[i] = counts[i] + (found[path][i] and 1 or 0)
                     local kernels = path:find("^/proc/") and said[path][i] -- where the kernel may refuse more than it says
+                    -- what is said of a FIFO holds for bwrap
+                    kernels = kernels or path:find("/pipe$") and what == "write" and sandbox.backend == "native"
                     if said[path][i] ~= found[path][i] and not kernels then
                         wrong[#wrong + 1] = ("%s: %s is %s, and said to be %s"):format(path, what, found[path][i],
                             said[path][i])

@@ -334,7 +334,7 @@ for change in (lambda: os.chmod(at, 0o600), lambda: os.unlink(at), lambda: open(
         assert.equal("0o400 65534 in memory\nEROFS\nEROFS\nEROFS\nEROFS\nEACCES\n", result.stdout, result.stderr)
     end)
 
-    it("F14: paths as long as the backend can take, and a problem of the plan beyond", function()
+    it("F14: paths as long as bwrap can take, and a problem of the plan beyond", function()
         -- A directory whose path has `length` bytes, made step by step, as no call takes more than one component of it.
         local MAKE = [[
 import os, sys

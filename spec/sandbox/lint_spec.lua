@@ -119,7 +119,8 @@ print(os.read(reader, 100))
 ]]
         it("a socket and a FIFO in a read-only bind can be written to, and are named", function()
             make "mkdir d"
-            local result = probe.host(HOST, { scratch "d", sandbox.command, "run", "--ro", scratch "d" .. ":/x" })
+            local result = probe.host(HOST, { scratch "d", sandbox.command, "run", "--backend=bwrap", "--ro",
+                scratch "d" .. ":/x" })
             assert.equal("Read-only file system\nconnected True\nb'written'\n", result.out, result.err)
             local found, messages = lints { ro_binds = { { scratch "d", "/x" } } }
             assert.same({ "lint.socket ro_binds[1]" }, found)
@@ -261,7 +262,7 @@ if sys.argv[1] == "with":
     server.listen()
 print(subprocess.run([command, "check", policy], capture_output=True, text=True).stderr.strip() or "nothing said")
 code = "import socket; socket.socket(socket.AF_UNIX).connect(%r); print('connected')" % name
-print(subprocess.run([command, "run", "-p", policy, "--", "/usr/bin/python3", "-c", code], capture_output=True,
+print(subprocess.run([command, "run", "--backend=bwrap", "-p", policy, "--", "/usr/bin/python3", "-c", code], capture_output=True,
     text=True).stdout.strip() or "refused")
 ]]
         local function try(with, network)

@@ -57,6 +57,11 @@ bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct
     return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: landlock %s", why);
 }
 
+unsigned dml_native_wanted(const struct dml_plan *plan)
+{
+    return dml_plan_controls(plan) | (plan->nested ? 0 : 1u << DML_CONTROL_LANDLOCK);
+}
+
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems)
 {
     char why[200];

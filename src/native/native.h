@@ -86,6 +86,9 @@ struct dml_native {
  * why what the plan requires is not among them, and then false is returned. */
 bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error);
 
+/* The controls that this backend is meant to apply to `plan`, wherever it runs. */
+unsigned dml_native_wanted(const struct dml_plan *plan);
+
 /* Adds a problem for what the plan requires and this backend does not apply here. */
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
 

@@ -191,7 +191,7 @@ options.groups = {
             of = only_explain },
     },
     { "how it runs",
-        { "--backend", nil, "NAME", "auto, bwrap or none (DEMILUNE_BACKEND)", setting("backend") },
+        { "--backend", nil, "NAME", "auto, bwrap, native or none (DEMILUNE_BACKEND)", setting("backend") },
         { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", flag("unsafe"), of = one_command },
         { "--status", nil, "FILE|FD", "write the result there, as one line of JSON", setting("status"),
             of = one_command },

@@ -134,8 +134,12 @@ local function launch(state, policy, backend, write_status, status)
         return run_bare(state, text or "no isolation: the command can do whatever you can do")
     end
     if state.verbose then
-        local how = backend.bwrap_path or "system calls of our own"
+        local chosen, _, _, _, why = plan:backend(state.backend)
+        local how = (chosen or backend).bwrap_path or "system calls of our own"
         common.complain(("launching by %s, digest %s"):format(how, plan:digest()))
+        if why then
+            common.complain("natively: " .. why)
+        end
     end
     local _ <close> = common.settle(plan)
     local result

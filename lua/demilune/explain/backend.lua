@@ -1,6 +1,5 @@
 --- What a backend adds to a plan by itself, and what of it this host cannot honour.
 local core = require "demilune.core"
-local host = require "demilune.host"
 local message = require "demilune.message"
 
 local backend = {}
@@ -14,11 +13,28 @@ local meanings = {
     landlock = "no Landlock rules",
 }
 
+-- What differs between the backends by nature: the table of the manual, as far as one cannot see it in the policy.
+local differences = {
+    bwrap = {
+        { "abstract", "with network, abstract sockets of the host are within reach", network = true },
+        { "FIFOs", "those in read-only binds can be written to" },
+    },
+    native = {
+        { "abstract", "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)",
+            network = true },
+        { "FIFOs", "those in read-only binds cannot be written to (Landlock)" },
+    },
+}
+
 -- For each kind of backend: its name for people, and the controls that the plan asks for and that it lacks here.
 local kinds = {
     bwrap = function(plan, found)
         local wanted, skipped = core.controls(plan.core, found.bwrap_path)
         return { path = found.bwrap_path, wanted = wanted or {}, skipped = skipped, problem = not wanted and skipped }
+    end,
+    native = function(plan)
+        local wanted, skipped = core.controls(plan.core)
+        return { wanted = wanted or {}, skipped = skipped, problem = not wanted and skipped }
     end,
     none = function()
         return { wanted = {}, skipped = {}, problem = "the command is not isolated: nothing of this holds" }
@@ -32,14 +48,20 @@ local kinds = {
 ---@return table|nil
 ---@return string|nil message
 function backend.of(plan, name)
-    local found, text, code = host.backend(name)
+    local found, text, code, _, why = plan:backend(name)
     if not found and code == "unknown_backend" then
         return nil, text
     elseif not found then
         return { wanted = {}, skipped = {}, problem = text }
     end
     local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
-    about.kind = found.kind
+    about.kind, about.because = found.kind, why
+    about.differs = {}
+    for _, difference in ipairs(differences[found.kind] or {}) do
+        if not difference.network or core.describe(plan.core).network then
+            table.insert(about.differs, { name = difference[1], text = difference[2] })
+        end
+    end
     if about.problem then
         about.skipped = {}
     end
@@ -61,6 +83,9 @@ function backend.rows(about, requires)
     if about.kind then
         add("launched by", about.kind .. (about.path and " " .. message.plain(about.path) or ""))
     end
+    if about.because then
+        add("because", about.because)
+    end
     if about.problem then
         add("problem", message.plain(about.problem))
     end
@@ -77,6 +102,9 @@ function backend.rows(about, requires)
     end
     for _, name in ipairs(about.skipped) do
         add("cannot", name .. ": " .. (meanings[name] or "not here") .. (required[name] or ""))
+    end
+    for _, difference in ipairs(about.differs or {}) do
+        add(difference.name, difference.text)
     end
     return rows
 end

@@ -1,0 +1,111 @@
+-- The native backend beside bwrap, in interleaved runs: from the module and from the command, against the command line of
+-- the ancestor by hand, which is 1; how it grows with the binds, how many launches a second, what an idle sandbox costs.
+-- Run it with `make bench BENCH=native`, as root and as an ordinary user.
+local core = require "demilune.core"
+local demilune = require "demilune"
+local measure = require "bench.measure"
+
+local ROUNDS = tonumber(os.getenv("ROUNDS")) or 60
+local byhand = measure.byhand
+local backends = { "native", "bwrap" }
+
+local function quiet(backend)
+    return { stdin = "null", stdout = "null", stderr = "null", backend = backend }
+end
+
+-- A policy with `count` more binds, and the file that says the same.
+local function with_binds(count)
+    local policy, lines = measure.policy(), {}
+    for i = 1, count do
+        local path = ("%s/d%d"):format(measure.scratch, i)
+        os.execute("mkdir -p " .. path)
+        lines[i] = ("{ %q, %q },"):format(path, "/data/d" .. i)
+    end
+    local words = {}
+    for _, bind in ipairs(policy.fields.ro_binds) do
+        words[#words + 1] = type(bind) == "string" and ("%q,"):format(bind) or ("{ %q, %q },"):format(bind[1], bind[2])
+    end
+    local file = measure.write("policy" .. count .. ".lua", ("return { base = 'none', ro_binds = { %s %s } }")
+        :format(table.concat(words, " "), table.concat(lines, " ")))
+    return assert(demilune.load(file)), file
+end
+
+local function by_hand(policy, payload)
+    local argv = assert(demilune.build_bwrap_command(policy, payload))
+    return function()
+        local pid, fd = byhand.start(argv)
+        assert(byhand.reap(pid, fd) == 0)
+    end
+end
+
+local function from_module(policy, payload, backend)
+    return function() assert(policy:run(payload, quiet(backend))) end
+end
+
+local function from_command(file, backend)
+    local argv = { measure.command, "run", "--backend", backend, "-p", file, "--", "/usr/bin/true" }
+    return function()
+        local pid, fd = byhand.start(argv)
+        assert(byhand.reap(pid, fd) == 0)
+    end
+end
+
+local function floor()
+    assert(core.run_bare { measure.bench .. "/payload" })
+end
+
+local function shares(times, reference)
+    local parts = {}
+    for i, list in ipairs(times) do
+        local _, ratio = measure.compare(list, reference)
+        parts[i] = ("%8.0f (%.3f)"):format(measure.median(list) * 1e6, ratio)
+    end
+    return table.concat(parts, "  ")
+end
+
+local function bench_binds(count)
+    local policy, file = with_binds(count)
+    local times = measure.rounds(ROUNDS, {
+        from_module(policy, measure.payload, "native"), from_module(policy, measure.payload, "bwrap"), floor,
+        by_hand(policy, measure.payload),
+        from_command(file, "native"), from_command(file, "bwrap"), by_hand(policy, { "/usr/bin/true" }),
+    })
+    print(("%5d  %s  %8.0f"):format(count, shares({ times[1], times[2], times[3] }, times[4]), measure.median(times[4]) * 1e6))
+    print(("       %s %s  %8.0f"):format(shares({ times[5], times[6] }, times[7]), (" "):rep(17), measure.median(times[7]) * 1e6))
+end
+
+local function bench_throughput(width)
+    local policy, total = measure.policy(), 4 * width + 24
+    local argv = assert(demilune.build_bwrap_command(policy, measure.payload))
+    local works = {}
+    for i, backend in ipairs(backends) do
+        works[i] = function()
+            measure.at_a_time(function()
+                return measure.spawned(assert(policy:spawn(measure.payload, quiet(backend))))
+            end, total, width)
+        end
+    end
+    works[3] = function()
+        measure.at_a_time(function()
+            local pid, fd = byhand.start(argv)
+            return fd, function() return byhand.reap(pid, fd) == 0 end
+        end, total, width)
+    end
+    local times = measure.rounds(math.max(5, ROUNDS // 5), works)
+    local rates = {}
+    for i, list in ipairs(times) do
+        rates[i] = total / measure.median(list)
+    end
+    print(("%d at a time: native %.0f a second, bwrap %.0f, by hand %.0f; native %.2f times by hand"):format(width, rates[1],
+        rates[2], rates[3], rates[1] / rates[3]))
+end
+
+print(("medians of %d interleaved runs, us (to the same by hand)"):format(ROUNDS))
+print("binds  native            bwrap             floor              by hand")
+for _, count in ipairs { 0, 4, 20, 100, 300 } do
+    bench_binds(count)
+end
+for _, width in ipairs { 1, 2, 4, 8 } do
+    bench_throughput(width)
+end
+measure.over()

@@ -1,0 +1,93 @@
+-- The second wall of the native backend: what it keeps from the command that mounts do not, and what it leaves alone.
+local demilune = require "demilune"
+local lacking = require "support.lacking"
+local leaks = require "support.leaks"
+local sandbox = require "support.sandbox"
+
+describe("Landlock #once", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    local function run(backend, options, script, more)
+        return sandbox.script(table.move(options, 1, #options, 3, { "--backend", backend }), script, more)
+    end
+
+    local function has(list, name)
+        for _, one in ipairs(list) do
+            if one == name then
+                return true
+            end
+        end
+        return false
+    end
+
+    it("is applied by native, and bwrap does not claim it", function()
+        local policy = assert(demilune.policy {})
+        for backend, expected in pairs { native = true, bwrap = false } do
+            local result = assert(policy:run({ "true" }, { backend = backend }))
+            assert.equal(expected, has(result.applied, "landlock"))
+            assert.same({}, result.skipped)
+        end
+    end)
+
+    it("keeps a FIFO in a read-only bind from being written to, which no mount does", function()
+        assert(os.execute("mkdir " .. scratch("ro") .. " && mkfifo -m 666 " .. scratch("ro/pipe")))
+        local code = [[/usr/bin/python3 -c '
+import os
+try:
+    fd = os.open("/ro/pipe", os.O_RDWR | os.O_NONBLOCK); os.write(fd, b"x"); print("written")
+except OSError as error: print(error.strerror)']]
+        assert.equal("written\n", run("bwrap", { "--ro", scratch("ro") .. ":/ro" }, code).out)
+        assert.equal("Permission denied\n", run("native", { "--ro", scratch("ro") .. ":/ro" }, code).out)
+        assert.equal("written\n", run("native", { "--rw", scratch("ro") .. ":/ro" }, code).out)
+    end)
+
+    it("leaves alone what is writable: files, directories, links, renames from one directory into another", function()
+        assert(os.execute("mkdir -p " .. scratch("rw/a") .. " " .. scratch("rw/b")))
+        local script = [[set -e; for at in /rw /tmp /work /dev/shm; do mkdir -p $at/a $at/b; cd $at
+            echo text >a/f; mv a/f b/g; ln b/g a/h; ln -s g b/l; mkfifo a/p; : >a/h; rm -r a b; done; echo fine]]
+        local result = run("native", { "--rw", scratch("rw") .. ":/rw" }, script)
+        assert.equal("fine\n", result.out, result.err)
+    end)
+
+    it("leaves the command its own input and output, by name too, and nothing more of their directory", function()
+        sandbox.write(scratch("input"), "from a file\n")
+        local result = run("native", {}, "cat /dev/stdin; echo out >>/dev/stdout; echo err >/dev/stderr",
+            { suffix = "<" .. scratch("input") .. " >" .. scratch("out") .. " 2>" .. scratch("err") })
+        assert.equal(0, result.code)
+        assert.equal("from a file\nout\n", sandbox.read(scratch("out")))
+        assert.equal("err\n", sandbox.read(scratch("err")))
+        local more = "cat /proc/self/fd/0/../input; echo x >/proc/self/fd/0"
+        assert.matches("Permission denied", run("native", {}, more, { suffix = "<" .. scratch("input") }).err)
+        assert.equal("from a file\n", sandbox.read(scratch("input")))
+    end)
+
+    it("is not set with nested, whose mounts it would forbid; asked for both, nothing runs", function()
+        local result = assert(assert(demilune.policy { nested = true }):run({ "unshare", "-Urm", "mount", "-t", "tmpfs", "none",
+            "/tmp" }, { backend = "native" }))
+        assert.same({ 0, false, {} }, { result.exit_code, has(result.applied, "landlock"), result.skipped })
+        local policy = assert(demilune.policy { nested = true, requires = { "landlock" } })
+        local plan, text, code = policy:plan({ "true" }, { backend = "native" })
+        assert.same({ nil, "requires.unavailable" }, { plan, code })
+        assert.matches("is not to be had with nested", text)
+    end)
+
+    for what, errno in pairs { ["that has none"] = 38, ["where it is switched off"] = 95 } do
+        it("of a kernel " .. what .. " is left out with a warning, and refused where it is required", function()
+            local without = lacking.call { "landlock_create_ruleset", errno = errno }
+            local result = run("native", { "--status", scratch("status") }, "echo ran", { prefix = without })
+            assert.equal("ran\n", result.out)
+            assert.matches("warning: Landlock is too old in this kernel, or not there", result.err)
+            assert.matches('"skipped":%["landlock"%]', sandbox.read(scratch("status")))
+            result = run("native", { "--require", "landlock" }, "echo ran", { prefix = without })
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.matches("landlock.*is not to be had with this kernel", result.err)
+        end)
+    end
+
+    it("of a kernel that refuses the rules is an error", function()
+        local result = run("native", {}, "echo ran", { prefix = lacking.call { "landlock_restrict_self", errno = 7 } })
+        assert.same({ 125, "" }, { result.code, result.out })
+        assert.matches("native backend: Landlock refuses its rules: Argument list too long", result.err)
+    end)
+end)

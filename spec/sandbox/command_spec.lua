@@ -21,6 +21,13 @@ describe("demilune", function()
         assert.equal(expected, result.err)
     end
 
+    it("an option that would do nothing here is refused", function()
+        refused({ "run", "--json", "--", "true" }, "demilune: run: --json is no option of run; see demilune run --help\n")
+        refused({ "run", "--status", "-", "--", "true" }, "demilune: run: --status -: write a file, or the number of a "
+            .. "descriptor: 1 is standard output; see demilune run --help\n")
+        assert.is_false(sandbox.exists("-"))
+    end)
+
     it("what the caller closed the command can neither read nor write, and is told so", function()
         assert(require("lfs").mkdir(scratch("d")))
         local script = "read x || echo no input >/d/in; echo y || echo no output >/d/out"

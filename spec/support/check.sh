@@ -1,12 +1,13 @@
 #!/bin/sh
 # Runs the specs given (all of them otherwise) against the build in $BUILD, as the user that we are, and, when that is
-# root, once more as an ordinary user from a copy that it can read. Those that launch, in sandbox/ and attack/, run once for
+# root, at the same time as an ordinary user from a copy that it can read. Those that launch, in sandbox/ and attack/, run once for
 # each backend ($BACKENDS), but for what is named #once. Closes with one line: N passed, N failed, N skipped.
 set -u
 [ $# -gt 0 ] || set -- spec
 export BUILD="${BUILD:-build}"
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
+trap 'trap - INT TERM; kill 0' INT TERM # the run in the background, too
 passed=0 failed=0 skipped=0
 # A job in the background is started with INT and QUIT ignored, and what it starts then cannot be sent them.
 as_from_a_terminal="env --default-signal"
@@ -20,18 +21,19 @@ if [ -x "$BUILD/tools/lua5.4" ]; then
     set -- --exclude-tags=unsanitized "$@"
 fi
 
-# Adds what the specs counted; a run that counted nothing has failed.
+# Adds what every run has counted; one that counted nothing has failed.
 add_counts() {
-    if read -r p f s 2>/dev/null <"$1"; then
-        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    else
-        failed=$((failed + 1))
-    fi
-    rm -f "$1"
+    for counts in "$scratch"/counts.*; do
+        if read -r p f s 2>/dev/null <"$counts"; then
+            passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        else
+            failed=$((failed + 1))
+        fi
+    done
     for report in "$scratch"/reports/*; do
         [ -e "$report" ] || continue
         failed=$((failed + 1))
-        echo "--- a sanitizer's report" && cat "$report" && rm -f "$report"
+        echo "--- a sanitizer's report" && cat "$report"
     done
 }
 
@@ -57,18 +59,17 @@ run_specs() {
     for backend in ${BACKENDS:-bwrap native}; do
         [ -n "$specs" ] || break
         echo "specs as $who, by $backend"
+        counts=$(mktemp "$scratch/counts.XXXXXX") && chmod 666 "$counts"
         (
             cd "$place" || exit 1
-            export DEMILUNE_BACKEND="$backend" NOETHER_ISOLATION="$backend" SPEC_COUNTS="$scratch/counts"
+            export DEMILUNE_BACKEND="$backend" NOETHER_ISOLATION="$backend" SPEC_COUNTS="$counts"
             "$@" $as_from_a_terminal lua5.4 /usr/bin/busted $specs
         )
-        add_counts "$scratch/counts"
         specs=$(launching)
     done
 }
 
-run_specs . "$(id -un 2>/dev/null || id -u)"
-
+user=
 if [ "$(id -u)" -eq 0 ]; then
     mkdir "$scratch/home"
     cp -a lua rockspec spec src .busted Makefile README.md LICENSE CHANGELOG.md "$scratch/home"
@@ -82,12 +83,21 @@ if [ "$(id -u)" -eq 0 ]; then
     chown -R 1000:1000 "$scratch" && chmod 755 "$scratch"
     PATH=$scratch/home/$BUILD/tools:$PATH
     run_specs "$scratch/home" "an ordinary user" env -u XDG_RUNTIME_DIR -u XDG_CONFIG_HOME HOME="$scratch/home" USER=tester \
-        setpriv --reuid 1000 --regid 1000 --clear-groups
+        setpriv --reuid 1000 --regid 1000 --clear-groups >"$scratch/user" 2>&1 &
+    user=$!
+fi
+
+run_specs . "$(id -un 2>/dev/null || id -u)"
+
+if [ "$user" ]; then
+    wait "$user"
+    cat "$scratch/user"
     if [ -e "$BUILD/obj/main.gcno" ]; then
         rm -rf "$BUILD/obj-user" && cp -r "$scratch/home/$BUILD/obj" "$BUILD/obj-user"
     fi
 fi
 
+add_counts
 [ $passed -gt 0 ] || failed=$((failed + 1))
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ] && { [ $skipped -eq 0 ] || [ "${CI:-}" != true ]; }

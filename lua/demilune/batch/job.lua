@@ -16,6 +16,7 @@ local narrow = require "demilune.narrow"
 local job = {}
 
 local MOST_ID = 256 -- bytes
+local NO_JOB = 'a job is a JSON object in one line, such as {"command": ["true"]}: '
 
 local text, boolean, number = json_type.string, json_type.boolean, json_type.number
 local list, map, either = json_type.list, json_type.map, json_type.either
@@ -149,7 +150,8 @@ function job.read(line_text, line)
         fill(self, read.value, problems)
     else
         -- Each line is a text of its own, so that only the column tells where.
-        problems[1] = problem(failure.field, failure.code, (failure.message:gsub(" at line 1 column", " at column")))
+        local reason = failure.message:gsub(" at line 1 column", " at column")
+        problems[1] = problem(failure.field, failure.code, (failure.field == "" and NO_JOB or "") .. reason)
         self.id = find_id(line_text, line)
     end
     self.key = self.id and json.encode(self.id)

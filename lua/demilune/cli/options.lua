@@ -197,7 +197,7 @@ options.groups = {
             of = one_command },
         { "--dry-run", "-n", nil, "print the command line; run nothing", flag("dry_run"), of = one_command },
         { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
-        { "--json", nil, nil, "with explain: as JSON", flag("json"), of = one_command },
+        { "--json", nil, nil, "as JSON", flag("json"), of = { explain = true } },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },
         { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"),
             of = one_command },

@@ -24,7 +24,9 @@ local function open_status(place)
         return function() end
     end
     local file, problem
-    if place:find("^%d+$") then
+    if place == "-" then
+        return nil, "--status -: write a file, or the number of a descriptor: 1 is standard output"
+    elseif place:find("^%d+$") then
         file, problem = core.output(math.tointeger(tonumber(place)) or -1)
     else
         file, problem = io.open(place, "w")
@@ -74,6 +76,7 @@ local function refuse(write_status, text, code, problems, result)
     common.complain(text)
     result = result or { kind = "refused", ok = false }
     result.code = code
+    result.message = result.message or text
     result.problems = problems or {}
     write_status(result)
     return unexecuted_code(code)

@@ -358,7 +358,8 @@ describe("exhaustion:", function()
             local result = probe.lua(scratch("host.lua"), [[
                 local policy = require "demilune".policy {}
                 print((select(2, policy:run { "true" })))]], { prefix = "prlimit --nproc=0 --" })
-            assert.equal("no process can be started: Resource temporarily unavailable\n", result.out, result.err)
+            local native = sandbox.backend == "native" and "native backend: " or ""
+            assert.equal(native .. START .. ": Resource temporarily unavailable\n", result.out, result.err)
         end)
     end
 end)

@@ -268,6 +268,26 @@ describe("a layer that is not trusted", function()
         assert.is_nil(seen)
     end)
 
+    it("cannot keep open by another name what later layers, options or hooks close", function()
+        local sub = scratch "tree/sub"
+        local alias = with { rw_binds = { { scratch "tree", "/again" } } }
+        assert(alias:plan { "true" })
+        refused(assert(alias:with { masks = { sub } }))
+        refused(assert(alias:with { ro_binds = { sub } }))
+        refused(assert(alias:with { prepare = function(policy) policy:mask(sub) end }))
+        refused(assert(assert(outer:with { prepare = function(policy) policy:mask(sub) end }):with(
+            { rw_binds = { { scratch "tree", "/again" } } }, { trusted = false })))
+        local hook = { prepare = function(policy) policy:rw_bind(scratch "tree", "/again") end }
+        refused(assert(assert(outer:with(hook, { trusted = false })):with { prepare = function(policy)
+            policy:mask(sub)
+        end }))
+        local wide = { tmpfs = { { sandbox = "/big", size = "1G" } } }
+        assert(assert(assert(demilune.policy {}):with(wide, { trusted = false })):plan { "true" })
+        refused(assert(assert(assert(demilune.policy {}):with(wide, { trusted = false })):with { limits = { tmp = "1M" } }))
+        -- what it closes itself stays closed, and may be
+        assert(assert(with { masks = { sub } }:with { ro_binds = { scratch "home" } }):plan { "true" })
+    end)
+
     it("has a hook that is compared with what the hooks before it left", function()
         local hook = { prepare = function(policy) policy:ro_bind(scratch "home") end }
         assert(assert(assert(outer:with(hook)):with(hook, { trusted = false })):plan { "true" })

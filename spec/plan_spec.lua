@@ -196,7 +196,8 @@ describe("entries below a bound tree", function()
         assert.same({ "/t/a for masks[2]", "/t/a/b for masks[2]", "/t/a/b/c for masks[1]" },
             pins(tree(true, { masks = { "/t/a/b/c/d", "/t/a/b/f" } })))
         assert.same({}, pins(tree(false, { masks = { "/t/a/b/c" } })))
-        assert.same({}, pins(tree(true, { rw_binds = { { "/opt", "/t/a/b" } } })))
+        assert.same({ "/t/a for rw_binds[2]" }, pins(tree(true, { rw_binds = { { "/opt", "/t/a/b" } } })))
+        assert.same({}, pins(tree(true, { rw_binds = { { scratch "t/a/b", "/t/a/b" } } })))
         assert.same({}, pins { tmpfs = { "/x" }, ro_binds = { { "/opt", "/x/a/b/c" } } })
         local read_only_between = tree(true, { ro_binds = { { scratch "t/a", "/t/a" } },
             masks = { "/t/a/b/c/d" } })
@@ -481,6 +482,16 @@ describe("the digest", function()
     end)
 end)
 
+it("Paths of many directories take no longer than others", function()
+    local deep = {}
+    for i = 1, 300 do
+        deep[i] = ("/x%d"):format(i) .. ("/a"):rep(900)
+    end
+    local started = os.clock()
+    assert(assert(demilune.policy { tmpfs = deep }):plan { "true" })
+    assert.is_true(os.clock() - started < 5) -- half a minute, were each looked for at each ancestor of each
+end)
+
 it("A plan with another command is the plan of that command", function()
     local policy = assert(demilune.policy { base = "none", ro_binds = { "/usr" }, limits = { timeout = 5 } })
     local other = assert(policy:plan { "/usr/bin/true" }):with_command { "/usr/bin/echo", "", "a b" }
@@ -494,4 +505,6 @@ it("A plan with another command is the plan of that command", function()
     end
     local hooked = assert(demilune.policy { prepare = function() end }):plan { "true" }
     assert.is_nil(hooked:with_command { "false" })
+    local unasked = assert(demilune.policy { prepare = function() return nil, "never" end }):plan()
+    assert.is_nil(unasked:with_command { "false" })
 end)

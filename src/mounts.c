@@ -38,6 +38,7 @@ static void append(struct builder *b, struct dml_entry **list, size_t *count, si
 
 static void add(struct builder *b, struct dml_entry entry)
 {
+    entry.depth = dml_path_depth(entry.sandbox);
     append(b, &b->entries, &b->count, &b->capacity, &entry);
 }
 
@@ -78,7 +79,7 @@ static const struct dml_entry *exactly_at(const struct dml_entry *entries, size_
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const char *other = entries[middle].sandbox;
-        size_t other_depth = dml_path_depth(other);
+        size_t other_depth = entries[middle].depth;
         int order = depth != other_depth ? (depth < other_depth ? -1 : 1) : strncmp(path, other, length);
         if (order == 0 && other[length] == '\0')
             return &entries[middle];
@@ -189,9 +190,8 @@ static void add_policy_entries(struct builder *b)
 static int by_depth(const void *a, const void *b)
 {
     const struct dml_entry *x = a, *y = b;
-    size_t dx = dml_path_depth(x->sandbox), dy = dml_path_depth(y->sandbox);
-    if (dx != dy)
-        return dx < dy ? -1 : 1;
+    if (x->depth != y->depth)
+        return x->depth < y->depth ? -1 : 1;
     int order = strcmp(x->sandbox, y->sandbox);
     return order ? order : (int)x->rank - (int)y->rank;
 }
@@ -333,10 +333,17 @@ static void place_entries(struct builder *b)
 
 /* --- pins --- */
 
-static bool is_protection(const struct dml_entry *entry)
+/* Whether the command must not get at what lies under an entry in a writable tree. Only where the entry shows
+ * just that, writable too, there is nothing to protect. */
+static bool is_protection(struct builder *b, const struct dml_entry *entry, const struct dml_entry *tree)
 {
-    return entry->kind == DML_BIND_RO || entry->kind == DML_MASK || entry->kind == DML_DATA ||
-           entry->kind == DML_TMPFS;
+    if (entry->kind != DML_BIND_RW)
+        return true;
+    const char *below = dml_path_below(entry->sandbox, tree->sandbox);
+    const char *place = dml_arena_format(&b->plan->arena, "%s/%s",
+                                         strcmp(tree->source.path, "/") == 0 ? "" : tree->source.path, below);
+    b->failed |= !place;
+    return place && strcmp(place, entry->source.path) != 0;
 }
 
 /* Binds the directory `path`, which lies in the writable tree `tree`, onto itself. */
@@ -355,62 +362,67 @@ static void add_pin(struct builder *b, const struct dml_entry *tree, const char 
     add(b, pin);
 }
 
-/* The deepest of the first `ordered` entries and of the pins that stand behind them. */
-static const struct dml_entry *pinned_or_ordered(const struct builder *b, size_t ordered, const char *path)
+static bool is_pinned(const struct builder *b, size_t ordered, const char *path)
 {
-    const struct dml_entry *pin = deepest(b->entries + ordered, b->count - ordered, path, false);
-    const struct dml_entry *entry = deepest_ordered(b->entries, ordered, path, false);
-    return pin && (!entry || strlen(pin->sandbox) > strlen(entry->sandbox)) ? pin : entry;
+    for (size_t i = b->count; i-- > ordered;) { /* the latest is the nearest */
+        if (strcmp(b->entries[i].sandbox, path) == 0)
+            return true;
+    }
+    return false;
 }
 
-/* A protection below a writable tree holds only while no directory on the way can be renamed: a directory
- * that is a mount point cannot. */
-static void pin_ancestors(struct builder *b, size_t ordered, const struct dml_entry *protection)
+/* Pins the directories between a writable tree and an entry in it, innermost first: above one that is pinned
+ * all are. */
+static void pin_between(struct builder *b, size_t ordered, const struct dml_entry *tree,
+                        const struct dml_entry *entry, const char *because)
 {
-    char *path = dml_arena_string(&b->plan->arena, protection->sandbox);
-    for (char *slash = path ? strrchr(path, '/') : NULL; slash && slash > path; slash = strrchr(path, '/')) {
-        *slash = '\0';
-        const struct dml_entry *at = pinned_or_ordered(b, ordered, path);
-        if (at && (at->kind == DML_BIND_RW || at->kind == DML_PIN) && strcmp(at->sandbox, path) != 0) {
-            struct dml_entry tree = *at;
-            const char *pinned = dml_arena_string(&b->plan->arena, path);
-            if (pinned)
-                add_pin(b, &tree, pinned, protection->field);
-        }
-    }
+    char *path = dml_arena_string(&b->plan->arena, entry->sandbox);
     b->failed |= !path;
+    for (size_t depth = entry->depth; path && depth > tree->depth + 1; depth--) {
+        *strrchr(path, '/') = '\0';
+        const char *pinned = is_pinned(b, ordered, path) ? NULL : dml_arena_string(&b->plan->arena, path);
+        if (!pinned)
+            return;
+        add_pin(b, tree, pinned, because);
+    }
 }
 
 /* In a mount namespace of its own a command can rename what is a mount point in ours. */
-static void refuse_nested(struct builder *b, size_t ordered, const struct dml_entry *protection)
+static void refuse_nested(struct builder *b, const struct dml_entry *tree, const struct dml_entry *protection)
 {
-    char *parent = dml_arena_string(&b->plan->arena, protection->sandbox),
-         *slash = parent ? strrchr(parent, '/') : NULL;
-    b->failed |= !parent;
-    if (!slash || protection->rank == DML_RANK_ENGINE || protection->rank == DML_RANK_BASE)
+    if (protection->rank == DML_RANK_ENGINE || protection->rank == DML_RANK_BASE)
         return;
-    slash[slash == parent] = '\0';
-    const struct dml_entry *at = deepest_ordered(b->entries, ordered, parent, false);
-    if (at && at->kind == DML_BIND_RW)
-        dml_problem_add(
-            b->problems, "nested.protection", protection->field, protection->sandbox,
-            strlen(protection->sandbox),
-            "is not safe with nested: in a namespace of its own the command can rename it out of the way, in "
-            "what %s makes writable; take out one of the three",
-            at->field);
+    dml_problem_add(b->problems, "nested.protection", protection->field, protection->sandbox,
+                    strlen(protection->sandbox),
+                    "is not safe with nested: in a namespace of its own the command can rename it out of the "
+                    "way, in what %s makes writable; take out one of the three",
+                    tree->field);
+}
+
+/* What stands in a writable tree protects only while no directory on the way can be renamed: a directory that
+ * is a mount point cannot. */
+static void pin_ancestors(struct builder *b, size_t ordered, size_t index)
+{
+    const char *because = b->entries[index].field;
+    struct dml_entry entry = b->entries[index]; /* copies: adding moves them */
+    const struct dml_entry *above = deepest_ordered(b->entries, ordered, entry.sandbox, true);
+    if (!above || above->kind != DML_BIND_RW || !is_protection(b, &entry, above))
+        return;
+    if (b->policy->nested)
+        refuse_nested(b, above, &entry);
+    for (; above; above = deepest_ordered(b->entries, ordered, entry.sandbox, true)) {
+        struct dml_entry tree = *above;
+        if (tree.kind == DML_BIND_RW)
+            pin_between(b, ordered, &tree, &entry, because);
+        entry = tree;
+    }
 }
 
 static void add_pins(struct builder *b)
 {
     size_t count = b->count;
-    for (size_t i = 0; i < count; i++) {
-        struct dml_entry protection = b->entries[i];
-        if (!is_protection(&protection))
-            continue;
-        if (b->policy->nested)
-            refuse_nested(b, count, &protection);
-        pin_ancestors(b, count, &protection);
-    }
+    for (size_t i = 0; i < count; i++)
+        pin_ancestors(b, count, i);
     if (b->count > count)
         qsort(b->entries, b->count, sizeof *b->entries, by_depth);
 }

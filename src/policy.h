@@ -53,6 +53,7 @@ struct dml_entry {
     enum dml_entry_kind kind;
     enum dml_rank rank;
     const char *sandbox;      /* path inside */
+    size_t depth;             /* how many components it has; set where mounts are ordered */
     const char *host;         /* host path of a bind as the policy has it; target of a symlink */
     struct dml_object source; /* of binds and pins */
     const char *data;         /* content of a file */

@@ -114,7 +114,9 @@ end
 ---@param command string[]
 ---@return demilune.Plan|nil
 function plan:with_command(command)
-    return not self.context and self:instead(command) or nil
+    local hooks = self.policy.hooks
+    local asked = #hooks.prepare + #hooks.launched + #hooks.finished > 0
+    return not asked and self:instead(command) or nil
 end
 
 --- What is worth a thought in it: surprises, and ways out that were perhaps not meant, as `demilune check` says them.

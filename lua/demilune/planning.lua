@@ -87,6 +87,50 @@ local function with_options(fields, options)
     return overlay(fields, options)
 end
 
+-- The policy without the layers and hooks that are not trusted; nil where all are.
+local function trusted_part(self)
+    local fields, prepare, doubted = {}, {}, nil
+    for _, layer in ipairs(self.layers) do
+        if layer.trusted == false then
+            doubted = doubted or layer
+        else
+            fields = merge.layers(fields, layer.fields)
+        end
+    end
+    for _, hook in ipairs(self.hooks.prepare) do
+        prepare[#prepare + 1] = hook.trusted ~= false and hook or nil
+    end
+    if not doubted then
+        return nil
+    end
+    return setmetatable({ fields = fields, hooks = { prepare = prepare } }, { __index = self }), doubted
+end
+
+-- What is said after a layer that is not trusted, by others or by hooks, might not hold for what that layer has added:
+-- so the whole is compared, too. The problems, or nil.
+local function check_whole(self, context, options, fields)
+    local part, doubted = trusted_part(self)
+    if not part then
+        return nil
+    end
+    local without, _, problems
+    without, _, _, problems = after_hooks(part, context)
+    if without then
+        without, problems = with_options(without, options)
+    end
+    if not without then
+        return problems
+    end
+    local wider
+    wider, problems = freezing.excess(self, fields, without)
+    if wider then
+        local problem = require("demilune.trust").problem(wider, "the other: everything but what is not trusted")
+        problem.file = doubted.file
+        return { problem }
+    end
+    return problems
+end
+
 -- The engine's plan, its warnings, and whether only the native backend can launch it; or nil and the problems.
 local function build(self, fields, command, options, ceilings)
     local built, warnings, problems = freezing.plan(self, fields, command, ceilings)
@@ -127,6 +171,10 @@ function planning.plan(self, command, options)
     end
     fields, problems = with_options(hooked, options)
     if not fields then
+        return refusal.of(problems)
+    end
+    problems = check_whole(self, context, options, fields)
+    if problems then
         return refusal.of(problems)
     end
     local built, warnings, native = build(self, fields, command, options, ceilings)

@@ -64,6 +64,23 @@ describe("renaming a parent of what is protected,", function()
         end
     end
 
+    it("does not uncover what another writable tree stands on", function()
+        local path, directories = tree(3)
+        assert(require("lfs").mkdir(scratch("other")))
+        sandbox.write(scratch("other/hook"), "other\n")
+        local binds = { { scratch("w"), "/w" }, { scratch("other/hook"), "/w/" .. path } }
+        local result = assert(assert(demilune.policy { rw_binds = binds, env = { PROTECTED = path } }):run(
+            attack(directories), { capture = true, stdin = "null" }))
+        assert.equal("dodged\ndodged\ndodged\ndodged\n", result.stdout) -- into the other
+        assert.equal("good\n", sandbox.read(scratch("w/" .. path)))
+        assert.equal("evil\n", sandbox.read(scratch("other/hook")))
+        -- what shows the same under its own name covers nothing, and pins nothing
+        binds[2] = { scratch("w/d1/d2"), "/w/d1/d2" }
+        result = assert(assert(demilune.policy { rw_binds = binds }):run({ "sh", "-c", "mv /w/d1 /w/x && ls /w" },
+            { capture = true }))
+        assert.equal("x\n", result.stdout, result.stderr)
+    end)
+
     it("does not dodge the hooks of a project either", function()
         assert(os.execute(("mkdir -p %s/.git/hooks"):format(scratch("p"))))
         local project = scratch("p")

@@ -144,8 +144,8 @@ static bool push_arguments(struct dml_private *private, int kinds, int first, in
     return true;
 }
 
-/* Pushes on H what the call made of its first argument, at index 1 of L, and the first two of the results above
- * it, or as many as there are. */
+/* Pushes on H what the call made of its first argument, at index 1 of L, and the first two of the results
+ * above it, or as many as there are. */
 static bool push_results(struct dml_private *private, const char *place, struct dml_reason *reason)
 {
     lua_State *L = private->L;
@@ -166,8 +166,8 @@ static bool push_results(struct dml_private *private, const char *place, struct 
     return true;
 }
 
-/* Calls the hook with copies of the arguments, which begin at index 3 of H, and pushes the first of them, as it
- * was left, and the results on H. */
+/* Calls the hook with copies of the arguments, which begin at index 3 of H, and pushes the first of them, as
+ * it was left, and the results on H. */
 static bool call_hook(struct dml_private *private, const struct hook *hook, int count, const char *place,
                       struct dml_reason *reason)
 {
@@ -182,7 +182,8 @@ static bool call_hook(struct dml_private *private, const struct hook *hook, int 
         return false;
     if (count > 0)
         lua_copy(L, 3, 1);
-    return dml_border_call(private, count, LUA_MULTRET, place, reason) && push_results(private, place, reason);
+    return dml_border_call(private, count, LUA_MULTRET, place, reason) &&
+           push_results(private, place, reason);
 }
 
 /* hook:call(kinds, ...) -> true, the first argument as the hook left it, its results, at most two | nil,

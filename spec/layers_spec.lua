@@ -99,6 +99,37 @@ describe("extends:", function()
         assert.equal("name\nname\nname\n", result.out, result.err)
     end)
 
+    it("by the name of the file itself, which means what stands behind it, in the end a preset", function()
+        local base = scratch "base"
+        assert(lfs.mkdir(base) and lfs.mkdir(base .. "/demilune"))
+        local mine = sandbox.write(base .. "/demilune/build.lua", "return { extends = 'build', env = { MINE = '1' } }")
+        local function run(name)
+            return sandbox.demilune({ "explain", "-p", name }, { env = { "XDG_CONFIG_HOME=" .. base },
+                prefix = ("mkdir -p %s && cd %s && "):format(scratch "project", scratch "project") })
+        end
+        for _, name in ipairs { "build", mine } do
+            local result = run(name)
+            assert.equal(0, result.code, result.err)
+            for _, part in ipairs { "preset project", "preset build", mine, "MINE=1" } do
+                assert(result.out:find(part, 1, true), result.out)
+            end
+        end
+        -- also where a link leads to it, and through another that is built on the name
+        assert(os.rename(mine, scratch "elsewhere.lua") and lfs.link(scratch "elsewhere.lua", mine, true))
+        assert.equal(0, run("build").code)
+        sandbox.write(base .. "/demilune/more.lua", "return { extends = 'build' }")
+        assert.equal(0, run("more").code)
+        -- with nothing behind it, it is built on itself
+        sandbox.write(base .. "/demilune/alone.lua", "return { extends = 'alone' }")
+        local result = run("alone")
+        assert.equal(125, result.code)
+        assert(result.err:find("extends.cycle", 1, true), result.err)
+        sandbox.write(base .. "/demilune/one.lua", "return { extends = 'two' }")
+        sandbox.write(base .. "/demilune/two.lua", "return { extends = 'one' }")
+        result = run("one")
+        assert(result.err:find("extends.cycle", 1, true), result.err)
+    end)
+
     it("a problem is told with the file and line of the layer that has it", function()
         write("outer.lua", "return {\n  masks = { '/a' },\n  ro_binds = {\n    '/nothing/here',\n  },\n}")
         local policy = assert(demilune.load(write("inner.lua",

@@ -87,6 +87,19 @@ local function depth_of(origin)
     return depth
 end
 
+--- The file of a policy, and those of the ones that are built on it: under a bare name none of them is meant by it, but
+--- what stands behind it under the same name.
+---@param origin demilune.Origin
+---@return table<string, boolean>
+function extends.files(origin)
+    local files, at = {}, origin
+    while at do
+        files[at.file or ""] = true
+        at = at.outer
+    end
+    return files
+end
+
 --- The problem that a file builds on itself, or nil.
 ---@param resolved string
 ---@param origin demilune.Origin of the policy that extends it

@@ -133,7 +133,8 @@ end
 -- reading as a whole. False when that file is a layer already.
 function load_layered(name, outer, kind)
     local loader = require "demilune.load"
-    local loaded, problem, code = loader.file(name, outer.project)
+    local own = outer.file and require("demilune.extends").files(outer)
+    local loaded, problem, code = loader.file(name, outer.project, own)
     if not loaded then
         return refusal.of { refusal.placed("", code, problem) }
     end

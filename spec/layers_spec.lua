@@ -309,7 +309,9 @@ describe("a layer that is not trusted", function()
         sandbox.write(scratch "wide.lua", ("return { ro_binds = { %q } }"):format(scratch "home"))
         local path = sandbox.write(scratch "p.lua", "return { extends = 'wide.lua' }")
         assert(assert(outer:with(assert(demilune.load(path)))):plan { "true" })
-        local problem = refused(assert(outer:with(assert(demilune.load(path, { trusted = false })))))
+        local problem = refused(assert(outer:with(assert(demilune.load(path, { trusted = false })))), nil,
+            '; the policy without it gives no access to it; this layer may only narrow: ',
+            ('%q, which extends it, is not trusted: --untrusted, or trusted = false, says so; say it in'):format(path))
         assert.equal(scratch "wide.lua", problem.file)
     end)
 
@@ -335,7 +337,9 @@ describe("a layer that is not trusted", function()
                 sandbox.sh(("chmod %s %s"):format(case[1], path))
                 assert.equal(case[2], trusts(path), case[1])
             end
-            policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            local problem = policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            assert.equal(("the host's network is shared; the policy without it gives none; this layer may only narrow: " ..
+                "others can write to %q; chmod go-w it, or say it in a policy of your own"):format(path), problem.message)
             assert.has_error(function() demilune.load(path, { trust = false }) end)
             assert.has_error(function() demilune.load(path, { trusted = "no" }) end)
         end)
@@ -347,7 +351,11 @@ describe("a layer that is not trusted", function()
 
         it("that extends what others may write to, and one in JSON", function()
             sandbox.write(scratch "open.lua", "return { network = true }", "666")
-            assert.is_false(trusts(sandbox.write(scratch "p.lua", "return { extends = 'open.lua' }")))
+            local path = sandbox.write(scratch "p.lua", "return { extends = 'open.lua' }")
+            assert.is_false(trusts(path))
+            local problem = policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            assert.equal(scratch "open.lua", problem.file)
+            assert(problem.message:find(("others can write to %q; chmod"):format(scratch "open.lua"), 1, true))
             assert.is_false(trusts(sandbox.write(scratch "p.json",
                 '{"ro_binds":[],"network":true,"env_allowlist":[]}', "666")))
         end)
@@ -361,6 +369,9 @@ describe("a layer that is not trusted", function()
             for owner, trusted in pairs { ["0:0"] = true, ["1000:0"] = false, ["0:1000"] = true } do
                 sandbox.sh(("chown %s %s"):format(owner, path))
                 assert.equal(trusted, trusts(path), owner)
+                local problem = assert(demilune.load(path)):problems()[1]
+                assert(trusted or problem.message:find(("%q belongs to user 1000, and we are 0; chown it, or say it in"):format(
+                    path), 1, true), problem and problem.message)
             end
             sandbox.sh(("chown 0:1000 %s; chmod 664 %s"):format(path, path))
             assert.is_false(trusts(path))

@@ -10,6 +10,7 @@ local DEEPEST = 16
 ---@field shown? string the same, as it was named
 ---@field outer? demilune.Origin the one that extends it
 ---@field trusted? boolean false: what it extends is not to be trusted either
+---@field doubt? string why it is not trusted
 ---@field project? string that its caller named
 ---@field seen table<string, boolean> files that are layers already
 

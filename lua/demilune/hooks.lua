@@ -86,7 +86,7 @@ end
 
 -- A hook of a layer that is not trusted gave more than was there before.
 local function hook_widened(hook, wider)
-    local problem = require("demilune.trust").problem(wider, "the other: the policy before this hook")
+    local problem = require("demilune.trust").problem(wider, "the policy before this hook", hook.doubt)
     problem.file, problem.line = hook_place(hook)
     return refusal.of { problem }
 end

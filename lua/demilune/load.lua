@@ -207,16 +207,17 @@ local function is_preset(resolved)
     return path ~= nil and core.realpath(path) == resolved
 end
 
---- Whether nobody but the caller and root had a hand in what was loaded.
+--- The first file that somebody but the caller and root had a hand in, nil when there is none; and whose it is.
 ---@param loaded { files: string[] }
----@return boolean
-function load_policy.is_trusted(loaded)
+---@return string|nil path
+---@return integer|nil uid
+function load_policy.doubtful(loaded)
     for _, path in ipairs(loaded.files) do
-        if not core.trusted_file(path) and not is_preset(path) then
-            return false
+        local trusted, owner = core.trusted_file(path)
+        if not trusted and not is_preset(path) then
+            return path, owner
         end
     end
-    return true
 end
 
 --- Reads a ceiling: a file in Lua whose fields are those of a ceiling.

@@ -110,7 +110,7 @@ describe("a ceiling", function()
         local bound = { deny = { scratch "open/new" } }
         allows(bound, { ro_binds = { scratch "open" } })
         assert.truthy(refuses(bound, { rw_binds = { scratch "open" } }, "ceiling.deny", "rw_binds[1]")
-            :find("could be made there", 1, true))
+            :find("could be made there; create it, or bind less", 1, true))
     end)
 
     it("lets a base show what it shows, but for what is denied, and names the bases", function()
@@ -135,14 +135,31 @@ describe("a ceiling", function()
     it("bounds what is passed through, by names and patterns; values of the policy's own pass", function()
         local bound = { env = { "CI", "DEMILUNE_SPEC_*" } }
         allows(bound, { env = { CI = true, DEMILUNE_SPEC_X = true, OTHER = "value" } })
-        allows(bound, { env = { OTHER = false }, env_allowlist = { "OTHER", "CI" } })
-        allows(bound, { env = { OTHER = "value" }, env_allowlist = { "OTHER" } })
-        refuses(bound, { env = { OTHER = true } }, "ceiling.env", "env.OTHER")
-        refuses(bound, { env_allowlist = { "CI", "DEMILUNE_SPECIAL" } }, "ceiling.env", "env_allowlist[2]")
+        allows(bound, { env = { PATH = false }, env_allowlist = { "PATH", "CI" } })
+        allows(bound, { env = { PATH = "value" }, env_allowlist = { "PATH" } })
+        refuses(bound, { env = { PATH = true } }, "ceiling.env", "env.PATH")
+        refuses(bound, { env_allowlist = { "CI", "PATH" } }, "ceiling.env", "env_allowlist[2]")
         refuses(bound, { user = "caller" }, "ceiling.env", "user")
         allows(bound, { user = "caller", env = { USER = "me" } })
-        refuses({ env = {} }, { env = { CI = true } }, "ceiling.env")
-        allows({ env = { "*" } }, { env = { CI = true }, user = "caller" })
+        refuses({ env = {} }, { env = { PATH = true } }, "ceiling.env")
+        allows({ env = { "*" } }, { env = { PATH = true }, user = "caller" })
+    end)
+
+    it("lets be what a policy would pass through and the caller has not", function()
+        local path = sandbox.write(scratch "ceiling.lua", 'return { env = { "LANG", "LC_*" } }')
+        local function explain(...)
+            return sandbox.demilune({ "explain", "--ceiling", path, "-p", "build" }, { env = { ... }, prefix =
+                ("cd %s && unset CC CXX CFLAGS CXXFLAGS LDFLAGS; "):format(scratch "open") })
+        end
+        local fine = explain()
+        assert.equal(0, fine.code, fine.err)
+        assert.equal(0, explain("LANG=C", "OTHER=x").code)
+        for _, value in ipairs { "-O2", "" } do
+            local result = explain("CFLAGS=" .. value)
+            assert.equal(125, result.code, result.out)
+            assert(result.err:find("env.CFLAGS: ", 1, true) and result.err:find("[ceiling.env]", 1, true), result.err)
+            assert.is_nil(result.err:find("CXX", 1, true))
+        end
     end)
 
     it("is the most of each limit, and what a policy has that does not say", function()
@@ -206,7 +223,7 @@ describe("a ceiling", function()
             policy:rw_bind(scratch "other")
         end
         refuses({ write = { scratch "open" } }, { prepare = grow }, "ceiling.write", "rw_binds[1]")
-        refuses({ env = {} }, {}, "ceiling.env", "env.HOSTNAME", { env = { HOSTNAME = true } })
+        refuses({ env = {} }, {}, "ceiling.env", "env.PATH", { env = { PATH = true } })
     end)
 
     it("is told with its problems, and the others of the policy, all at once", function()

@@ -13,7 +13,8 @@ local full = {
         run = { { "sudo", "true" } }, env = { "TOKEN" },
         connect = { "192.0.2.1:80", "[::1]:1", "/run/docker.sock", "@abstract" },
     },
-    allowed = { read = { "/usr" }, write = {}, run = { { "gcc", "--version" } }, env = { "PATH" } },
+    allowed = { read = { "/usr" }, write = {}, run = { { "gcc", "--version" },
+        { command = { "cc", "-v" }, optional = true } }, env = { "PATH" } },
 }
 
 -- "verdict verb subject" of each case.
@@ -62,6 +63,12 @@ describe("expect", function()
         refused("allowed.write", { { path = "/x", optional = 1 } }, "type", "expect.allowed.write[1].optional")
         refused("allowed.run", { "gcc --version" }, "type", "expect.allowed.run[1]", '{ "program", "argument" }')
         refused("allowed.run", { {} }, "command.empty", "expect.allowed.run[1]")
+        refused("allowed.run", { { command = {} } }, "command.empty", "expect.allowed.run[1].command")
+        refused("denied.run", { { command = "gcc" } }, "type", "expect.denied.run[1].command")
+        refused("denied.run", { { command = { "a" }, optional = 1 } }, "type", "expect.denied.run[1].optional")
+        refused("denied.run", { { optional = true } }, "type", "expect.denied.run[1].command")
+        refused("denied.run", { { comand = { "a" } } }, "field.unknown", "expect.denied.run[1].comand")
+        refused("denied.run", { { "a", optional = true } }, "list.mixed", "expect.denied.run[1]")
         refused("allowed.run", { { "a", 1 } }, "type", "expect.allowed.run[1][2]", "a word of a command")
         refused("denied.env", { "A=1" }, "env.name", "expect.denied.env[1]", '"A=1"')
         refused("denied.env", { "" }, "env.name", "expect.denied.env[1]")
@@ -83,7 +90,7 @@ describe("expect", function()
             "denied read /etc/shadow", "denied read /home/me/.ssh", "denied read .", "denied read ./x", "denied read ./.env?",
             "denied write /etc", "denied run sudo true", "denied connect 192.0.2.1:80", "denied connect [::1]:1",
             "denied connect /run/docker.sock", "denied connect @abstract", "denied env TOKEN", "allowed read /usr",
-            "allowed run gcc --version", "allowed env PATH",
+            "allowed run gcc --version", "allowed run cc -v?", "allowed env PATH",
         }, texts(cases.of({ { kind = "table", fields = { expect = full } } }, "/home/me")))
     end)
 
@@ -147,7 +154,7 @@ describe("what a plan says of a path", function()
         local base = scratch()
         sandbox.sh(("mkdir -p %s/rw/ro %s/rw/masked; touch %s/rw/file %s/rw/ro/file"):format(base, base, base, base))
         local expected = {
-            [base .. "/rw"] = "yyy", [base .. "/rw/file"] = "yyy", [base .. "/rw/new"] = "nny", [base .. "/rw/no/new"] = "nnn",
+            [base .. "/rw"] = "yyy", [base .. "/rw/file"] = "yyy", [base .. "/rw/new"] = "nny", [base .. "/rw/no/new"] = "nny",
             [base .. "/rw/file/new"] = "nnn", [base .. "/rw/ro"] = "yyn", [base .. "/rw/ro/file"] = "yyn",
             [base .. "/rw/ro/new"] = "nnn", [base .. "/rw/masked"] = "ynn", [base .. "/rw/masked/x"] = "nnn",
             ["/usr"] = "yyn", ["/usr/nothing"] = "nnn", ["/nothing"] = "nnn", ["/"] = "yyn", ["/etc"] = "yyn",

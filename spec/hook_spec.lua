@@ -60,7 +60,7 @@ describe("a prepare hook of a program", function()
     it("goes on with nothing, true, the policy, or another policy table", function()
         for _, answer in ipairs {
             function(policy) policy.hostname = "h" end,
-            function(policy) policy.hostname = "h" return nil end,
+            function(policy) policy.hostname = "h" return end,
             function(policy) policy.hostname = "h" return true end,
             function(policy) policy.hostname = "h" return policy end,
             function() return { hostname = "h" } end,
@@ -90,7 +90,9 @@ describe("a prepare hook of a program", function()
             ["attempt to index a nil value (field 'nothing')"] = function(policy) return policy.nothing.more end,
             ["returned a number; return nothing, true, the policy, or nil and a reason"] = function() return 5 end,
             ["returned a string; return nothing, true, the policy, or nil and a reason"] = function() return "x" end,
-            ["returned a boolean; return nothing, true, the policy, or nil and a reason"] = function() return false end,
+            ["returned false without a reason; to go on return nothing, true or the policy"] = function() return false end,
+            ["returned nil without a reason; to go on return nothing, true or the policy"] = function() return nil end,
+            ["returned false and a number; a reason is text"] = function() return false, 1 end,
             ["returned nil and a number; a reason is text"] = function() return nil, 42 end,
             ["returned nil and a table; a reason is text"] = function() return nil, {} end,
         } do
@@ -101,6 +103,30 @@ describe("a prepare hook of a program", function()
             assert.equal(line, problem.line)
             assert.matches(("hook_spec%%.lua:%d: prepare: "):format(line), text)
         end
+    end)
+
+    it("that refuses and has lost its reason refuses still, wherever it runs", function()
+        local scratch = os.tmpname()
+        for answer, message in pairs {
+            ["nil, nil"] = "returned nil without a reason", ["nil, policy.nothing"] = "returned nil without a reason",
+            ["nil"] = "returned nil without a reason", ["false"] = "returned false without a reason",
+            ["false, nil"] = "returned false without a reason", ["nil, nil, 'why'"] = "returned nil without a reason",
+            ["nil, 42"] = "returned nil and a number", ["nil, 'why', 5"] = "why", ["(function() end)()"] = false,
+            [""] = false, ["true, nil"] = false, ["policy, nil, 3"] = false,
+        } do
+            local text = ("return { prepare = function(policy) policy.hostname = 'h' return %s end }"):format(answer)
+            sandbox.write(scratch, text)
+            for _, policy in ipairs { demilune.policy(assert(load(text))()), assert(demilune.load(scratch)) } do
+                local plan, told = policy:plan { "x" }
+                if message then
+                    assert.is_nil(plan, answer)
+                    assert(told:find("prepare: " .. message, 1, true), told)
+                else
+                    assert.equal("h", core.describe(assert(plan, told).core).hostname)
+                end
+            end
+        end
+        os.remove(scratch)
     end)
 
     it("is followed by the validation of what it left", function()
@@ -242,7 +268,7 @@ describe("a prepare hook of a policy file", function()
         ["return 5"] = { "hook.failed", 3,
             "returned a number; return nothing, true, the policy, or nil and a reason" },
         ["return false"] = { "hook.failed", 3,
-            "returned a boolean; return nothing, true, the policy, or nil and a reason" },
+            "returned false without a reason; to go on return nothing, true or the policy" },
         ['return nil, "not on " .. context.command[1]'] = { "hook.refused", 3, "not on x" },
         ["return nil, 5"] = { "hook.failed", 3, "returned nil and a number; a reason is text" },
         ["netwrok = true"] = { "hook.failed", 4, "assignment to global `netwrok`; use `local netwrok`" },

@@ -99,6 +99,37 @@ describe("extends:", function()
         assert.equal("name\nname\nname\n", result.out, result.err)
     end)
 
+    it("by the name of the file itself, which means what stands behind it, in the end a preset", function()
+        local base = scratch "base"
+        assert(lfs.mkdir(base) and lfs.mkdir(base .. "/demilune"))
+        local mine = sandbox.write(base .. "/demilune/build.lua", "return { extends = 'build', env = { MINE = '1' } }")
+        local function run(name)
+            return sandbox.demilune({ "explain", "-p", name }, { env = { "XDG_CONFIG_HOME=" .. base },
+                prefix = ("mkdir -p %s && cd %s && "):format(scratch "project", scratch "project") })
+        end
+        for _, name in ipairs { "build", mine } do
+            local result = run(name)
+            assert.equal(0, result.code, result.err)
+            for _, part in ipairs { "preset project", "preset build", mine, "MINE=1" } do
+                assert(result.out:find(part, 1, true), result.out)
+            end
+        end
+        -- also where a link leads to it, and through another that is built on the name
+        assert(os.rename(mine, scratch "elsewhere.lua") and lfs.link(scratch "elsewhere.lua", mine, true))
+        assert.equal(0, run("build").code)
+        sandbox.write(base .. "/demilune/more.lua", "return { extends = 'build' }")
+        assert.equal(0, run("more").code)
+        -- with nothing behind it, it is built on itself
+        sandbox.write(base .. "/demilune/alone.lua", "return { extends = 'alone' }")
+        local result = run("alone")
+        assert.equal(125, result.code)
+        assert(result.err:find("extends.cycle", 1, true), result.err)
+        sandbox.write(base .. "/demilune/one.lua", "return { extends = 'two' }")
+        sandbox.write(base .. "/demilune/two.lua", "return { extends = 'one' }")
+        result = run("one")
+        assert(result.err:find("extends.cycle", 1, true), result.err)
+    end)
+
     it("a problem is told with the file and line of the layer that has it", function()
         write("outer.lua", "return {\n  masks = { '/a' },\n  ro_binds = {\n    '/nothing/here',\n  },\n}")
         local policy = assert(demilune.load(write("inner.lua",
@@ -298,7 +329,9 @@ describe("a layer that is not trusted", function()
         sandbox.write(scratch "wide.lua", ("return { ro_binds = { %q } }"):format(scratch "home"))
         local path = sandbox.write(scratch "p.lua", "return { extends = 'wide.lua' }")
         assert(assert(outer:with(assert(demilune.load(path)))):plan { "true" })
-        local problem = refused(assert(outer:with(assert(demilune.load(path, { trusted = false })))))
+        local problem = refused(assert(outer:with(assert(demilune.load(path, { trusted = false })))), nil,
+            '; the policy without it gives no access to it; this layer may only narrow: ',
+            ('%q, which extends it, is not trusted: --untrusted, or trusted = false, says so; say it in'):format(path))
         assert.equal(scratch "wide.lua", problem.file)
     end)
 
@@ -324,7 +357,9 @@ describe("a layer that is not trusted", function()
                 sandbox.sh(("chmod %s %s"):format(case[1], path))
                 assert.equal(case[2], trusts(path), case[1])
             end
-            policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            local problem = policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            assert.equal(("the host's network is shared; the policy without it gives none; this layer may only narrow: " ..
+                "others can write to %q; chmod go-w it, or say it in a policy of your own"):format(path), problem.message)
             assert.has_error(function() demilune.load(path, { trust = false }) end)
             assert.has_error(function() demilune.load(path, { trusted = "no" }) end)
         end)
@@ -336,7 +371,11 @@ describe("a layer that is not trusted", function()
 
         it("that extends what others may write to, and one in JSON", function()
             sandbox.write(scratch "open.lua", "return { network = true }", "666")
-            assert.is_false(trusts(sandbox.write(scratch "p.lua", "return { extends = 'open.lua' }")))
+            local path = sandbox.write(scratch "p.lua", "return { extends = 'open.lua' }")
+            assert.is_false(trusts(path))
+            local problem = policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            assert.equal(scratch "open.lua", problem.file)
+            assert(problem.message:find(("others can write to %q; chmod"):format(scratch "open.lua"), 1, true))
             assert.is_false(trusts(sandbox.write(scratch "p.json",
                 '{"ro_binds":[],"network":true,"env_allowlist":[]}', "666")))
         end)
@@ -350,6 +389,9 @@ describe("a layer that is not trusted", function()
             for owner, trusted in pairs { ["0:0"] = true, ["1000:0"] = false, ["0:1000"] = true } do
                 sandbox.sh(("chown %s %s"):format(owner, path))
                 assert.equal(trusted, trusts(path), owner)
+                local problem = assert(demilune.load(path)):problems()[1]
+                assert(trusted or problem.message:find(("%q belongs to user 1000, and we are 0; chown it, or say it in"):format(
+                    path), 1, true), problem and problem.message)
             end
             sandbox.sh(("chown 0:1000 %s; chmod 664 %s"):format(path, path))
             assert.is_false(trusts(path))

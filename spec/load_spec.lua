@@ -213,8 +213,14 @@ print(process.wait(), process.stderr.read().decode())
         for _, home in ipairs { ".", "", scratch "none" } do
             local said = from("mine", "HOME=" .. home)
             assert(said:find('no policy is called "mine"; looked for ', 1, true), said)
-            assert(said:find("/etc/demilune/mine.lua; for a file write ./mine.lua [policy.missing]", 1, true),
-                said)
+            assert(said:find("/etc/demilune/mine.lua, ", 1, true), said)
+            assert(said:find("/demilune/presets/mine.lua; for a file write ./mine.lua [policy.missing]", 1, true), said)
+        end
+        -- every preset is known by its name, and what is nearly one is told
+        for file in require("lfs").dir "lua/demilune/presets" do
+            local preset = file:match "^(.*)%.lua$"
+            local said = preset and sandbox.demilune({ "run", "-p", preset .. "x", "--", "true" }).err
+            assert(not preset or said:find(("; did you mean %s? looked for "):format(preset), 1, true), said)
         end
     end)
 

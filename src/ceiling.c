@@ -56,6 +56,17 @@ static bool matches(const struct dml_names *patterns, const char *name)
     return false;
 }
 
+/* Whether a variable of the caller is in the plan: one that the caller has not passes nothing through. */
+static bool is_passed(const struct dml_plan *plan, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < plan->env_count; i++) {
+        if (plan->env_passed[i] && strncmp(plan->env[i], name, length) == 0 && plan->env[i][length] == '=')
+            return true;
+    }
+    return false;
+}
+
 /* What passes through shows something of the caller; a value that the policy gives does not. */
 static void check_environment(struct dml_ceiling_check *c)
 {
@@ -66,7 +77,8 @@ static void check_environment(struct dml_ceiling_check *c)
     for (size_t i = 0; i < policy->env_count; i++) {
         const struct dml_env_rule *rule = &policy->env[i];
         if (rule->action == DML_ENV_PASS && strcmp(rule->field, "base") != 0 &&
-            dml_environment_rule(policy, rule->name) == rule && !matches(&c->ceiling->env, rule->name))
+            dml_environment_rule(policy, rule->name) == rule && is_passed(c->plan, rule->name) &&
+            !matches(&c->ceiling->env, rule->name))
             dml_exceeds(c, "ceiling.env", rule->field, rule->name,
                         "of the caller's variables, %s may be passed through",
                         dml_list_names(&c->ceiling->env, list, sizeof list));

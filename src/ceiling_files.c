@@ -59,7 +59,8 @@ static void check_denied(struct dml_ceiling_check *c, const struct dml_shown *tr
                     "it denies %s, which is in there; mask it, or bind less", shown);
     else if (dml_shown_has(tree, path) && tree->access == DML_ACCESS_WRITE)
         dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
-                    "it denies %s, which is not there but could be made there; bind less", shown);
+                    "it denies %s, which is not there but could be made there; create it, or bind less",
+                    shown);
 }
 
 static void check_trees(struct dml_ceiling_check *c, const struct dml_reach *reach, struct dml_arena *arena)

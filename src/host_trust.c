@@ -106,10 +106,11 @@ bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *e
     return !why || dml_fail(error, DML_ERROR_SETUP, 0, "%s: %s", at, why);
 }
 
-bool dml_host_trusted_file(const char *path)
+bool dml_host_trusted_file(const char *path, uid_t *owner)
 {
     struct stat status;
-    if (lstat(path, &status) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))
+    *owner = lstat(path, &status) == 0 ? status.st_uid : (uid_t)-1;
+    if (*owner != 0 && *owner != geteuid())
         return false;
     bool own_group = status.st_gid == 0 || status.st_gid == getegid();
     return S_ISLNK(status.st_mode) || !(status.st_mode & (own_group ? S_IWOTH : OTHERS));

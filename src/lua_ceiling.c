@@ -68,7 +68,8 @@ static void add_name(struct dml_reader *r, const char *name)
 static void read_tree(struct dml_reader *r, int index, const char *field)
 {
     const char *path = dml_read_host_path(r, index, field, "a path of the host");
-    if (path && dml_validate_path((char *)path, field, false, r->problems))
+    if (path &&
+        dml_validate_path((char *)path, field, "write policy_dir .. \"/...\" or the whole path", r->problems))
         add_name(r, path);
 }
 
@@ -243,11 +244,17 @@ static int core_operators_file(lua_State *L)
     return 1;
 }
 
-/* trusted_file(path) -> whether only we and root can have written what stands there */
+/* trusted_file(path) -> whether only we and root can have written what stands there, the uid of its owner |
+ * nil */
 static int core_trusted_file(lua_State *L)
 {
-    lua_pushboolean(L, dml_host_trusted_file(luaL_checkstring(L, 1)));
-    return 1;
+    uid_t owner;
+    lua_pushboolean(L, dml_host_trusted_file(luaL_checkstring(L, 1), &owner));
+    if (owner == (uid_t)-1)
+        luaL_pushfail(L);
+    else
+        lua_pushinteger(L, owner);
+    return 2;
 }
 
 /* account_home() -> the home directory of our account, whatever HOME says | nil */

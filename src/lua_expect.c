@@ -15,11 +15,19 @@ static void read_place(struct dml_reader *r, int index, const char *field)
     dml_validate_path(strncmp(path, "./", 2) == 0 ? path + 1 : path, field, true, r->problems);
 }
 
+static void read_optional(struct dml_reader *r, int index, const char *field)
+{
+    bool optional;
+    int at = dml_read_field(r, index, "optional");
+    if (!lua_isnil(r->L, at))
+        dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &optional);
+    lua_pop(r->L, 1);
+}
+
 static void read_path(struct dml_reader *r, int index, const char *field)
 {
     static const char *const keys[] = {"path", "optional"};
     const char *expected = "\"/path\", \"./path\" or { path = , optional = true }";
-    bool optional;
     if (lua_type(r->L, index) == LUA_TSTRING) {
         read_place(r, index, field);
         return;
@@ -28,10 +36,8 @@ static void read_path(struct dml_reader *r, int index, const char *field)
         return;
     dml_read_known_keys(r, index, field, keys, 2);
     read_place(r, dml_read_field(r, index, "path"), DML_FIELD(r, "%s.path", field));
-    int at = dml_read_field(r, index, "optional");
-    if (!lua_isnil(r->L, at))
-        dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &optional);
-    lua_pop(r->L, 2);
+    lua_pop(r->L, 1);
+    read_optional(r, index, field);
 }
 
 static void read_word(struct dml_reader *r, int index, const char *field)
@@ -39,12 +45,40 @@ static void read_word(struct dml_reader *r, int index, const char *field)
     dml_read_string(r, index, field, "a word of a command");
 }
 
-static void read_command(struct dml_reader *r, int index, const char *field)
+static void read_words(struct dml_reader *r, int index, const char *field)
 {
     const char *expected = "a command: { \"program\", \"argument\" }";
     dml_read_list(r, index, field, expected, read_word);
     if (lua_istable(r->L, index) && lua_rawlen(r->L, index) == 0)
         dml_problem_add(r->problems, "command.empty", field, NULL, 0, "is empty; write %s", expected);
+}
+
+/* Whether the value is a table without items that has something else. */
+static bool is_map(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || lua_rawlen(L, index) > 0)
+        return false;
+    lua_pushnil(L);
+    if (!lua_next(L, index))
+        return false;
+    lua_pop(L, 2);
+    return true;
+}
+
+/* The words of a command, or a map that has them. */
+static void read_command(struct dml_reader *r, int index, const char *field)
+{
+    static const char *const keys[] = {"command", "optional"};
+    if (!is_map(r->L, index)) {
+        read_words(r, index, field);
+        return;
+    }
+    if (!dml_read_table(r, index, field, "{ command = { ... }, optional = true }"))
+        return;
+    dml_read_known_keys(r, index, field, keys, 2);
+    read_words(r, dml_read_field(r, index, "command"), DML_FIELD(r, "%s.command", field));
+    lua_pop(r->L, 1);
+    read_optional(r, index, field);
 }
 
 static void read_address(struct dml_reader *r, int index, const char *field)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MAX_ARGUMENTS 8 /* LUA_MINSTACK leaves room above them for all that a call pushes */
+#define MOST_RESULTS 2  /* an answer and a reason */
 
 /* Its user value keeps `owner` alive. */
 struct hook {
@@ -143,7 +144,8 @@ static bool push_arguments(struct dml_private *private, int kinds, int first, in
     return true;
 }
 
-/* Pushes on H what the call made of its first argument, at index 1 of L, and the two results above it. */
+/* Pushes on H what the call made of its first argument, at index 1 of L, and the first two of the results
+ * above it, or as many as there are. */
 static bool push_results(struct dml_private *private, const char *place, struct dml_reason *reason)
 {
     lua_State *L = private->L;
@@ -154,7 +156,8 @@ static bool push_results(struct dml_private *private, const char *place, struct 
     if (!dml_hook_copy_out(private, 1, place, reason))
         return false;
     int argument = lua_gettop(private->H);
-    for (int i = 2; i <= 3; i++) {
+    int last = lua_gettop(L) < 1 + MOST_RESULTS ? lua_gettop(L) : 1 + MOST_RESULTS;
+    for (int i = 2; i <= last; i++) {
         if (lua_istable(L, i) && lua_rawequal(L, 1, i))
             lua_pushvalue(private->H, argument);
         else if (!dml_hook_copy_out(private, i, place, reason))
@@ -163,7 +166,8 @@ static bool push_results(struct dml_private *private, const char *place, struct 
     return true;
 }
 
-/* Calls the hook with copies of the arguments, which begin at index 3 of H, and pushes three values on H. */
+/* Calls the hook with copies of the arguments, which begin at index 3 of H, and pushes the first of them, as
+ * it was left, and the results on H. */
 static bool call_hook(struct dml_private *private, const struct hook *hook, int count, const char *place,
                       struct dml_reason *reason)
 {
@@ -178,10 +182,12 @@ static bool call_hook(struct dml_private *private, const struct hook *hook, int 
         return false;
     if (count > 0)
         lua_copy(L, 3, 1);
-    return dml_border_call(private, count, 2, place, reason) && push_results(private, place, reason);
+    return dml_border_call(private, count, LUA_MULTRET, place, reason) &&
+           push_results(private, place, reason);
 }
 
-/* hook:call(kinds, ...) -> true, the first argument as the hook left it, two results | nil, message. */
+/* hook:call(kinds, ...) -> true, the first argument as the hook left it, its results, at most two | nil,
+ * message. */
 static int hook_call(lua_State *H)
 {
     struct hook *hook = luaL_checkudata(H, 1, DML_LUA_HOOK);
@@ -199,9 +205,10 @@ static int hook_call(lua_State *H)
     char place[LUA_IDSIZE + 16];
     snprintf(place, sizeof place, "%s:%d", hook->source, hook->line);
     dml_border_enter(private, H, self, place);
+    int below = lua_gettop(H) - 1;
     bool called = call_hook(private, hook, count, place, &reason);
     dml_border_leave(private);
-    return called ? 4 : dml_border_fail(H, reason.text);
+    return called ? lua_gettop(H) - below : dml_border_fail(H, reason.text);
 }
 
 static int hook_tostring(lua_State *H)

@@ -155,14 +155,35 @@ static int try_create_in(const char *directory)
     return try_create(path);
 }
 
-/* A file is opened without a byte being written; in a directory a name is made and removed, and so is the
- * path itself where there is nothing. */
+/* Makes and removes what is not there; where its directory is not there either, a name in the nearest one
+ * that is: who can write to that can make the rest. */
+static int try_make(const char *path)
+{
+    char above[LONGEST_PATH];
+    size_t length = length_of(path);
+    int reason = try_create(path);
+    if (length >= sizeof above)
+        return reason;
+    memcpy(above, path, length + 1);
+    while (reason == E_NOENT && length > 0) {
+        while (above[--length] != '/')
+            ;
+        above[length ? length : 1] = '\0';
+        unsigned kind = kind_of(above, &reason);
+        if (kind)
+            return kind == S_IFDIR ? try_create_in(above) : E_NOTDIR;
+    }
+    return reason;
+}
+
+/* A file is opened without a byte being written; in a directory a name is made and removed, and where there
+ * is nothing it is tried to make something. */
 static int try_write(const char *path)
 {
     int reason;
     unsigned kind = kind_of(path, &reason);
     if (reason == E_NOENT)
-        return try_create(path);
+        return try_make(path);
     if (reason)
         return reason;
     if (kind == S_IFDIR)

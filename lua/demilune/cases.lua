@@ -34,6 +34,8 @@ local function case_of(verb, item, home)
         local path = type(item) == "table" and item.path or item
         case.subject = place(path, home)
         case.optional = type(item) == "table" and item.optional == true
+    elseif verb == "run" then
+        case.subject, case.optional = item.command or item, item.optional == true
     end
     return case
 end

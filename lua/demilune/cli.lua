@@ -43,6 +43,10 @@ local function complain(text)
 end
 
 local function unknown(word)
+    if word:sub(1, 1) == "-" then
+        return complain(("%s: the command stands before its options; did you mean demilune run %s? see demilune --help")
+            :format(core.quote(word), core.escape(word)))
+    end
     local names = {}
     for i, entry in ipairs(summaries) do
         names[i] = entry[1]

@@ -10,6 +10,7 @@ local DEEPEST = 16
 ---@field shown? string the same, as it was named
 ---@field outer? demilune.Origin the one that extends it
 ---@field trusted? boolean false: what it extends is not to be trusted either
+---@field doubt? string why it is not trusted
 ---@field project? string that its caller named
 ---@field seen table<string, boolean> files that are layers already
 
@@ -85,6 +86,19 @@ local function depth_of(origin)
         origin = origin.outer
     end
     return depth
+end
+
+--- The file of a policy, and those of the ones that are built on it: under a bare name none of them is meant by it, but
+--- what stands behind it under the same name.
+---@param origin demilune.Origin
+---@return table<string, boolean>
+function extends.files(origin)
+    local files, at = {}, origin
+    while at do
+        files[at.file or ""] = true
+        at = at.outer
+    end
+    return files
 end
 
 --- The problem that a file builds on itself, or nil.

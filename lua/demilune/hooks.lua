@@ -9,7 +9,7 @@ local hooks = {}
 local HOOK = "demilune.hook" -- what hooks can call on their arguments
 
 -- Calls a hook of the program or of a policy file. Returns true, the first argument as the hook left it, and what it
--- returned; or nil and a message.
+-- returned, as many values as that were (of a policy file's, the first two); or nil and a message.
 local function call_hook(hook, kinds, subject, context)
     if type(hook.run) == "userdata" then
         return hook.run:call(kinds, subject, context)
@@ -18,14 +18,15 @@ local function call_hook(hook, kinds, subject, context)
     if methods then
         setmetatable(subject, methods)
     end
-    local ok, first, second = pcall(hook.run, subject, context)
-    if not ok then
-        return nil, type(first) == "string" and first or ("the hook raised a %s"):format(type(first))
+    local results = table.pack(pcall(hook.run, subject, context))
+    if not results[1] then
+        local raised = results[2]
+        return nil, type(raised) == "string" and raised or ("the hook raised a %s"):format(type(raised))
     end
     if methods then
         debug.setmetatable(subject, nil) -- ours; another one, set by the hook, is refused by the freeze
     end
-    return true, subject, first, second
+    return true, subject, table.unpack(results, 2, results.n)
 end
 
 -- The file of a hook and the line on which it begins.
@@ -85,25 +86,41 @@ end
 
 -- A hook of a layer that is not trusted gave more than was there before.
 local function hook_widened(hook, wider)
-    local problem = require("demilune.trust").problem(wider, "the other: the policy before this hook")
+    local problem = require("demilune.trust").problem(wider, "the policy before this hook", hook.doubt)
     problem.file, problem.line = hook_place(hook)
     return refusal.of { problem }
 end
 
--- What a prepare hook left; or nil and why it refuses, or what it did wrong.
-local function prepared(hook, fields, context)
-    local ok, left, answer, reason = call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context))
+-- Why what a prepare hook returned is no answer; nil when it is one. Nothing goes on, but a nil that was returned may
+-- be meant to refuse.
+local function no_answer(count, answer, reason)
+    if count == 0 or answer == true or type(answer) == "table" then
+        return nil
+    elseif answer then
+        return ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer))
+    elseif reason == nil then
+        return ("returned %s without a reason; to go on return nothing, true or the policy"):format(tostring(answer))
+    end
+    return ("returned %s and a %s; a reason is text"):format(tostring(answer), type(reason))
+end
+
+-- What the call of a prepare hook came to: what it left; or nil and why it refuses, or what it did wrong.
+local function answered(hook, fields, ok, left, ...)
+    local answer, reason = ...
     if not ok then
         return hook_failed("prepare", hook, fields, left)
-    elseif (answer == nil or answer == false) and type(reason) == "string" then
+    elseif not answer and type(reason) == "string" then
         return hook_refused("prepare", hook, fields, reason)
-    elseif answer == nil and reason ~= nil then
-        return hook_failed("prepare", hook, fields, ("returned nil and a %s; a reason is text"):format(type(reason)))
-    elseif answer ~= nil and answer ~= true and type(answer) ~= "table" then
-        return hook_failed("prepare", hook, fields,
-            ("returned a %s; return nothing, true, the policy, or nil and a reason"):format(type(answer)))
+    end
+    local wrong = no_answer(select("#", ...), answer, reason)
+    if wrong then
+        return hook_failed("prepare", hook, fields, wrong)
     end
     return type(answer) == "table" and answer or left
+end
+
+local function prepared(hook, fields, context)
+    return answered(hook, fields, call_hook(hook, { "policy", "context" }, fields, hook_context(hook, context)))
 end
 
 -- The same for a hook that is not trusted, which may only take away.

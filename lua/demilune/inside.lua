@@ -47,11 +47,15 @@ local function grant_of(sight)
     return grants[mount.kind]
 end
 
--- What is granted where nothing is: it can be made in a directory that can be written to.
+-- What is granted where nothing is: it can be made, with the directories on the way to it, where the nearest one that
+-- is there can be written to.
 local function grant_of_nothing(seen, sight)
-    local parent = seen:look(sight.at:match("^(.+)/[^/]*$") or "/")
-    if parent.there and parent.kind == "directory" then
-        return { read = false, write = grant_of(parent).write }
+    local above = sight
+    repeat
+        above = seen:look(above.at:match("^(.+)/[^/]*$") or "/")
+    until above.there ~= false
+    if above.there and above.kind == "directory" then
+        return { read = false, write = grant_of(above).write }
     end
     return nothing
 end

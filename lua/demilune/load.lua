@@ -15,6 +15,8 @@ local function absolute(path)
     return path:sub(1, 1) == "/" and path or (core.cwd() or "") .. "/" .. path
 end
 
+local presets = { "agent", "build", "gpu", "judge", "luarocks", "node", "project", "python", "x11" }
+
 -- The file of a preset. A host program may look for its modules in the current directory, too; policies are not.
 local function preset(name)
     local templates = {}
@@ -38,7 +40,19 @@ local function places(name)
     return list
 end
 
-local function find(name)
+-- That nothing has a name, where it was looked for, and what was perhaps meant.
+local function no_such_name(name, list)
+    local directory, nearest = (preset(presets[1]) or ""):match("^(.*)/"), core.nearest(name, presets)
+    if directory then
+        list[#list + 1] = ("%s/%s.lua"):format(directory, name)
+    end
+    return ("no policy is called %s; %slooked for %s; for a file write ./%s.lua"):format(core.quote(name),
+        nearest and ("did you mean %s? "):format(nearest) or "", table.concat(list, ", "), name)
+end
+
+-- The file that a name stands for. Of a bare name those that `own` has are passed over: they extend what stands behind
+-- them under their own name.
+local function find(name, own)
     if name:find("\0", 1, true) then
         return nil, ("%s has a NUL byte; take it out"):format(core.quote(name)), "policy.name"
     elseif name:find("/", 1, true) or name:find("%.lua$") or name:find("%.json$") then
@@ -47,14 +61,26 @@ local function find(name)
         return nil, ("%s is neither a file (with a / or ending in .lua or .json) nor a name"):format(core.quote(name)),
             "policy.name"
     end
-    local list = places(name)
+    local list, first = places(name), nil
     for _, path in ipairs(list) do
         if core.file_type(path) then
-            return path
+            first = first or path
+            if not own or not own[core.realpath(path)] then
+                return path
+            end
         end
     end
-    return nil, ("no policy is called %s; looked for %s; for a file write ./%s.lua"):format(core.quote(name),
-        table.concat(list, ", "), name), "policy.missing"
+    if first then
+        return first -- built on itself, and refused for it
+    end
+    return nil, no_such_name(name, list), "policy.missing"
+end
+
+--- Whether a word is the bare name of a policy that is there.
+---@param word string
+---@return boolean
+function load_policy.is_name(word)
+    return word:find("^[%w_][%w_%-]*$") ~= nil and find(word) ~= nil
 end
 
 -- Finds what `include "name"` means. A file of the policy's own directory has to be as trustworthy as the policy: no
@@ -181,16 +207,17 @@ local function is_preset(resolved)
     return path ~= nil and core.realpath(path) == resolved
 end
 
---- Whether nobody but the caller and root had a hand in what was loaded.
+--- The first file that somebody but the caller and root had a hand in, nil when there is none; and whose it is.
 ---@param loaded { files: string[] }
----@return boolean
-function load_policy.is_trusted(loaded)
+---@return string|nil path
+---@return integer|nil uid
+function load_policy.doubtful(loaded)
     for _, path in ipairs(loaded.files) do
-        if not core.trusted_file(path) and not is_preset(path) then
-            return false
+        local trusted, owner = core.trusted_file(path)
+        if not trusted and not is_preset(path) then
+            return path, owner
         end
     end
-    return true
 end
 
 --- Reads a ceiling: a file in Lua whose fields are those of a ceiling.
@@ -214,11 +241,12 @@ end
 --- tell. `resolved` is where the file really is.
 ---@param name string
 ---@param project? string for the global of that name; the current directory without it
-function load_policy.file(name, project)
+---@param own? table<string, boolean> files, with every link resolved, that a bare name does not mean: they extend it
+function load_policy.file(name, project, own)
     if name == "-" then
         return read_input()
     end
-    local path, problem, code = find(name)
+    local path, problem, code = find(name, own)
     if not path then
         return nil, problem, code
     end

@@ -42,11 +42,15 @@
 ---@field path string absolute, inside; "." and "./..." start where the command does
 ---@field optional? boolean what is not there is passed over
 
+---@class demilune.ExpectedCommand
+---@field command string[]
+---@field optional? boolean a program that is neither on the host nor inside is passed over
+
 --- What is to be possible, or not to be, in a policy's sandbox; `demilune test` tries it.
 ---@class (exact) demilune.Expectations
 ---@field read? (string|demilune.ExpectedPath)[] paths inside
 ---@field write? (string|demilune.ExpectedPath)[] files are opened, in directories a name is made; nothing is left
----@field run? string[][] commands; possible: they exit with 0
+---@field run? (string[]|demilune.ExpectedCommand)[] commands; possible: they exit with 0
 ---@field connect? string[] "192.0.2.1:80", "[::1]:80", "/run/socket" or "@abstract"
 ---@field env? string[] names of variables
 

@@ -13,10 +13,11 @@ local hook_names = { "prepare", "launched", "finished" }
 ---@field source? string
 ---@field fields table
 ---@field trusted? boolean false: it may only narrow what stands outside of it
+---@field doubt? string why it is not trusted, and what would be right
 
 ---@class demilune.Policy
 ---@field package fields table what the policy says, without hooks; never handed out
----@field package hooks table<string, { run: any, file: string?, trusted: boolean? }[]>
+---@field package hooks table<string, { run: any, file: string?, trusted: boolean?, doubt: string? }[]>
 ---@field package layers demilune.Layer[] outermost first
 ---@field package file string? the innermost policy file, as it was named
 ---@field package paths string[] every file that the policy was read from, with every link resolved
@@ -32,7 +33,8 @@ local function take_hooks(fields, hooks, layer)
     for _, name in ipairs(hook_names) do
         local hook = rawget(fields, name)
         if hook ~= nil then
-            hooks[name][#hooks[name] + 1] = { run = hook, file = layer.file, trusted = layer.trusted }
+            hooks[name][#hooks[name] + 1] = { run = hook, file = layer.file, trusted = layer.trusted,
+                doubt = layer.doubt }
             fields[name] = nil
         end
     end

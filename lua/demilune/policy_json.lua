@@ -11,7 +11,8 @@ local list, map, either = json_type.list, json_type.map, json_type.either
 local amount = either("a number or a string", number, text)
 local text_or_boolean = either("a string or a boolean", text, boolean)
 local place = either("a string or a map", text, map(text_or_boolean))
-local case = either("a string, a sequence or a map", place, list(text))
+local case_map = map(either("a string, a boolean or a sequence", text_or_boolean, list(text)))
+local case = either("a string, a sequence or a map", either("a string or a map", text, case_map), list(text))
 
 -- The fields beside the five, in the order in which they are written. What is in them the engine looks at.
 local own_fields = {

@@ -91,7 +91,7 @@ local function decode(given, unknown, file, origin)
         return refusal.of(problems)
     end
     local layer = { kind = "json", file = file and file.path, source = file and given, fields = read.fields,
-        trusted = origin.trusted }
+        trusted = origin.trusted, doubt = origin.doubt }
     local self, text, code
     self, text, code, problems = build_extended(read.fields, layer, {
         paths = file and file.files, unsure = read.own, ignored = read.warnings,
@@ -129,11 +129,21 @@ function source.decode(given, options)
     return decode(given, unknown, nil, { seen = {} })
 end
 
+-- Why what was loaded is not trusted, or nil when it is.
+local function doubt_of(loaded, outer)
+    if outer.trusted == false then
+        return require("demilune.trust").inherited(outer)
+    end
+    local path, owner = require("demilune.load").doubtful(loaded)
+    return path and require("demilune.trust").of_file(path, owner)
+end
+
 -- A policy from a file, on top of those that it extends. `outer`: the origin of the one that extends it, or of the
 -- reading as a whole. False when that file is a layer already.
 function load_layered(name, outer, kind)
     local loader = require "demilune.load"
-    local loaded, problem, code = loader.file(name, outer.project)
+    local own = outer.file and require("demilune.extends").files(outer)
+    local loaded, problem, code = loader.file(name, outer.project, own)
     if not loaded then
         return refusal.of { refusal.placed("", code, problem) }
     end
@@ -147,14 +157,15 @@ function load_layered(name, outer, kind)
         end
         outer.seen[resolved] = true
     end
-    local trusted = outer.trusted ~= false and loader.is_trusted(loaded)
+    local doubt = doubt_of(loaded, outer)
+    local trusted = doubt == nil
     local origin = { file = resolved, shown = loaded.path, outer = outer, seen = outer.seen, trusted = trusted,
-        project = outer.project }
+        doubt = doubt, project = outer.project }
     if loaded.is_json then
         return decode(loaded.source, "refuse", loaded, origin)
     end
     local layer = { kind = kind or "file", file = loaded.path, source = loaded.source, fields = loaded.fields,
-        trusted = trusted }
+        trusted = trusted, doubt = doubt }
     return build_extended(loaded.fields, layer, { paths = loaded.files }, origin)
 end
 

@@ -18,11 +18,13 @@ local function subject_text(case)
     return (message.plain(text):gsub("#", "\\#"))
 end
 
+tap.VERSION = "TAP version 13\n"
+
 --- The lines before the first case.
 ---@param count integer of cases
 ---@return string
 function tap.head(count)
-    return ("TAP version 13\n1..%d\n"):format(count)
+    return ("%s1..%d\n"):format(tap.VERSION, count)
 end
 
 --- A line for people.
@@ -69,7 +71,7 @@ end
 ---@param why string
 ---@return string
 function tap.bail_out(why)
-    return "Bail out! " .. message.plain(why) .. "\n"
+    return "Bail out! " .. core.escape((why:gsub("\n", "; "))) .. "\n"
 end
 
 return tap

@@ -14,6 +14,7 @@ local trial = {}
 ---@field fault? boolean the sandbox allows what the plan does not: no policy can do that, only an error of ours
 ---@field output? string what a command that should have succeeded wrote
 
+local SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 local letters = { read = "r", write = "w", connect = "c", env = "e" }
 
 -- --- what the plan says: true, false or nil (it cannot tell), and in words -------------------------------------------
@@ -64,6 +65,31 @@ function expected.run(case, description)
         return false, "no such program"
     end
     return nil, ("%s is there"):format(place.path)
+end
+
+-- Whether the host has the program of a command: a misspelt name is there neither here nor inside.
+local function is_on_host(name, description)
+    if name:find("/", 1, true) then
+        return core.file_type(name:sub(1, 1) == "/" and name or description.chdir .. "/" .. name) ~= nil
+    end
+    for directory in ((os.getenv("PATH") or "") .. ":" .. SYSTEM_PATH):gmatch("[^:]+") do
+        if core.file_type(directory .. "/" .. name) then
+            return true
+        end
+    end
+    return false
+end
+
+-- What becomes of a command whose program is nowhere: nothing keeps it from being run but that, or nil when it is.
+local function nowhere(case, description)
+    local place = inside.program(description, case.subject[1])
+    if place and place.exists ~= false or is_on_host(case.subject[1], description) then
+        return nil
+    elseif case.optional then
+        return { ok = true, skipped = "it is not there" }
+    end
+    return { ok = false, plan = "no such program", seen = "not tried: the host has no such program either; " ..
+        "is it misspelt? { command = { ... }, optional = true } passes over what is not there" }
 end
 
 -- --- what a verdict makes of both ------------------------------------------------------------------------------------
@@ -169,11 +195,17 @@ end
 ---@param backend? string
 ---@return demilune.Outcome
 function trial.command(policy, case, backend)
-    local plan, refused = policy:plan(case.subject)
-    if not plan then
-        return { ok = case.verdict == "denied", plan = "refused: " .. refused, seen = "not tried" }
+    local plan, refused, code = policy:plan(case.subject)
+    if not plan then -- a hook that failed denies nothing that it was to deny
+        return { ok = case.verdict == "denied" and code == "hook.refused", plan = "refused: " .. refused,
+            seen = "not tried" }
     end
-    local may, why = expected.run(case, core.describe(plan.core))
+    local description = core.describe(plan.core)
+    local missing = nowhere(case, description)
+    if missing then
+        return missing
+    end
+    local may, why = expected.run(case, description)
     local result, message = plan:run { stdin = "null", capture = true, backend = backend }
     local did = result ~= nil and result.ok
     local outcome = judge(case, may, did, { plan = why, seen = result and ended(result) or message })

@@ -84,6 +84,18 @@ describe("demilune", function()
                 'demilune: "bwarp" is no backend; write auto, bwrap, native or none (did you mean bwrap?)\n')
         end)
 
+        it("a policy that stands where a command is looked for is told, and how it is named", function()
+            refused({ "-p", "build", "--", "make" }, 'demilune: "-p": the command stands before its options; ' ..
+                "did you mean demilune run -p? see demilune --help\n")
+            local hint = 'demilune: "build" is the name of a policy; did you mean demilune run -p build -- ...?\n'
+            local result = sandbox.demilune { "run", "build", "--", "make" }
+            assert.equal(127, result.code)
+            assert(result.err:find(hint, 1, true), result.err)
+            for _, words in ipairs { { "nosuch", "--", "make" }, { "build", "make" }, { "echo", "--", "make" } } do
+                assert.is_nil(sandbox.demilune({ "run", table.unpack(words) }).err:find("did you mean", 1, true))
+            end
+        end)
+
         it("E3: options end at the first word that is none, or at --", function()
             assert.equal("--net\n", sandbox.demilune({ "run", "echo", "--net" }).out)
             assert.equal("-- x\n", sandbox.demilune({ "run", "--", "echo", "--", "x" }).out)

@@ -302,6 +302,38 @@ describe("/etc/demilune", function()
             refused(on(broken, demilune("run", "--", "/bin/true")), "/etc/demilune/site.lua:2: ro_binds[1].host")
         end)
 
+        it("that is broken is told like any policy, by all who read it", function()
+            local fine = sandbox.write(scratch "fine.lua", "return { expect = { allowed = { env = { 'PATH' } } } }", "644")
+            local ways = {
+                { demilune("run", "--", "/bin/echo", "ran") }, { demilune("explain") }, { demilune("test", fine) },
+                { demilune("check", fine) }, { demilune("batch", "-q"), input = '{"command":["/bin/echo","ran"]}\n' },
+            }
+            for text, message in pairs {
+                ["return {\n  reed = {} }"] = "/etc/demilune/site.lua:2: reed: unknown field",
+                ["return {\n  masks = { '/a'"] = "/etc/demilune/site.lua:2: ",
+                ["\nerror 'x'"] = "/etc/demilune/site.lua:2: x",
+                ["return {\n  extends = 'nope' }"] = "/etc/demilune/site.lua:2: extends: ",
+                [""] = "/etc/demilune/site.lua",
+            } do
+                for _, way in ipairs(ways) do
+                    local result = on({ ["site.lua"] = text }, way[1], way)
+                    assert.equal(125, result.code, result.err)
+                    assert.is_nil(result.out:find("ran", 1, true) or result.out:find("fine", 1, true))
+                    assert(result.err:find("demilune: " .. message, 1, true), result.err)
+                    assert.is_nil(result.err:find("internal error", 1, true))
+                end
+            end
+            if sandbox.is_root then -- an ordinary user is root there
+                local tree = scratch "tree"
+                sandbox.sh(("mkdir -p %s/share/lua; cp -r %s/bin %s; cp -rL %s/share/lua/5.4 %s/share/lua; chmod -R a+rX %s")
+                    :format(tree, build, tree, build, tree, scratch()))
+                for _, words in ipairs { { "run", "--", "/bin/true" }, { "explain" }, { "check", fine } } do
+                    refused(on(site, quoted(tree .. "/bin/demilune", table.unpack(words)), { as = 1000,
+                        setup = "chmod 600 site.lua\n" }), '"/etc/demilune/site.lua": Permission denied')
+                end
+            end
+        end)
+
         it("holds neither for demilune sandbox nor for the module, which can name it", function()
             local result = on(site, demilune("sandbox", "--", "/usr/bin/env"), { input = wire() })
             assert.equal(0, result.code, result.err)

@@ -25,7 +25,7 @@ describe("demilune test", function()
     leaks.watch(before_each, after_each)
 
     before_each(function()
-        sandbox.sh(("mkdir -p %s/tree/ro %s/tree/masked; cd %s/tree; echo content >file; echo ro >ro/file; touch masked/file"):format(
+        sandbox.sh(("mkdir -p %s/tree/ro %s/tree/masked; cd %s/tree; echo content >file; echo ro >ro/file; touch masked/file; ln -s /bin/true ../outside"):format(
             scratch(), scratch(), scratch()))
     end)
 
@@ -59,19 +59,19 @@ describe("demilune test", function()
                     %%s = {
                         read = { "/etc/shadow", "/root", tree .. "/masked", tree .. "/masked/file", "./masked", "/usr/no" },
                         write = { "/", "/usr", "/usr/bin/env", "/new", "./ro", "./ro/file", "./ro/new", "./masked", "/etc/passwd",
-                            "/proc/sys/kernel/hostname", "/dev", "./file/new", "./no/new" },
-                        run = { { "no-such-program" }, { "false" }, { "/bin/sh", "-c", "echo x >/usr/x" } },
+                            "/proc/sys/kernel/hostname", "/dev", "./file/new", "./ro/no/new" },
+                        run = { { %q }, { "false" }, { "/bin/sh", "-c", "echo x >/usr/x" } },
                         connect = { "192.0.2.1:80", "127.0.0.1:1", "[::1]:1", "[2001:db8::1]:80", "/run/x.socket", "@x" },
                         env = { "HIDDEN" },
                     },
                     %%s = {
                         read = { ".", "./file", "./ro", "./ro/file", "/usr/bin/env", "/etc/passwd", "/dev/null", "/proc/self/stat" },
-                        write = { ".", "./file", "./new", "/tmp", "/tmp/new", "/work", "/dev/shm", "/dev/null" },
+                        write = { ".", "./file", "./new", "./no/new", "/tmp", "/tmp/new", "/work", "/dev/shm", "/dev/null" },
                         run = { { "true" }, { "/bin/sh", "-c", "test -r file && echo x >/tmp/x" } },
                         env = { "SHOWN", "PATH", "HOME" },
                     },
                 },
-            }]]):format(scratch("tree"))
+            }]]):format(scratch("tree"), scratch("outside"))
     end
 
     local function tree()
@@ -82,13 +82,13 @@ describe("demilune test", function()
     it("passes when all is as it is said", function()
         local tap, code, said = try(every_kind():format("denied", "allowed"), nil, { env = { "HIDDEN=1" } })
         all(tap, true)
-        assert.same({ 50, 0, "" }, { tap.plan, code, said })
+        assert.same({ 51, 0, "" }, { tap.plan, code, said })
     end)
 
     it("fails in every case when the opposite is said", function()
         local tap, code = try(every_kind():format("allowed", "denied"))
         all(tap, false)
-        assert.same({ 50, 1 }, { tap.plan, code })
+        assert.same({ 51, 1 }, { tap.plan, code })
         for _, case in ipairs(tap) do
             assert.truthy(case.said.plan and case.said.seen, case.text)
             assert.is_nil(case.said.fault)
@@ -101,7 +101,7 @@ describe("demilune test", function()
         for _, verdicts in ipairs { { "denied", "allowed" }, { "allowed", "denied" } } do
             local before = tree()
             local tap = try(every_kind():format(table.unpack(verdicts)))
-            assert.equal(50, tap.plan)
+            assert.equal(51, tap.plan)
             assert.equal(before:gsub(" [%d.]+ (%d+\n)", " %1"), (tree():gsub(" [%d.]+ (%d+\n)", " %1")))
             local time = " (%S+) %d+\n"
             local file = scratch("tree/file"):gsub("%-", "%%-")
@@ -131,6 +131,42 @@ describe("demilune test", function()
         assert.same({ false, 1 }, { tap[1].ok, code })
         assert.equal("read-only by ro_binds[1]", tap[1].said.plan)
         assert.equal("Permission denied", tap[1].said.seen)
+    end)
+
+    it("does not take for denied what is not there and can be made, with all above it", function()
+        local policy = ([[return { project = %q, masks = { "/srv" }, expect = { %%s = { write = { "./.git/hooks", "./a/b/c/d",
+            "/tmp/x/y" } } } }]]):format(scratch("tree"))
+        local before = tree()
+        local tap, code = try(policy:format("denied"))
+        all(tap, false)
+        assert.equal(1, code)
+        assert.matches("^not there, where it is read%-write by project", tap[1].said.plan)
+        assert.equal("it can be done", tap[1].said.seen)
+        all(try(policy:format("allowed")), true)
+        assert.equal(before:gsub(" [%d.]+ (%d+\n)", " %1"), (tree():gsub(" [%d.]+ (%d+\n)", " %1")))
+        assert.equal(0, sandbox.demilune({ "run", "--project", scratch("tree"), "--", "/bin/mkdir", "-p", ".git/hooks" }).code)
+        all(try(([[local tree = %q return { project = tree, ro_binds = { tree .. "/.git" },
+            expect = { denied = { write = { "./.git/hooks/x/y", "./.git/new" } } } }]]):format(scratch("tree"))), true)
+    end)
+
+    it("does not take for denied a program that is nowhere, nor one whose hook failed", function()
+        local tap, code = try([[return { expect = {
+            denied = { run = { { "no-such-program" }, { "./no-such", "x" }, { command = { "no-such-program" }, optional = true } } },
+            allowed = { run = { { command = { "/no/such" }, optional = true }, { command = { "true" }, optional = true } } } } }]])
+        assert.same({ 5, 1 }, { tap.plan, code })
+        assert.same({ false, false, true, true, true }, { tap[1].ok, tap[2].ok, tap[3].ok, tap[4].ok, tap[5].ok })
+        assert.same({ "it is not there", "it is not there" }, { tap[3].skip, tap[4].skip })
+        assert.is_nil(tap[5].skip)
+        assert.matches("the host has no such program either; is it misspelt?", tap[1].said.seen, 1, true)
+        tap, code = try([[return { prepare = function(policy, context)
+                if context.command[1] == "true" then return nil, policy.nothing.more end
+                if context.command[1] == "env" then return nil, nil end
+                if context.command[1] == "cat" then return nil, "no cats" end
+                if context.command[1] == "ls" then policy:ro_bind("relative") end
+            end, expect = { denied = { run = { { "true" }, { "env" }, { "cat" }, { "ls" } } } } }]])
+        assert.same({ false, false, true, false, 1 }, { tap[1].ok, tap[2].ok, tap[3].ok, tap[4].ok, code })
+        assert.matches("attempt to index a nil value", tap[1].said.plan, 1, true)
+        assert.matches("without a reason", tap[2].said.plan, 1, true)
     end)
 
     it("skips what is optional and not there", function()
@@ -252,14 +288,22 @@ sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).ret
             ["return {"] = "p.lua:1:",
         } do
             local _, code, said, out = try(text, { scratch("fine.lua"), scratch("p.lua") })
-            assert.same({ 125, "" }, { code, out })
+            assert.equal(125, code)
             assert.matches(message, said, 1, true)
+            assert.matches("^TAP version 13\nBail out! [^\n]*\n$", out)
+            assert.matches(message, out:gsub("\\", ""), 1, true)
         end
-        for _, words in ipairs { {}, { "-z", "x" }, { "nowhere" }, { "--", "true" }, { scratch("fine.lua"), "--" },
-            { "--backend", "none", scratch("fine.lua") }, { "--status", "x", scratch("fine.lua") } } do
+        for _, words in ipairs { {}, { "-z", "x" }, { scratch("fine.lua"), "--" },
+            { "--status", "x", scratch("fine.lua") } } do
             local result = sandbox.demilune { "test", table.unpack(words) }
             assert.same({ 125, "" }, { result.code, result.out }, table.concat(words, " "))
             assert.matches("^demilune: ", result.err)
+        end
+        for _, words in ipairs { { "nowhere" }, { "--", "true" }, { "--backend", "none", scratch("fine.lua") }, { "--backend", "x", "y" } } do
+            local result = sandbox.demilune { "test", table.unpack(words) }
+            assert.equal(125, result.code, table.concat(words, " "))
+            assert.matches("^demilune: ", result.err)
+            assert.matches("^TAP version 13\nBail out! ", result.out)
         end
     end)
 
@@ -281,11 +325,44 @@ sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).ret
         local line = "prove --exec '%s test' %s"
         local good = sandbox.sh(line:format(sandbox.command, scratch("good.lua")))
         assert.equal(0, good.code)
-        assert.matches("Tests=50,.*Result: PASS", good.out)
+        assert.matches("Tests=51,.*Result: PASS", good.out)
         local bad = sandbox.sh(line:format(sandbox.command, scratch("bad.lua")))
         assert.equal(1, bad.code)
         assert.matches("Failed 1/2 subtests", bad.out .. bad.err, 1, true)
         assert.matches("Failed test:  2", bad.out, 1, true)
+    end)
+
+    it("is what README shows of it", function()
+        local readme = sandbox.read "README.md"
+        local source = assert(readme:match "%-%- ~/policies/mine.lua\n(.-\n    }\n)"):gsub("\n    ", "\n"):gsub("^    ", "")
+        local line = assert(readme:match "\n    %$ (cd my%-project && demilune test [^\n]*)\n")
+        local shown = assert(readme:match "demilune test ~/policies/mine.lua\n(.-)\n\n")
+        local prove = assert(readme:match '`(prove %-%-exec "demilune test" [^`]*)`')
+        local function at_home(words)
+            return sandbox.sh(("mkdir -p %s/policies %s/my-project/.git && cd %s && HOME=%s PATH=%s:$PATH && export HOME && %s")
+                :format(scratch(), scratch(), scratch(), scratch(), sandbox.command:match("^(.*)/"), words))
+        end
+        at_home("true")
+        sandbox.write(scratch("policies/mine.lua"), source)
+        local result = at_home(line)
+        assert.equal(1, result.code, result.err)
+        local said = result.out:gsub(scratch():gsub("%p", "%%%0"), "/home/me")
+        for part in shown:gmatch "    ([^\n]+)" do
+            assert(("\n" .. said):find("\n" .. part .. "\n", 1, true), part .. " is not in " .. said)
+        end
+        assert.equal(1, select(2, said:gsub("\nnot ok", "")))
+        result = at_home("cd my-project && " .. prove)
+        assert.matches("Failed test:  3", result.out, 1, true)
+        sandbox.write(scratch("policies/mine.lua"), (source:gsub("project = project,",
+            'project = project, ro_binds = { project .. "/.git" },')))
+        result = at_home("cd my-project && " .. prove)
+        assert.matches("Tests=7,.*Result: PASS", result.out)
+        -- where the command could rewrite the policy, it says so
+        sandbox.write(scratch("my-project/mine.lua"), source)
+        result = at_home("cd my-project && prove --exec 'demilune test' ./mine.lua")
+        assert.is_true(result.code ~= 0)
+        assert.matches("bind.never", result.out .. result.err, 1, true)
+        assert.matches("Further testing stopped", result.out .. result.err, 1, true)
     end)
 
     -- In a mount namespace in which bwrap is a script, which may change the arguments that it is handed.

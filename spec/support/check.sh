@@ -9,6 +9,7 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'trap - INT TERM; kill 0' INT TERM # the run in the background, too
 passed=0 failed=0 skipped=0
+export DML_ONE=caller HOST_ONE=caller # two of those that random policies pass through; the others are not set
 # A job in the background is started with INT and QUIT ignored, and what it starts then cannot be sent them.
 as_from_a_terminal="env --default-signal"
 

@@ -303,14 +303,14 @@ local function has(list, item)
     return false
 end
 
-local function first_excess(world, fields, ceiling)
+local function first_excess(world, fields, ceiling, is_set)
     for path, level in pairs(reaching.access(world, fields)) do
         if not reaching.allows(ceiling, path, level) then
             return path
         end
     end
     for _, name in ipairs(ceiling.env and VARIABLES or {}) do
-        if reaching.variable(fields, name) == "pass" and not reaching.matches(ceiling.env, name) then
+        if reaching.variable(fields, name) == "pass" and is_set(name) and not reaching.matches(ceiling.env, name) then
             return name
         end
     end
@@ -351,7 +351,7 @@ function reaching.source(value)
     return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
---- In what a policy without a base exceeds a ceiling, or nil.
+--- In what a policy without a base exceeds a ceiling, or nil; `is_set` says whether the caller has a variable.
 reaching.excess = first_excess
 
 local function no_more_files(world, one, other)

@@ -115,7 +115,10 @@ local function site_policy()
         return require("demilune.refusal").plain(
             ("the policy of this machine, %s, cannot be relied on: %s"):format(SITE, why), "policy.site")
     end
-    return exists and require("demilune.source").of_site(SITE)
+    if not exists then
+        return false
+    end
+    return require("demilune.source").of_site(SITE)
 end
 
 --- A policy on top of that of this machine, where there is one.

@@ -82,6 +82,14 @@ local function refuse(write_status, text, code, problems, result)
     return unexecuted_code(code)
 end
 
+-- "run build -- make": a policy is named by -p.
+local function hint_at_policy(command)
+    if command[2] == "--" and require("demilune.load").is_name(command[1]) then
+        common.complain(("%s is the name of a policy; did you mean demilune run -p %s -- ...?"):format(
+            core.quote(command[1]), command[1]))
+    end
+end
+
 local function print_command_line(plan, show_values)
     local explain = require "demilune.explain"
     local words = { explain.shell_word(core.find_bwrap() or "bwrap") }
@@ -147,7 +155,11 @@ local function launch(state, policy, backend, write_status, status)
         backend = state.backend, signals = core.forward_signals(), before_hooks = before_hooks(status),
     }
     if not result then
-        return refuse(write_status, text, code, problems, state.unexecuted)
+        local exit_code = refuse(write_status, text, code, problems, state.unexecuted)
+        if code == "command.missing" then
+            hint_at_policy(state.command)
+        end
+        return exit_code
     end
     if not state.quiet then
         common.report_skipped(result)

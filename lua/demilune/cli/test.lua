@@ -15,6 +15,8 @@ local function help()
 Tries each case of the field `expect` of each policy, with the options on top: first against the plan, then in the
 sandbox. Nothing is changed by that. Prints TAP. Hooks are asked about COMMAND, and for `run` about the case's command.
 
+A policy that cannot be used stops it: "Bail out!" says why.
+
 exit codes: 0 all is as expected, 1 something is not, 125 a policy cannot be used or has no cases
 ]]
 end
@@ -46,19 +48,26 @@ local function prepare(state, name, command)
     return { name = name, policy = policy, cases = list, plan = plan }
 end
 
--- All of them, or nil when one cannot be used.
+-- All of them and how many cases they have; or nil and what is wrong with those that cannot be used.
 local function prepare_all(state, names, command)
-    local suites, count, fine = {}, 0, true
+    local suites, count, wrong = {}, 0, {}
     for i, name in ipairs(names) do
         local suite, text = prepare(state, name, command)
         suites[i] = suite
         count = count + (suite and #suite.cases or 0)
-        if not suite then
-            common.complain(text)
-            fine = false
-        end
+        wrong[#wrong + 1] = not suite and text or nil
     end
-    return fine and suites or nil, count
+    if #wrong > 0 then
+        return nil, table.concat(wrong, "\n")
+    end
+    return suites, count
+end
+
+-- Says that nothing can be tried, to people and, after the head, to what reads TAP. Gives the exit code.
+local function bail_out(head, text)
+    io.stdout:write(head, tap.bail_out(text))
+    common.complain(text)
+    return common.EXIT_REFUSED
 end
 
 -- Tries one policy's cases, numbered from `number` on. How many failed, or nil and why the sandbox could not be.
@@ -84,9 +93,7 @@ local function try_all(suites, count, state)
         io.stdout:write(tap.comment(suite.name))
         local of_suite, text = try(suite, number, state.backend)
         if not of_suite then
-            io.stdout:write(tap.bail_out(text))
-            common.complain(text)
-            return common.EXIT_REFUSED
+            return bail_out("", text)
         end
         number, failed = number + #suite.cases, failed + of_suite
     end
@@ -110,12 +117,11 @@ return function(words)
     state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
     local backend, text = demilune.backend(state.backend)
     if not backend or backend.kind == "none" then
-        common.complain(backend and "test: the backend none keeps nothing from anything" or text)
-        return common.EXIT_REFUSED
+        return bail_out(tap.VERSION, backend and "test: the backend none keeps nothing from anything" or text)
     end
     local suites, count = prepare_all(state, names, command or { NOTHING_RUN })
     if not suites then
-        return common.EXIT_REFUSED
+        return bail_out(tap.VERSION, count)
     end
     local _ <close> = core.settle_cgroup() -- any of them may have limits
     return try_all(suites, count, state)

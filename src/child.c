@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,15 +17,18 @@
 pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int *pidfd)
 {
     sigset_t all, before;
+    int cancelling; /* a thread that is cancelled must not be so in the child, on its behalf */
     char *stack =
         mmap(NULL, DML_CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = clone(run, stack + DML_CHILD_STACK, CLONE_VM | CLONE_VFORK | flags, argument, pidfd);
     int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_setcancelstate(cancelling, NULL);
     munmap(stack, DML_CHILD_STACK);
     errno = reason;
     return pid;

@@ -10,7 +10,8 @@ end
 
 --- What gcov says about each object of a directory, as decoded JSON.
 local function reports(directory)
-    local pipe = assert(io.popen(("gcov --json-format --stdout '%s'/*.gcno 2>/dev/null"):format(directory)))
+    local pipe = assert(io.popen(("gcov --json-format --stdout '%s'/*.gcno '%s'/*/*.gcno 2>/dev/null"):format(directory,
+        directory)))
     local list = {}
     for line in pipe:lines() do
         list[#list + 1] = cjson.decode(line)

@@ -293,6 +293,7 @@ static bool is_change(const struct dml_native *n)
 static const struct {
     const char *name, *text;
 } steps[DML_NATIVE_STEP_COUNT] = {
+    [DML_NATIVE_NONE] = {"process", "it was killed"},
     [DML_NATIVE_CGROUP] = {"cgroup", "the sandbox cannot be put into its cgroup"},
     [DML_NATIVE_CLONE] = {"namespaces", "no new namespaces"},
     [DML_NATIVE_ID_MAP] = {"id_map", "ids cannot be mapped"},
@@ -355,7 +356,7 @@ int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_
         start(&n);
     else
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    bool launched = prepared && n.step == DML_NATIVE_NONE;
+    bool launched = prepared && n.step == DML_NATIVE_NONE && n.pidfd >= 0;
     if (prepared && !launched) {
         if (n.pidfd >= 0)
             dml_spawn_reap(n.pidfd);

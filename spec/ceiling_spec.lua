@@ -1,6 +1,7 @@
 -- The operator's ceiling: what exceeds it is refused, and nothing else.
 local core = require "demilune.core"
 local demilune = require "demilune"
+local lacking = require "support.lacking"
 local lfs = require "lfs"
 local policies = require "support.policies"
 local sandbox = require "support.sandbox"
@@ -95,7 +96,74 @@ describe("a ceiling", function()
         sandbox.write(scratch "open/file", "secret")
         assert(lfs.link(scratch "open/file", scratch "other/name"))
         refuses({ deny = { scratch "open/file" } }, { ro_binds = { scratch "other/name" } }, "ceiling.deny", "ro_binds[1]")
-        allows({ deny = { scratch "open/file" } }, { ro_binds = { scratch "shown" } })
+        -- its other names can be anywhere in the file system: none, or a tree that has them
+        assert.truthy(refuses({ deny = { scratch "open/file" } }, { ro_binds = { scratch "other" } }, "ceiling.deny",
+            "ro_binds[1]"):find("another hard link", 1, true))
+        refuses({ deny = { scratch "open/file" } }, { ro_binds = { scratch "open" }, masks = { scratch "open/file" } },
+            "ceiling.deny")
+        allows({ deny = { scratch "open/file" } }, {}) -- what a base shows nobody puts a link into
+        os.remove(scratch "other/name")
+        allows({ deny = { scratch "open/file" } }, { ro_binds = { scratch "other" } })
+    end)
+
+    it("denies what is not there yet where a link on its way leads", function()
+        assert(lfs.mkdir(scratch "pub"))
+        assert(lfs.link(scratch "pub", scratch "open/link", true))
+        assert(lfs.link("gone", scratch "open/loose", true)) -- and gone itself may be made
+        assert(lfs.link("loop", scratch "open/loop", true))
+        local bound = { deny = { scratch "open/link/secret" } }
+        local fields = { rw_binds = { { scratch "pub", "/p" } } }
+        assert(assert(demilune.policy(fields)):run({ "touch", "/p/secret" }))
+        assert.truthy(sandbox.exists(scratch "open/link/secret")) -- without a ceiling it is made
+        os.remove(scratch "pub/secret")
+        assert.truthy(refuses(bound, fields, "ceiling.deny", "rw_binds[1]"):find("could be made there", 1, true))
+        local result, _, code = assert(demilune.policy(fields)):run({ "touch", "/p/secret" },
+            { ceiling = assert(demilune.ceiling(bound)) })
+        assert.same({ nil, "ceiling.deny" }, { result, code })
+        allows(bound, { ro_binds = { scratch "pub" } })
+        allows(bound, { rw_binds = { scratch "other" } })
+        refuses({ deny = { scratch "open/loose/x" } }, { rw_binds = { scratch "open" } }, "ceiling.deny", "rw_binds[1]")
+        allows({ deny = { scratch "open/loose/x" } }, { rw_binds = { scratch "pub" } })
+        assert(lfs.mkdir(scratch "open/gone"))
+        refuses({ deny = { scratch "open/loose/x" } }, { rw_binds = { scratch "open/gone" } }, "ceiling.deny", "rw_binds[1]")
+        refuses({ deny = { scratch "open/loop/x" } }, {}, "ceiling.deny", "")
+    end)
+
+    it("denies the same under another mount", function()
+        os.execute(("mkdir -p %s %s %s"):format(scratch "srv/secret/deep", scratch "srv/alias", scratch "srv/new"))
+        sandbox.write(scratch "srv/secret/deep/key", "the key")
+        sandbox.write(scratch "ceiling.lua", ("return { deny = { %q, %q } }"):format(scratch "srv/secret", scratch "open/absent"))
+        local function run(mount, words, ceiling)
+            local all = { "run", "-q" }
+            table.move(ceiling and { "--ceiling", scratch "ceiling.lua" } or {}, 1, 2, 3, all)
+            table.move(words, 1, #words, #all + 1, all)
+            return sandbox.demilune(all, { prefix = lacking.mounts(mount) })
+        end
+        local function bind(from, to)
+            return ("mount --bind %s %s"):format(scratch(from), scratch(to))
+        end
+        local tree = { "--ro", scratch "srv" .. ":/s", "--mask", "/s/secret", "--" }
+        for _, case in ipairs {
+            { bind("srv/secret", "srv/alias"), tree, "/s/alias/deep/key" },
+            { bind("srv/secret/deep", "srv/alias"), tree, "/s/alias/key" },
+            { bind("srv", "other"), { "--ro", scratch "other" .. ":/s", "--" }, "/s/secret/deep/key" },
+            { bind("srv", "other"), { "--ro", scratch "other/secret/deep" .. ":/s", "--" }, "/s/key" },
+        } do
+            local words = table.move(case[2], 1, #case[2], 1, {})
+            table.move({ "cat", case[3] }, 1, 2, #words + 1, words)
+            assert.equal("the key", run(case[1], words).out)
+            local result = run(case[1], words, true)
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.truthy(result.err:find("under another mount", 1, true) and result.err:find("[ceiling.deny]", 1, true),
+                result.err)
+        end
+        table.move({ "true" }, 1, 1, #tree + 1, tree)
+        assert.equal(0, run("true", tree, true).code)
+        assert.equal(0, run(bind("shown", "srv/alias"), tree, true).code)
+        table.move({ "--mask", "/s/alias", "--", "true" }, 1, 4, #tree - 1, tree)
+        assert.equal(0, run(bind("srv/secret", "srv/alias"), tree, true).code)
+        local made = { "--rw", scratch "srv" .. ":/s", "--mask", "/s/secret", "--", "true" } -- open/absent, by srv/new
+        assert.truthy(run(bind("open", "srv/new"), made, true).err:find("could be made there under another mount", 1, true))
     end)
 
     it("takes a device for something to be written to", function()

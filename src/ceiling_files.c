@@ -1,4 +1,5 @@
 #include "ceiling_files.h"
+#include "aliases.h"
 #include "path.h"
 #include "reach.h"
 #include "text.h"
@@ -6,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static bool within_one(const char *path, const struct dml_names *trees)
 {
@@ -44,41 +46,108 @@ static bool is_same(const struct dml_object *a, const struct dml_object *b)
     return a->path && b->path && a->device == b->device && a->inode == b->inode;
 }
 
-/* Says that a tree shows something denied, unless it does not. What is not there can still be made in what is
- * writable. */
-static void check_denied(struct dml_ceiling_check *c, const struct dml_shown *tree, const char *denied,
-                         const struct dml_object *object, bool exists)
+/* Something denied. */
+struct denied {
+    struct dml_ceiling_check *c;
+    const char *name;         /* as the ceiling has it */
+    const char *path;         /* where that leads, though nothing may be there */
+    const char **aliases;     /* other places of it */
+    struct dml_object object; /* what is there */
+    bool exists;
+};
+
+/* Says that a tree shows the denied at `place`, unless it does not, and returns whether it does. What is not
+ * there can still be made in what is writable. */
+static bool check_place(const struct denied *d, const struct dml_shown *tree, const char *place)
 {
-    const char *path = object->path ? object->path : denied;
     char shown[256];
-    dml_quote(shown, sizeof shown, denied, strlen(denied));
-    if (dml_path_within(tree->path, path) || is_same(&tree->mount->source, object))
-        dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path, "it denies %s", shown);
-    else if (dml_shown_has(tree, path) && exists)
-        dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
-                    "it denies %s, which is in there; mask it, or bind less", shown);
-    else if (dml_shown_has(tree, path) && tree->access == DML_ACCESS_WRITE)
-        dml_exceeds(c, "ceiling.deny", tree->mount->field, tree->path,
-                    "it denies %s, which is not there but could be made there; create it, or bind less",
+    const char *too = strcmp(place, d->path) == 0 ? "" : " under another mount";
+    dml_quote(shown, sizeof shown, d->name, strlen(d->name));
+    if (dml_path_within(tree->path, place))
+        dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path, "it denies %s%s%s", shown,
+                    *too ? ", which is this" : "", too);
+    else if (dml_shown_has(tree, place) && d->exists)
+        dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path,
+                    "it denies %s, which is in there%s; mask it, or bind less", shown, too);
+    else if (dml_shown_has(tree, place) && tree->access >= DML_ACCESS_WRITE)
+        dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path,
+                    "it denies %s, which is not there but could be made there%s; create it, or bind less", shown, too);
+    else
+        return false;
+    return true;
+}
+
+/* A second name of a file can be anywhere in its file system. What the bases show nobody else puts it into.
+ */
+static bool may_hold_link(const struct dml_shown *tree, const struct dml_object *object)
+{
+    return object->path && S_ISREG(object->mode) && object->links > 1 && !is_base(tree) &&
+           S_ISDIR(tree->mount->source.mode) && tree->mount->source.device == object->device;
+}
+
+static void check_denied(const struct denied *d, const struct dml_shown *tree)
+{
+    char shown[256];
+    if (check_place(d, tree, d->path))
+        return;
+    for (const char **alias = d->aliases; *alias; alias++) {
+        if (check_place(d, tree, *alias))
+            return;
+    }
+    dml_quote(shown, sizeof shown, d->name, strlen(d->name));
+    if (is_same(&tree->mount->source, &d->object))
+        dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path, "it denies %s, which is this",
                     shown);
+    else if (may_hold_link(tree, &d->object))
+        dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path,
+                    "it denies %s, of which another hard link may be in there; make that file a copy of its "
+                    "own, or bind less",
+                    shown);
+}
+
+/* Looks up where a denied path leads. False with errno. */
+static bool find_denied(struct denied *d, const struct dml_alias_mounts *mounts, struct dml_arena *arena)
+{
+    d->exists = dml_host_resolve(d->name, arena, &d->object);
+    if (!d->exists && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+        return false;
+    bool hidden =
+        !d->exists && errno == EACCES; /* for us nothing leads there; somebody else may have made it */
+    d->path = d->exists ? d->object.path : dml_host_resolve_missing(d->name, arena);
+    d->exists |= hidden;
+    if (!d->path)
+        return false;
+    d->aliases = dml_aliases_find(mounts, d->path, arena);
+    errno = ENOMEM;
+    return d->aliases != NULL;
+}
+
+static void check_all_denied(struct dml_ceiling_check *c, const struct dml_reach *reach,
+                             struct dml_arena *arena)
+{
+    struct dml_alias_mounts mounts;
+    if (c->ceiling->deny.count > 0 && !dml_alias_mounts_read(&mounts, arena)) {
+        dml_exceeds(c, "ceiling.deny", "", "/proc/self/mountinfo", "the mounts cannot be looked up: %s",
+                    strerror(errno));
+        return;
+    }
+    for (size_t i = 0; i < c->ceiling->deny.count; i++) {
+        struct denied d = {.c = c, .name = c->ceiling->deny.items[i]};
+        if (!find_denied(&d, &mounts, arena)) {
+            dml_exceeds(c, "ceiling.deny", "", d.name, "it denies what cannot be looked up: %s",
+                        strerror(errno));
+            continue;
+        }
+        for (size_t j = 0; j < reach->count; j++)
+            check_denied(&d, &reach->trees[j]);
+    }
 }
 
 static void check_trees(struct dml_ceiling_check *c, const struct dml_reach *reach, struct dml_arena *arena)
 {
     for (size_t i = 0; i < reach->count; i++)
         check_allowed(c, &reach->trees[i]);
-    for (size_t i = 0; i < c->ceiling->deny.count; i++) {
-        const char *denied = c->ceiling->deny.items[i];
-        struct dml_object object = {0};
-        bool exists = dml_host_resolve(denied, arena, &object);
-        int reason = exists ? 0 : errno;
-        if (reason && reason != ENOENT && reason != ENOTDIR && reason != EACCES)
-            dml_exceeds(c, "ceiling.deny", "", denied, "it denies what cannot be looked up: %s",
-                        strerror(reason));
-        exists |= reason == EACCES; /* for us nothing leads there; somebody else may have made it */
-        for (size_t j = 0; j < reach->count; j++)
-            check_denied(c, &reach->trees[j], denied, &object, exists);
-    }
+    check_all_denied(c, reach, arena);
 }
 
 /* The base of a policy with everything that it shows and passes through. */

@@ -112,11 +112,11 @@ static void check_kernel_mount(struct dml_danger_context *c, const char *where, 
     }
 }
 
-static void check_mount(void *context, const char *where, const char *type, bool of_kernel)
+static void check_mount(void *context, const struct dml_mount *mount)
 {
-    if (of_kernel)
-        check_kernel_mount(context, where, type);
-    dml_danger_check_own_mount(context, where);
+    if (mount->of_kernel)
+        check_kernel_mount(context, mount->where, mount->type);
+    dml_danger_check_own_mount(context, mount->where);
 }
 
 static void check_devices(struct dml_danger_context *c)

@@ -83,6 +83,7 @@ static bool fill_object(struct dml_object *object, struct dml_arena *arena, cons
         .device = status->st_dev,
         .inode = status->st_ino,
         .mode = status->st_mode,
+        .links = status->st_nlink,
     };
     if (!object->path)
         errno = ENOMEM;
@@ -122,6 +123,46 @@ bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_obje
         return false;
     }
     return fill_object(object, arena, resolved, &status);
+}
+
+/* Resolves as much of `path` as is there, and returns the rest of it: "" or with a slash in front. */
+static const char *resolve_there(const char *path, char resolved[PATH_MAX])
+{
+    size_t length = strlen(path);
+    char part[PATH_MAX];
+    do {
+        snprintf(part, sizeof part, "%.*s", (int)length, path);
+        if (realpath(part, resolved))
+            return path + length;
+        while (length > 0 && path[--length] != '/')
+            ;
+    } while (length > 0);
+    strcpy(resolved, "");
+    return path;
+}
+
+const char *dml_host_resolve_missing(const char *path, struct dml_arena *arena)
+{
+    enum { MOST_LINKS = 40 };
+    char at[PATH_MAX], resolved[PATH_MAX], link[2 * PATH_MAX], target[PATH_MAX];
+    int length = snprintf(at, sizeof at, "%s", path);
+    for (int links = 0; links < MOST_LINKS && length >= 0 && (size_t)length < sizeof at; links++) {
+        const char *rest = resolve_there(at, resolved);
+        const char *base = strcmp(resolved, "/") == 0 ? "" : resolved;
+        if (strstr(rest, "/../") || strstr(rest, "/./"))
+            break; /* behind a link to nothing: nobody can say where that will lead */
+        int first = *rest ? 1 + (int)strcspn(rest + 1, "/") : 0;
+        snprintf(link, sizeof link, "%s%.*s", base, first, rest);
+        ssize_t got = readlink(link, target, sizeof target - 1);
+        if (got < 0)
+            return dml_arena_format(arena, "%s%s", *rest ? base : resolved, rest);
+        target[got] = '\0';
+        snprintf(link, sizeof link, "%s", rest + first); /* `rest` is in `at` */
+        length = target[0] == '/' ? snprintf(at, sizeof at, "%s%s", target, link)
+                                  : snprintf(at, sizeof at, "%s/%s%s", base, target, link);
+    }
+    errno = ELOOP;
+    return NULL;
 }
 
 int dml_host_open_exact(const char *path)
@@ -344,8 +385,7 @@ static void unescape_octal(char *text)
     *out = '\0';
 }
 
-bool dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
-                           void *context)
+bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context)
 {
     static const char *const types[] = {"proc",     "sysfs",  "cgroup",     "cgroup2", "debugfs", "tracefs",
                                         "configfs", "pstore", "securityfs", "bpf",     "efivarfs"};
@@ -355,12 +395,16 @@ bool dml_host_visit_mounts(void (*visit)(void *context, const char *where, const
     if (!mounts)
         return false;
     while (getline(&line, &size, mounts) > 0) {
-        char where[PATH_MAX], type[64];
+        char root[PATH_MAX], where[PATH_MAX], type[64];
+        struct dml_mount mount = {.where = where, .root = root, .type = type};
         const char *rest = strstr(line, " - ");
-        if (!rest || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 || sscanf(rest, " - %63s", type) != 1)
+        if (!rest || sscanf(rest, " - %63s", type) != 1 ||
+            sscanf(line, "%*s %*s %u:%u %4095s %4095s", &mount.major, &mount.minor, root, where) != 4)
             continue;
+        unescape_octal(root);
         unescape_octal(where);
-        visit(context, where, type, dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0);
+        mount.of_kernel = dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0;
+        visit(context, &mount);
     }
     bool complete = feof(mounts);
     int saved = errno;

@@ -35,6 +35,10 @@ const char *dml_host_user_name(const struct dml_host *host);
  * into `arena`. */
 bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object);
 
+/* Where `path`, absolute, leads though nothing is there: its links are resolved as far as they are there, and
+ * what is left is taken as it is written. NULL with errno; the result is in `arena`. */
+const char *dml_host_resolve_missing(const char *path, struct dml_arena *arena);
+
 /* Opens `path`, in which no component may be a symbolic link, without reading it (O_PATH, close-on-exec).
  * -1 with errno. Only system calls: may be used between clone and exec. */
 int dml_host_open_exact(const char *path);
@@ -58,11 +62,17 @@ bool dml_host_abstract_socket(const char *prefix, bool *exists);
 bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name, bool reachable),
                                      void *context);
 
-/* Calls `visit` for each mount, as this process sees them; `where` is its mount point. `of_kernel`: a file
- * system through which the kernel is read or set: proc, sysfs, cgroup, debugfs and their like. False with
- * errno when they cannot be read to the end. */
-bool dml_host_visit_mounts(void (*visit)(void *context, const char *where, const char *type, bool of_kernel),
-                           void *context);
+/* A mount, as this process sees it. */
+struct dml_mount {
+    const char *where, *root; /* its mount point, and what of its file system stands there */
+    const char *type;
+    unsigned major, minor; /* of its file system */
+    bool of_kernel; /* through which the kernel is read or set: proc, sysfs, cgroup, debugfs and their like */
+};
+
+/* Calls `visit` for each mount, which is only good for the call. False with errno when they cannot be read to
+ * the end. */
+bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context);
 
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);

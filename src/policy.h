@@ -47,6 +47,7 @@ struct dml_object {
     dev_t device;
     ino_t inode;
     mode_t mode;
+    nlink_t links; /* names of it */
 };
 
 struct dml_entry {

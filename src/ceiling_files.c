@@ -71,7 +71,8 @@ static bool check_place(const struct denied *d, const struct dml_shown *tree, co
                     "it denies %s, which is in there%s; mask it, or bind less", shown, too);
     else if (dml_shown_has(tree, place) && tree->access >= DML_ACCESS_WRITE)
         dml_exceeds(d->c, "ceiling.deny", tree->mount->field, tree->path,
-                    "it denies %s, which is not there but could be made there%s; create it, or bind less", shown, too);
+                    "it denies %s, which is not there but could be made there%s; create it, or bind less",
+                    shown, too);
     else
         return false;
     return true;

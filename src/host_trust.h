@@ -15,8 +15,8 @@
 bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *error);
 
 /* Whether the file, or symbolic link, at `path` is ours or root's, and nobody else may write to it: a group
- * may that is our own first group or root's. False when that cannot be said. `owner` is whose it is, (uid_t)-1
- * when there is nothing. */
+ * may that is our own first group or root's. False when that cannot be said. `owner` is whose it is,
+ * (uid_t)-1 when there is nothing. */
 bool dml_host_trusted_file(const char *path, uid_t *owner);
 
 /* Copies the home directory of our account into `buffer`, whatever the environment says. False when the

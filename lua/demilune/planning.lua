@@ -124,7 +124,7 @@ local function check_whole(self, context, options, fields)
     local wider
     wider, problems = freezing.excess(self, fields, without)
     if wider then
-        local problem = require("demilune.trust").problem(wider, "the other: everything but what is not trusted")
+        local problem = require("demilune.trust").problem(wider, "all else together", doubted.doubt)
         problem.file = doubted.file
         return { problem }
     end

@@ -17,7 +17,8 @@ function trust.of_file(path, owner)
     if not owner then
         return name .. " cannot be looked at"
     elseif owner ~= own and owner ~= 0 then
-        return ("%s belongs to user %d, and we are %d; chown it, or say it in a policy of your own"):format(name, owner, own)
+        return ("%s belongs to user %d, and we are %d; chown it, or say it in a policy of your own"):format(name, owner,
+            own)
     end
     return ("others can write to %s; chmod go-w it, or say it in a policy of your own"):format(name)
 end

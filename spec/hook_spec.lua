@@ -147,6 +147,30 @@ describe("a prepare hook of a program", function()
         assert.equal("table.metatable", problem.code)
     end)
 
+    it("is named, with file and line, by the problem of what it left, and by no other", function()
+        local function grow(policy) policy:ro_bind("relative") end
+        local problem, text = refusal(demilune.policy(with_hook(grow, { ro_binds = { "/usr/share" } })))
+        assert.same({ "path.relative", "ro_binds[2].host" }, { problem.code, problem.field })
+        assert.equal("is not absolute; write the whole path; a prepare hook left it so", problem.message)
+        assert.matches("hook_spec%.lua$", problem.file)
+        assert.equal(debug.getinfo(grow, "S").linedefined, problem.line)
+        assert.matches("hook_spec%.lua:%d+: ro_binds%[2%]%.host: ", text)
+        local _, said = assert(demilune.policy(with_hook(function(policy) policy.hostname = "h" end))):plan({ "x" },
+            { chdir = "/nowhere" })
+        assert.matches("^chdir: ", said)
+        assert.is_nil(said:find("hook", 1, true))
+        local path = sandbox.write(os.tmpname(), "return {\n  ro_binds = { '/nothing/here' },\n  prepare = function(policy)\n" ..
+            "    policy:rw_bind('/nothing/there')\n  end,\n}")
+        local problems = assert(demilune.load(path)):problems { "x" }
+        os.remove(path)
+        assert.equal(2, #problems)
+        local own = policies.find(problems, "bind.missing", "ro_binds[1].host")
+        local left = policies.find(problems, "bind.missing", "rw_binds[1].host")
+        assert.same({ path, 2, path, 3 }, { own.file, own.line, left.file, left.line })
+        assert.is_nil(own.message:find("hook", 1, true))
+        assert.matches("; a prepare hook left it so$", left.message)
+    end)
+
     it("gets a copy: what it does stays in its launch", function()
         local count = 0
         local policy = assert(demilune.policy(with_hook(function(copy)
@@ -330,7 +354,8 @@ describe("a prepare hook of a policy file", function()
             ["return nil, 'no'"] = "-e:1: prepare: no [hook.refused]",
             ["error('bad')"] = "-e:1: prepare: bad [hook.failed]",
             ["x = 1"] = "assignment to global `x`",
-            ["policy:mask(5)"] = 'masks[1]: 5 is a number; "/path" or { sandbox = "/path", optional = true } is needed [type]',
+            ["policy:mask(5)"] = 'masks[1]: 5 is a number; "/path" or { sandbox = "/path", optional = true } is needed; ' ..
+                "a prepare hook left it so [type]",
             ["local = 1"] = "-e:1: <name> expected near '='",
         } do
             local result = sandbox.demilune { "explain", "-e", body, "--", "cmd" }

@@ -160,6 +160,9 @@ print(process.wait(), process.stderr.read().decode())
                 .. 'the whole path [path.relative]\n'):format(scratch "p.lua", table.unpack(case))
         end
         assert.equal(table.concat(expected), result.err)
+        write("p.lua", 'return { project = "." }')
+        result = sandbox.demilune { "check", scratch "p.lua" }
+        assert(result.err:find('project: "." is not absolute; write project, cwd or the whole path [', 1, true), result.err)
     end)
 
     it("includes files beside it, and no others", function()
@@ -332,7 +335,7 @@ tty = 1, }]] },
         assert.same({ "tty:-" }, lines "local policy = { tty = 1 }\nreturn policy")
         assert.same({ "tty:-" }, lines "local policy = {}\npolicy.tty = 1\nreturn policy")
         assert.same({ "tty:2" }, lines "if true then return {\n tty = 1 } end")
-        assert.same({ "masks[1]:-" }, lines("return {\n prepare = function(policy) policy:mask('x') end }",
+        assert.same({ "masks[1]:2" }, lines("return {\n prepare = function(policy) policy:mask('x') end }",
             { "x" }))
     end)
 

@@ -185,7 +185,8 @@ local rejects = {
     { { project = "/etc/hostname" }, "bind.kind", "project", '"/etc/hostname" is no directory' },
     { { effects = { { effect = "FsRead", path = "x" } } }, "path.relative", "effects[1].path",
         '"x" is not absolute' },
-    { { work_host = "../x" }, "path.relative", "work_host", '"../x" is not absolute' },
+    { { work_host = "../x" }, "path.relative", "work_host", '"../x" is not absolute; write the whole path' },
+    { { project = "." }, "path.relative", "project", '"." is not absolute; write the whole path' },
 }
 
 local accepts = {

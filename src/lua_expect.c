@@ -12,7 +12,7 @@ static void read_place(struct dml_reader *r, int index, const char *field)
     char *path = (char *)dml_read_host_path(r, index, field, "a path inside");
     if (!path || strcmp(path, ".") == 0)
         return;
-    dml_validate_path(strncmp(path, "./", 2) == 0 ? path + 1 : path, field, true, r->problems);
+    dml_validate_path(strncmp(path, "./", 2) == 0 ? path + 1 : path, field, DML_ABSOLUTE_INSIDE, r->problems);
 }
 
 static void read_optional(struct dml_reader *r, int index, const char *field)

@@ -23,7 +23,7 @@ struct context {
     struct dml_problems *problems, *warnings;
 };
 
-bool dml_validate_path(char *path, const char *field, bool inside, struct dml_problems *problems)
+bool dml_validate_path(char *path, const char *field, const char *advice, struct dml_problems *problems)
 {
     size_t length = strlen(path);
     switch (dml_path_check(path)) {
@@ -32,9 +32,7 @@ bool dml_validate_path(char *path, const char *field, bool inside, struct dml_pr
         dml_problem_add(problems, "path.empty", field, path, length, "is empty; write an absolute path");
         break;
     case DML_PATH_RELATIVE:
-        dml_problem_add(problems, "path.relative", field, path, length, "is not absolute; %s",
-                        inside ? "a path inside starts with /"
-                               : "write policy_dir .. \"/...\" or the whole path");
+        dml_problem_add(problems, "path.relative", field, path, length, "is not absolute; %s", advice);
         break;
     case DML_PATH_DOT:
         dml_problem_add(problems, "path.dot", field, path, length, "has a \".\" component; leave it out");
@@ -83,12 +81,21 @@ static void warn_newline(struct context *c, const char *path, const char *field)
                         "ends in a newline; is that meant?");
 }
 
+/* What to write for a relative path of the host: the names in the advice are those that policy files have. */
+static const char *of_host(const struct context *c, const struct dml_entry *entry)
+{
+    if (c->policy->file_count == 0)
+        return "write the whole path";
+    return strcmp(entry->field, "project") == 0 ? "write project, cwd or the whole path"
+                                                : "write policy_dir .. \"/...\" or the whole path";
+}
+
 static bool check_host_path(struct context *c, struct dml_entry *entry)
 {
     char buffer[512];
     const char *field = part(buffer, entry, single_field(entry) ? "" : ".host");
     warn_newline(c, entry->host, field);
-    return dml_validate_path((char *)entry->host, field, false, c->problems);
+    return dml_validate_path((char *)entry->host, field, of_host(c, entry), c->problems);
 }
 
 /* Devices stand in /dev, beside those that are always there. */
@@ -109,7 +116,7 @@ static bool check_inside_path(struct context *c, struct dml_entry *entry, const 
     static const char *const reserved[] = {"/proc", "/dev", "/sys"};
     char buffer[512];
     const char *field = part(buffer, entry, suffix);
-    if (!dml_validate_path((char *)entry->sandbox, field, true, c->problems))
+    if (!dml_validate_path((char *)entry->sandbox, field, DML_ABSOLUTE_INSIDE, c->problems))
         return false;
     if (entry->kind == DML_BIND_DEVICE)
         return check_device_place(c, entry, field);
@@ -447,7 +454,7 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
         dml_path_check(policy->project) == DML_PATH_FINE) /* reported as a bind otherwise */
         dml_path_normalise((char *)policy->project);
     if (policy->chdir)
-        dml_validate_path((char *)policy->chdir, "chdir", true, problems);
+        dml_validate_path((char *)policy->chdir, "chdir", DML_ABSOLUTE_INSIDE, problems);
     check_hostname(&c);
     check_limits(&c);
     check_requires(&c);

@@ -12,8 +12,9 @@
 void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
                   struct dml_problems *warnings);
 
-/* Adds a problem unless `path` is an absolute path without `.` and `..`; makes it canonical. `inside`: a path
- * of the sandbox, not of the host. */
-bool dml_validate_path(char *path, const char *field, bool inside, struct dml_problems *problems);
+/* Adds a problem unless `path` is an absolute path without `.` and `..`; makes it canonical. `advice`: what
+ * to write for a relative one. */
+#define DML_ABSOLUTE_INSIDE "a path inside starts with /"
+bool dml_validate_path(char *path, const char *field, const char *advice, struct dml_problems *problems);
 
 #endif

@@ -145,6 +145,24 @@ local function build(self, fields, command, options, ceilings)
     return built, freezing.with_places(self, warnings), native
 end
 
+-- Says of problems that the policy has not without its prepare hooks that those left it so, and of a single hook where
+-- that is.
+local function with_hooks(self, problems, command, options, ceilings)
+    local built, before = build(self, with_options(self.fields, options) or self.fields, command, options, ceilings)
+    local own = {}
+    for _, problem in ipairs(built and {} or before) do
+        own[problem.code .. problem.field .. (problem.value or "")] = true
+    end
+    local origin = #self.hooks.prepare == 1 and require("demilune.hooks").origin(self.hooks.prepare[1]) or {}
+    for _, problem in ipairs(problems) do
+        if not own[problem.code .. problem.field .. (problem.value or "")] then
+            problem.message = problem.message .. "; a prepare hook left it so"
+            problem.file, problem.line = origin.file, origin.line
+        end
+    end
+    return problems
+end
+
 --- Builds a plan; see policy:plan.
 ---@param self demilune.Policy
 ---@param command? string[]
@@ -179,7 +197,8 @@ function planning.plan(self, command, options)
     end
     local built, warnings, native = build(self, fields, command, options, ceilings)
     if not built then
-        return refusal.of(warnings)
+        return refusal.of(hooked == self.fields and warnings
+            or with_hooks(self, warnings, command, options, ceilings))
     end
     hooked, fields = kept(self, hooked ~= self.fields and hooked or nil, fields)
     return setmetatable({

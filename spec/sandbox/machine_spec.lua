@@ -304,7 +304,7 @@ describe("/etc/demilune", function()
 
         it("that is broken is told like any policy, by all who read it", function()
             local fine = sandbox.write(scratch "fine.lua", "return { expect = { allowed = { env = { 'PATH' } } } }", "644")
-            local ways = {
+            local lines = {
                 { demilune("run", "--", "/bin/echo", "ran") }, { demilune("explain") }, { demilune("test", fine) },
                 { demilune("check", fine) }, { demilune("batch", "-q"), input = '{"command":["/bin/echo","ran"]}\n' },
             }
@@ -315,7 +315,7 @@ describe("/etc/demilune", function()
                 ["return {\n  extends = 'nope' }"] = "/etc/demilune/site.lua:2: extends: ",
                 [""] = "/etc/demilune/site.lua",
             } do
-                for _, way in ipairs(ways) do
+                for _, way in ipairs(lines) do
                     local result = on({ ["site.lua"] = text }, way[1], way)
                     assert.equal(125, result.code, result.err)
                     assert.is_nil(result.out:find("ran", 1, true) or result.out:find("fine", 1, true))

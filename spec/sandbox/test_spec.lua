@@ -25,8 +25,8 @@ describe("demilune test", function()
     leaks.watch(before_each, after_each)
 
     before_each(function()
-        sandbox.sh(("mkdir -p %s/tree/ro %s/tree/masked; cd %s/tree; echo content >file; echo ro >ro/file; touch masked/file; ln -s /bin/true ../outside"):format(
-            scratch(), scratch(), scratch()))
+        sandbox.sh(("mkdir -p %s/tree/ro %s/tree/masked; cd %s/tree; echo content >file; echo ro >ro/file; touch masked/file; "
+            .. "ln -s /bin/true ../outside"):format(scratch(), scratch(), scratch()))
     end)
 
     -- Tests a policy of this Lua text. Returns the TAP, the exit code, and what was said.
@@ -299,7 +299,8 @@ sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).ret
             assert.same({ 125, "" }, { result.code, result.out }, table.concat(words, " "))
             assert.matches("^demilune: ", result.err)
         end
-        for _, words in ipairs { { "nowhere" }, { "--", "true" }, { "--backend", "none", scratch("fine.lua") }, { "--backend", "x", "y" } } do
+        for _, words in ipairs { { "nowhere" }, { "--", "true" }, { "--backend", "none", scratch("fine.lua") },
+            { "--backend", "x", "y" } } do
             local result = sandbox.demilune { "test", table.unpack(words) }
             assert.equal(125, result.code, table.concat(words, " "))
             assert.matches("^demilune: ", result.err)

@@ -195,7 +195,7 @@ options.groups = {
         { "--unsafe-no-isolation", nil, nil, "with --backend none: it is meant", flag("unsafe"), of = one_command },
         { "--status", nil, "FILE|FD", "write the result there, as one line of JSON", setting("status"),
             of = one_command },
-        { "--dry-run", "-n", nil, "print the command line; run nothing", flag("dry_run"), of = one_command },
+        { "--dry-run", "-n", nil, "print what would be launched; run nothing", flag("dry_run"), of = one_command },
         { "--show-values", nil, nil, "show values that are hidden otherwise", flag("show_values"), of = one_command },
         { "--json", nil, nil, "as JSON", flag("json"), of = { explain = true } },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },

@@ -59,8 +59,8 @@ function host.barred_bwrap()
         return nil
     end
     local places = table.move(core.trusted_bwrap_paths, 1, #core.trusted_bwrap_paths, 1, {})
-    for directory in (os.getenv("PATH") or ""):gmatch("[^:]+") do
-        places[#places + 1] = directory .. "/bwrap"
+    for directory in ((os.getenv("PATH") or "") .. ":"):gmatch("([^:]*):") do
+        places[#places + 1] = (directory ~= "" and directory .. "/" or "") .. "bwrap"
     end
     for _, path in ipairs(places) do
         local target = core.realpath(path)

@@ -195,7 +195,7 @@ describe("demilune", function()
             local words = { "--ro", "/usr:/at", "--tmpfs", "/at" }
             assert.matches("^demilune: warning: .*%[entry.shadowed%]\n$", sandbox.script(words, "true").err)
             assert.equal("", sandbox.script({ "-q", table.unpack(words) }, "true").err)
-            for backend, how in pairs { bwrap = "/.*bwrap", native = "system calls of our own" } do
+            for backend, how in pairs { bwrap = "/.*bwrap", native = "the native backend, system calls of our own" } do
                 assert.matches("^demilune: launching by " .. how .. ", digest %x+\n",
                     sandbox.script({ "-v", "--backend", backend }, "true").err)
             end

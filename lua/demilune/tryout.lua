@@ -4,8 +4,8 @@ local core = require "demilune.core"
 
 local tryout = {}
 
--- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch. No ceiling bounds
--- it: whether a backend works is a fact of the host.
+-- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch. No ceiling
+-- bounds it: whether a backend works is a fact of the host.
 local function plan()
     local policy = assert(require("demilune.source").new { base = "none", tmpfs = { "/trial" } })
     local built, _, problems = require("demilune.freezing").plan(policy, policy.fields, { "/trial/command" })

@@ -80,7 +80,7 @@ function backend.rows(about, requires)
         required[name] = "; it is required, so nothing will run"
     end
     local function add(name, text)
-        rows[#rows + 1] = { depth = 1, name = name, text }
+        rows[#rows + 1] = { depth = 1, name = name, text, prose = true }
     end
     if about.kind then
         add("launched by", about.kind .. (about.path and " " .. message.plain(about.path) or ""))

@@ -96,6 +96,7 @@ describe("the backend that auto is #once", function()
             if host.bwrap_follows_links() then
                 assert.matches("warning: entries lie in writable trees.*cannot be native: the backend \"native\" exceeds the ceiling",
                     said)
+                assert.matches("\n  warning +entries lie in writable trees", demilune("explain", options).out)
             end
             assert.equal("", select(2, launched { "--ceiling", ceiling '"bwrap"' }))
         end)

@@ -219,7 +219,7 @@ describe("demilune", function()
 
     describe("--dry-run", function()
         it("prints the command line and runs nothing", function()
-            local result = sandbox.demilune { "run", "-n", "--rw", scratch() .. ":/w", "--", "touch",
+            local result = sandbox.demilune { "run", "-n", "--backend", "bwrap", "--rw", scratch() .. ":/w", "--", "touch",
                 "/w/ran" }
             assert.equal(0, result.code)
             assert.matches("bwrap .*%-%-bind " .. scratch():gsub("%p", "%%%0") .. " /w .*touch /w/ran\n$",

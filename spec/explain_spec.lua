@@ -199,7 +199,81 @@ return {
             local told = data("-p", scratch "o.lua", "--base", "none")
             assert.same({ 1, "/o", "/none", "file o.lua:3" }, { #told.absent, told.absent[1].at, told.absent[1].source,
                 who(told.absent[1].said) })
-            has(squeezed(run("-q", "-p", scratch "o.lua", "--base", "none").out), "/o  read-only  optional; not on this host  o.lua:3")
+            has(squeezed(run("-q", "-p", scratch "o.lua", "--base", "none").out), "/o  read-only  optional; not there  o.lua:3")
+        end)
+
+        it("what is optional and not there in few lines: binds, devices and masks in the same words", function()
+            assert(os.execute("mkdir " .. scratch "few"))
+            write("o.lua", ([[
+local D = %q
+local function missing(names)
+    local list = {}
+    for i, name in ipairs(names) do
+        list[i] = { host = D .. name, sandbox = D .. name, optional = true }
+    end
+    return list
+end
+return {
+    rw_binds = { D },
+    ro_binds = missing { "/one", "/two", "/three", "/deep/one" },
+    devices = { { host = D .. "/null0", sandbox = "/dev/null0", optional = true } },
+    masks = { { sandbox = D .. "/m1", optional = true }, { sandbox = D .. "/m2", optional = true } },
+    acknowledge = { "path_rw" },
+}]]):format(scratch "few"))
+            local text = run("-q", "-p", scratch "o.lua").out
+            local part = squeezed(text:match("\nnot there\n(.-)\n\n"))
+            local expected = ([[
+$D/  masked  optional; not there  o.lua:13
+  m1, m2
+$D/  read-only  optional; not there  o.lua:11
+  one, two, three
+$D/deep/one  read-only  optional; not there  o.lua:11
+/dev/null0  device  optional; not there  o.lua:12]]):gsub("%$D", (scratch "few":gsub("%%", "%%%%")))
+            assert.equal(expected, part)
+            local absent = by_name(data("-q", "-p", scratch "o.lua").absent, "at")
+            assert.same({ "mask", "ro_bind", "device" }, { absent[scratch "few/m1"].kind, absent[scratch "few/two"].kind,
+                absent["/dev/null0"].kind })
+        end)
+
+        describe("in a terminal", function()
+            local long = "/" .. ("x"):rep(150)
+
+            -- What it shows in a terminal of so many columns, by COLUMNS or by the terminal itself.
+            local function shown(columns, by)
+                local command = ("NO_COLOR=1 %s explain -q --backend native --env 'LONG=%s' --env 'UTF=%s' -- true %s"):format(
+                    sandbox.quote(sandbox.command), long, ("é"):rep(150), long)
+                local line = by == "COLUMNS" and ("COLUMNS=%d %s"):format(columns, command)
+                    or ("unset COLUMNS; stty cols %d; %s"):format(columns, command)
+                local result = sandbox.sh("script -qec " .. sandbox.quote(line) .. " /dev/null")
+                assert.equal(0, result.code, result.err)
+                return (result.out:gsub("\r", ""))
+            end
+
+            it("cuts what is wider, but not the digest, and not in a pipe", function()
+                for _, by in ipairs { "COLUMNS", "terminal" } do
+                    for _, columns in ipairs { 72, 90, 120 } do
+                        local text = shown(columns, by)
+                        for line in text:gmatch("[^\n]+") do
+                            local width = utf8.len(line)
+                            assert(width, "a letter is cut in two")
+                            assert(width <= columns or line:find("^digest"), line)
+                        end
+                        assert.matches("\n  LONG=/x+%.%.%. *\n", text)
+                        assert.matches("\ncommand  true /x+%.%.%.\n", "\n" .. text)
+                        assert.matches("\ndigest  " .. ("%x"):rep(64) .. "\n", text)
+                        -- sentences go on in the next line
+                        assert.matches("those in read%-only binds cannot be written to %(Landlock%)", (text:gsub("%s+", " ")))
+                    end
+                end
+                local piped = sandbox.sh(("COLUMNS=72 %s explain -q --env LONG=%s -- true"):format(sandbox.quote(sandbox.command), long))
+                has(piped.out, "  LONG=" .. long)
+            end)
+
+            it("that is wide enough shows the same as a pipe", function()
+                local command = "COLUMNS=300 NO_COLOR=1 " .. sandbox.quote(sandbox.command) .. " explain -q --mask /etc/passwd -- true"
+                local result = sandbox.sh("script -qec " .. sandbox.quote(command) .. " /dev/null")
+                assert.equal(sandbox.sh(command).out, (result.out:gsub("\r", "")))
+            end)
         end)
 
         it("of a program what it can tell", function()

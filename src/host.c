@@ -421,16 +421,17 @@ int dml_host_landlock_abi(void)
     return abi > 0 ? (int)abi : 0;
 }
 
-static bool is_regular(const char *path)
+static bool is_program(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+           faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 }
 
 bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted)
 {
     for (size_t i = 0; i < DML_TRUSTED_BWRAP_COUNT; i++) {
-        if (is_regular(dml_trusted_bwrap_paths[i])) {
+        if (is_program(dml_trusted_bwrap_paths[i])) {
             *trusted = true;
             return snprintf(buffer, size, "%s", dml_trusted_bwrap_paths[i]) < (int)size;
         }
@@ -440,7 +441,7 @@ bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size,
     while (path) {
         size_t length = strcspn(path, ":");
         int written = snprintf(buffer, size, "%.*s%sbwrap", (int)length, path, length ? "/" : "");
-        if (written > 0 && (size_t)written < size && is_regular(buffer))
+        if (written > 0 && (size_t)written < size && is_program(buffer))
             return true;
         path = path[length] ? path + length + 1 : NULL;
     }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,6 +127,17 @@ static int core_is_terminal(lua_State *L)
     return 1;
 }
 
+/* terminal_columns(descriptor) -> how wide a terminal is | nil: it does not say, or is none */
+static int core_terminal_columns(lua_State *L)
+{
+    struct winsize size;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        lua_pushinteger(L, size.ws_col);
+    else
+        luaL_pushfail(L);
+    return 1;
+}
+
 /* is_writable(descriptor) -> whether it is open for writing */
 static int core_is_writable(lua_State *L)
 {
@@ -156,6 +168,7 @@ void dml_open_files(lua_State *L)
         {"truncate", core_truncate},
         {"open_journal", core_open_journal},
         {"is_terminal", core_is_terminal},
+        {"terminal_columns", core_terminal_columns},
         {"is_writable", core_is_writable},
         {"bytes_left", core_bytes_left},
         {NULL, NULL},

@@ -177,8 +177,12 @@ function diagnose.failure(backend, failure)
 end
 
 --- What keeps bwrap from being found.
+---@param barred? string a bwrap that is there and that we may not execute
 ---@return demilune.Diagnosis
-function diagnose.no_bwrap()
+function diagnose.no_bwrap(barred)
+    if barred then
+        return { reason = "it is there, but cannot be executed", remedy = "as root: chmod 755 " .. core.escape(barred) }
+    end
     return { reason = "bwrap is not installed here", remedy = "Debian: apt-get install bubblewrap" }
 end
 

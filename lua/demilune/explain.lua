@@ -4,6 +4,7 @@ local explain = {}
 ---@class demilune.ExplainOptions
 ---@field show_values? boolean values that are hidden otherwise
 ---@field colour? boolean for a terminal
+---@field columns? integer the width of a terminal: what is longer is cut
 ---@field all? boolean each entry in a line of its own
 ---@field backend? table what a backend makes of the plan: see demilune.explain.backend
 
@@ -48,10 +49,10 @@ function explain.text(plan, options)
     local names = require("demilune.explain.words").new()
     local tree = require "demilune.explain.tree"
     local settings = require "demilune.explain.settings"
-    local drawing = require("demilune.explain.page").new(options.colour or false)
+    local drawing = require("demilune.explain.page").new(options.colour or false, options.columns)
     add_head(drawing, account)
     add_part(drawing, "files", tree.rows(account, names, options.all))
-    add_part(drawing, "not there", tree.missing(account, names))
+    add_part(drawing, "not there", require("demilune.explain.missing").rows(account, names, options.columns))
     add_part(drawing, "environment", require("demilune.explain.environment").rows(account, names, options.show_values))
     add_part(drawing, "limits", settings.limit_rows(account, names))
     add_part(drawing, "settings", settings.rows(account, names))
@@ -60,7 +61,7 @@ function explain.text(plan, options)
         add_part(drawing, "backend", require("demilune.explain.backend").rows(options.backend, account.requires))
     end
     drawing:line("")
-    drawing:rows { { depth = 0, name = "digest", account.digest } }
+    drawing:rows { { depth = 0, name = "digest", account.digest, whole = true } }
     return drawing:text()
 end
 
@@ -97,7 +98,7 @@ end
 ---@param options demilune.ExplainOptions
 ---@return string
 function explain.answer(answer, options)
-    local drawing = require("demilune.explain.page").new(options.colour or false)
+    local drawing = require("demilune.explain.page").new(options.colour or false, options.columns)
     require("demilune.explain.why").draw(drawing, answer, require("demilune.explain.words").new())
     return drawing:text()
 end
@@ -107,7 +108,7 @@ end
 ---@param options demilune.ExplainOptions
 ---@return string
 function explain.changes(changes, options)
-    local drawing = require("demilune.explain.page").new(options.colour or false)
+    local drawing = require("demilune.explain.page").new(options.colour or false, options.columns)
     require("demilune.explain.diff").draw(drawing, changes, require("demilune.explain.words").new(),
         options.show_values)
     return changes.equal and "" or drawing:text()

@@ -52,13 +52,34 @@ end
 local backends = { "auto", "bwrap", "native", "none" }
 local not_installed = "bwrap is not installed here (Debian: apt-get install bubblewrap)"
 
+--- A bwrap that is there and that we may not execute.
+---@return string|nil path nil where there is none, or one that works
+function host.barred_bwrap()
+    if core.find_bwrap() then
+        return nil
+    end
+    local places = table.move(core.trusted_bwrap_paths, 1, #core.trusted_bwrap_paths, 1, {})
+    for directory in ((os.getenv("PATH") or "") .. ":"):gmatch("([^:]*):") do
+        places[#places + 1] = (directory ~= "" and directory .. "/" or "") .. "bwrap"
+    end
+    for _, path in ipairs(places) do
+        local target = core.realpath(path)
+        if target and core.file_type(target) == "file" then
+            return path
+        end
+    end
+    return nil
+end
+
 ---@type demilune.Backend
 host.native = { kind = "native", effective = "native" }
 
 local function bwrap()
     local path, trusted = core.find_bwrap()
     if not path then
-        return nil, not_installed, "backend_unavailable"
+        local barred = host.barred_bwrap()
+        local text = barred and ("bwrap is there, at %s, but cannot be executed"):format(core.quote(barred))
+        return nil, text or not_installed, "backend_unavailable"
     end
     local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
     return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
@@ -115,33 +136,6 @@ function host.backend(flag)
     local nearest = core.nearest(flag, backends)
     return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),
         nearest and (" (did you mean %s?)"):format(nearest) or ""), "unknown_backend"
-end
-
---- What keeps a plan from being launched by the backend that `flag` stands for: a list, empty when nothing does. With
---- auto only what keeps it from both.
----@param plan userdata of core.plan
----@param flag? "auto"|"bwrap"|"native"|"none"
----@return demilune.Problem[] problems
----@return string|nil native why auto has to be native for it
-function host.backend_problems(plan, flag)
-    if flag == "native" then
-        return core.backend_problems(plan, "native")
-    elseif flag == "none" then
-        return {}
-    end
-    local problems = core.backend_problems(plan, "bwrap")
-    local why
-    if flag ~= nil and flag ~= "auto" then
-        return problems
-    elseif #problems > 0 then
-        why = require("demilune.message").problem(problems[1])
-    elseif core.nests_in_writable(plan) and host.bwrap_follows_links() then
-        why = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
-    end
-    if why and #core.backend_problems(plan, "native") == 0 and not host.native_failure() then
-        return {}, why
-    end
-    return problems
 end
 
 return host

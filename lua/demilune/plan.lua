@@ -1,8 +1,7 @@
 --- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
+local choice = require "demilune.choice"
 local core = require "demilune.core"
-local host = require "demilune.host"
 local check_options = require("demilune.options").check_launch
-local refusal = require "demilune.refusal"
 
 ---@class demilune.Plan
 ---@field warnings demilune.Problem[]
@@ -12,53 +11,22 @@ local refusal = require "demilune.refusal"
 ---@field package hooked? table what the prepare hooks left
 ---@field package trace? { origin: demilune.Speaker, before: table, after: table }[] what each of them did, if wanted
 ---@field package context table
----@field package checked table<string, table> by backend: what keeps it from launching this, and why auto is native
+---@field package known table<string, demilune.Problem[]> by backend: what keeps it from launching this
 ---@field package ceilings demilune.Ceiling[] that it was checked against
 local plan = {}
 plan.__index = plan
 plan.__name = "demilune.plan"
 
--- Why its ceilings do not allow a backend; nothing when they do, and mostly there is none.
-local function forbidden(self, backend)
-    if self.ceilings[1] then
-        return require("demilune.ceiling").refuses(self.ceilings, backend.effective)
-    end
-end
-
--- What keeps a backend from launching this, and why auto has to be native. What was found out once stays true.
-local function check_backend(self, flag)
-    local name = flag or "auto"
-    local known = self.checked[name] or table.pack(host.backend_problems(self.core, flag))
-    self.checked[name] = known
-    return known[1], known[2]
-end
-
---- The backend that launches this: auto is native where bwrap cannot do what the plan asks for, or may not.
+--- The backend that launches this: auto is the one that its ceilings allow and that can do what the plan asks for,
+--- bwrap before native.
 ---@param flag? "auto"|"bwrap"|"native"|"none"
 ---@return demilune.Backend|nil
----@return string|nil message
+---@return string|nil message a warning, or why there is none
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 ---@return string|nil why auto is native for it
 function plan:backend(flag)
-    local backend, text, code = host.backend(flag)
-    if not backend then
-        return refusal.plain(text, code)
-    end
-    local problems, native = check_backend(self, flag)
-    if #problems > 0 then
-        return refusal.of(problems)
-    end
-    backend = native and host.native or backend
-    text, code = forbidden(self, backend)
-    local automatic = flag == nil or flag == "auto"
-    if code and automatic and backend ~= host.native and not forbidden(self, host.native) then
-        backend, native, code = host.native, text, nil
-    end
-    if code then
-        return refusal.plain(text, code)
-    end
-    return backend, nil, nil, nil, native
+    return choice.of(self, flag)
 end
 
 --- Begins the launch and returns at once.
@@ -105,7 +73,7 @@ function plan:instead(command)
     local built = core.with_command(self.core, command)
     return built and setmetatable({
         core = built, policy = self.policy, fields = self.fields, context = self.context, warnings = self.warnings,
-        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings, checked = self.checked,
+        hooked = self.hooked, trace = self.trace, ceilings = self.ceilings, known = self.known,
     }, plan) or nil
 end
 
@@ -124,9 +92,11 @@ end
 ---@return demilune.Problem[]
 function plan:lint()
     local lints = self.policy:lint(self)
-    local backend = host.backend()
-    local refused = backend and forbidden(self, backend)
-    if refused then
+    local backend, refused
+    if self.ceilings[1] then
+        backend, refused = self:backend()
+    end
+    if refused and not backend then
         local useless = "nothing can be launched here: " .. refused
         table.insert(lints, 1, { field = "", code = "lint.useless", message = useless })
     end

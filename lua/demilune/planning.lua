@@ -1,7 +1,7 @@
 --- From a policy and a command to the plan: hooks, what is taken away, options, ceilings, backends.
+local choice = require "demilune.choice"
 local core = require "demilune.core"
 local freezing = require "demilune.freezing"
-local host = require "demilune.host"
 local merge = require "demilune.merge"
 local plan = require "demilune.plan"
 local refusal = require "demilune.refusal"
@@ -131,18 +131,18 @@ local function check_whole(self, context, options, fields)
     return problems
 end
 
--- The engine's plan, its warnings, and whether only the native backend can launch it; or nil and the problems.
+-- The engine's plan, its warnings, and what was found out of its backends; or nil and the problems.
 local function build(self, fields, command, options, ceilings)
     local built, warnings, problems = freezing.plan(self, fields, command, ceilings)
     if not built then
         return nil, problems
     end
-    local native
-    problems, native = host.backend_problems(built, options.backend)
+    local asked = { core = built, ceilings = ceilings, known = {} }
+    problems = choice.problems(asked, options.backend)
     if #problems > 0 then
         return nil, freezing.with_places(self, problems)
     end
-    return built, freezing.with_places(self, warnings), native
+    return built, freezing.with_places(self, warnings), asked.known
 end
 
 -- Says of problems that the policy has not without its prepare hooks that those left it so, and of a single hook where
@@ -195,7 +195,7 @@ function planning.plan(self, command, options)
     if problems then
         return refusal.of(problems)
     end
-    local built, warnings, native = build(self, fields, command, options, ceilings)
+    local built, warnings, known = build(self, fields, command, options, ceilings)
     if not built then
         return refusal.of(hooked == self.fields and warnings
             or with_hooks(self, warnings, command, options, ceilings))
@@ -203,7 +203,7 @@ function planning.plan(self, command, options)
     hooked, fields = kept(self, hooked ~= self.fields and hooked or nil, fields)
     return setmetatable({
         core = built,
-        checked = { [options.backend or "auto"] = { {}, native } },
+        known = known,
         ceilings = ceilings,
         policy = self,
         fields = fields,

@@ -4,10 +4,12 @@ local core = require "demilune.core"
 
 local tryout = {}
 
--- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch.
-local function plan(backend)
+-- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch. No ceiling
+-- bounds it: whether a backend works is a fact of the host.
+local function plan()
     local policy = assert(require("demilune.source").new { base = "none", tmpfs = { "/trial" } })
-    return assert(policy:plan({ "/trial/command" }, { backend = backend }))
+    local built, _, problems = require("demilune.freezing").plan(policy, policy.fields, { "/trial/command" })
+    return built or error(require("demilune.message").problems(problems))
 end
 
 ---@class demilune.Tryout
@@ -19,7 +21,7 @@ end
 ---@param path? string
 ---@return demilune.Tryout|nil failure nil when it works
 function tryout.run(path)
-    local process, text, _, step, errno = core.start(plan(path and "bwrap" or "native").core,
+    local process, text, _, step, errno = core.start(plan(),
         { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
     if not process then
         return { text = text, step = step, errno = errno ~= 0 and errno or nil }

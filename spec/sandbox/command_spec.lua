@@ -195,7 +195,7 @@ describe("demilune", function()
             local words = { "--ro", "/usr:/at", "--tmpfs", "/at" }
             assert.matches("^demilune: warning: .*%[entry.shadowed%]\n$", sandbox.script(words, "true").err)
             assert.equal("", sandbox.script({ "-q", table.unpack(words) }, "true").err)
-            for backend, how in pairs { bwrap = "/.*bwrap", native = "system calls of our own" } do
+            for backend, how in pairs { bwrap = "/.*bwrap", native = "the native backend, system calls of our own" } do
                 assert.matches("^demilune: launching by " .. how .. ", digest %x+\n",
                     sandbox.script({ "-v", "--backend", backend }, "true").err)
             end
@@ -219,7 +219,7 @@ describe("demilune", function()
 
     describe("--dry-run", function()
         it("prints the command line and runs nothing", function()
-            local result = sandbox.demilune { "run", "-n", "--rw", scratch() .. ":/w", "--", "touch",
+            local result = sandbox.demilune { "run", "-n", "--backend", "bwrap", "--rw", scratch() .. ":/w", "--", "touch",
                 "/w/ran" }
             assert.equal(0, result.code)
             assert.matches("bwrap .*%-%-bind " .. scratch():gsub("%p", "%%%0") .. " /w .*touch /w/ran\n$",

@@ -107,7 +107,7 @@ describe("demilune doctor #once", function()
         local result = sandbox.demilune({ "run", "--backend", "auto", "-v", "--", "/bin/echo", "launched" },
             { prefix = without, env = env })
         assert.same({ 0, "launched\n" }, { result.code, result.out }, result.err)
-        assert.matches("by system calls of our own", result.err)
+        assert.matches("by the native backend, system calls of our own.*natively: bwrap is not installed", result.err)
     end)
 
     it("neither: auto is an error that has both reasons", function()

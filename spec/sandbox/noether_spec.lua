@@ -129,7 +129,7 @@ describe("noether-sandbox:", function()
             local result = noether.script("true", { prefix = world_without_bwrap(), env = { "PATH=" .. scratch() ..
                 ":/usr/bin:/bin" } }, { "--isolate", "bwrap" })
             assert.equal(127, result.code)
-            assert.matches("bwrap\" cannot be executed", result.err)
+            assert.matches("bwrap\", but cannot be executed", result.err)
         end)
 
         it("1 for a backend that fails (4.11: where there are no user namespaces)", function()

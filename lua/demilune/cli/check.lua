@@ -29,6 +29,11 @@ local function examine(name, command, ceilings)
     if not plan then
         return text, problems or {}, {}
     end
+    local backend, code
+    backend, text, code, problems = plan:backend()
+    if not backend and code == "ceiling.backend" then
+        return text, problems, {}
+    end
     local lints = plan:lint()
     return nil, {}, table.move(plan.warnings, 1, #plan.warnings, #lints + 1, lints), #policy.hooks.prepare > 0
 end

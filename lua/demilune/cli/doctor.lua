@@ -3,6 +3,7 @@ local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local diagnose = require "demilune.diagnose"
 local host = require "demilune.host"
+local message = require "demilune.message"
 local tryout = require "demilune.tryout"
 
 local function help()
@@ -10,9 +11,10 @@ local function help()
 usage: demilune doctor [--json]
 
 Tries each backend with a sandbox of its own, and says which of them work here and which one auto is. Of one that does
-not: what it said, the reason as far as it can be told, and what would help.
+not: what it said, the reason as far as it can be told, and what would help. Also what is wrong with the ceiling and the
+policy of this machine, in /etc/demilune, without which nothing runs.
 
-exit codes: 0 one of them works, 125 none does
+exit codes: 0 commands can be run, 125 none can
 ]])
     return 0
 end
@@ -21,7 +23,8 @@ local function examine_bwrap()
     local path, trusted = host.find_bwrap()
     local entry = { name = "bwrap", works = false, path = path, trusted = trusted }
     if not path then
-        entry.diagnosis = diagnose.no_bwrap()
+        entry.path = host.barred_bwrap()
+        entry.diagnosis = diagnose.no_bwrap(entry.path)
         return entry
     end
     entry.version = host.lookup("bwrap_version")
@@ -39,17 +42,49 @@ local function examine_native()
     }
 end
 
+-- The ceiling of this machine as { file =, backends = }; nil without one, or nil and what is wrong with it.
+local function examine_ceiling()
+    local ceilings, text = require("demilune.ceiling").all()
+    local found = ceilings and ceilings[1]
+    if not found then
+        return nil, text
+    end
+    local allowed = {}
+    for _, name in ipairs { "bwrap", "native", "none" } do
+        allowed[#allowed + 1] = found.backends[name] and name or nil
+    end
+    return { file = found.file, backends = allowed }
+end
+
+-- What is wrong with the policy of this machine.
+local function examine_site()
+    local policy, text = common.with_site(assert(require("demilune.source").new { base = "none" }))
+    return not policy and text or nil
+end
+
+local function allows(ceiling, name)
+    for _, allowed in ipairs(ceiling and ceiling.backends or { name }) do
+        if allowed == name then
+            return true
+        end
+    end
+    return false
+end
+
 local function examine()
-    local facts = host.facts()
+    local facts, problems = host.facts(), {}
     local backends = { examine_bwrap(), examine_native() }
-    local automatic
-    for _, entry in ipairs(backends) do
-        automatic = automatic or entry.works and entry.name or nil
+    local ceiling, of_ceiling = examine_ceiling()
+    problems[1] = of_ceiling
+    problems[#problems + 1] = examine_site()
+    local usable = {}
+    for _, entry in ipairs(#problems == 0 and backends or {}) do
+        usable[#usable + 1] = entry.works and allows(ceiling, entry.name) and entry.name or nil
     end
     return {
         kernel = facts.kernel, machine = facts.machine, distribution = facts.distribution, uid = facts.uid,
-        landlock = facts.landlock, auto = automatic, backends = backends,
-        native_preferred = automatic == "bwrap" and backends[2].works and host.bwrap_follows_links(),
+        landlock = facts.landlock, auto = usable[1], backends = backends, ceiling = ceiling, problems = problems,
+        native_preferred = #usable == 2 and host.bwrap_follows_links(),
     }
 end
 
@@ -74,6 +109,14 @@ local function print_text(report)
     end
     io.stdout:write(report.landlock == 0 and "Landlock: not there or switched off; native does without it\n"
         or ("Landlock: ABI %d%s\n"):format(report.landlock, report.landlock < 2 and ", too old for native" or ""))
+    if report.ceiling then
+        io.stdout:write(("ceiling: %s, allows %s\n"):format(message.plain(report.ceiling.file),
+            #report.ceiling.backends > 0 and table.concat(report.ceiling.backends, ", ") or "no backend"))
+    end
+    for _, problem in ipairs(report.problems) do
+        io.stdout:write("problem: ", problem, "\n",
+            "  remedy: as root, mend what is named there, or take that file away; nothing runs until then\n")
+    end
     io.stdout:write(("auto: %s\n"):format(report.auto or "nothing; no command can be run"))
     if report.native_preferred then
         io.stdout:write("  but native for policies with entries in writable trees, where this bwrap follows links\n")

@@ -11,6 +11,12 @@ local function has_colour()
     return core.is_terminal(1) and (os.getenv("NO_COLOR") or "") == "" and os.getenv("TERM") ~= "dumb"
 end
 
+-- How wide the terminal is; nil where there is none, or it does not say.
+local function columns()
+    local said = math.tointeger(tonumber(os.getenv("COLUMNS")))
+    return core.is_terminal(1) and (said and said > 0 and said or core.terminal_columns(1)) or nil
+end
+
 local function help()
     return "usage: demilune explain [options] [--] [COMMAND...]\n" .. options.help("explain") .. [[
 
@@ -40,7 +46,7 @@ local function plan_of(state, other)
 end
 
 local function shown_options(state)
-    return { show_values = state.show_values, all = state.verbose, colour = has_colour() }
+    return { show_values = state.show_values, all = state.verbose, colour = has_colour(), columns = columns() }
 end
 
 local function print_data(data)

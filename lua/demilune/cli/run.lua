@@ -90,9 +90,17 @@ local function hint_at_policy(command)
     end
 end
 
-local function print_command_line(plan, show_values)
+local function put_command(words, plan)
     local explain = require "demilune.explain"
-    local words = { explain.shell_word(core.find_bwrap() or "bwrap") }
+    for _, word in ipairs(core.describe(plan.core).argv) do
+        words[#words + 1] = explain.shell_word(word)
+    end
+    return table.concat(words, " ") .. "\n"
+end
+
+local function command_line_of_bwrap(plan, path, show_values)
+    local explain = require "demilune.explain"
+    local words = { explain.shell_word(path) }
     for _, word in ipairs(core.arguments(plan.core)) do
         words[#words + 1] = explain.shell_word(word)
     end
@@ -101,10 +109,19 @@ local function print_command_line(plan, show_values)
     for _, variable in ipairs(explain.variables(plan, show_values)) do
         words[#words + 1] = explain.shell_word(variable.name .. "=" .. (variable.value or "<hidden>"))
     end
-    for _, word in ipairs(core.describe(plan.core).argv) do
-        words[#words + 1] = explain.shell_word(word)
+    return put_command(words, plan)
+end
+
+-- What would be launched, as text. The native backend has no command line: what it makes is what explain tells.
+local function dry_run(plan, backend, state)
+    if backend.kind == "bwrap" then
+        return command_line_of_bwrap(plan, backend.bwrap_path, state.show_values)
+    elseif backend.kind == "none" then
+        return put_command({}, plan)
     end
-    io.stdout:write(table.concat(words, " "), "\n")
+    local about = require("demilune.explain.backend").of(plan, state.backend)
+    local text = require("demilune.explain").text(plan, { show_values = state.show_values, backend = about })
+    return ("native backend, plan digest %s\n\n%s"):format(plan:digest(), text)
 end
 
 --- Without isolation: the command takes our place.
@@ -117,7 +134,7 @@ local function run_bare(state, warning)
     return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
 end
 
-local function launch(state, policy, backend, write_status, status)
+local function launch(state, policy, write_status, status)
     local plan, text, code, problems = policy:plan(state.command, { backend = state.backend })
     if not plan then
         return refuse(write_status, text, code, problems)
@@ -131,19 +148,20 @@ local function launch(state, policy, backend, write_status, status)
     if (policy.fields.limits or {}).output and not state.quiet then
         common.complain("warning: limits.output holds for output that the module captures; here it passes through")
     end
-    if state.dry_run then
-        print_command_line(plan, state.show_values)
+    local backend, why
+    backend, text, code, problems, why = plan:backend(state.backend)
+    if not backend then
+        return refuse(write_status, text, code, problems)
+    elseif state.dry_run then
+        io.stdout:write(dry_run(plan, backend, state))
         return 0
     elseif backend.kind == "none" then
-        local refused, why = require("demilune.ceiling").refuses(plan.ceilings, "none")
-        if refused then
-            return refuse(write_status, refused, why)
-        end
-        return run_bare(state, text or "no isolation: the command can do whatever you can do")
+        return run_bare(state, text)
+    elseif text and not state.quiet then
+        common.complain("warning: " .. text)
     end
     if state.verbose then
-        local chosen, _, _, _, why = plan:backend(state.backend)
-        local how = (chosen or backend).bwrap_path or "system calls of our own"
+        local how = backend.bwrap_path or "the native backend, system calls of our own"
         common.complain(("launching by %s, digest %s"):format(how, plan:digest()))
         if why then
             common.complain("natively: " .. why)
@@ -196,13 +214,11 @@ return function(words)
         return refuse(write_status, text, code)
     elseif backend.kind == "none" and state.status then
         return common.usage("run", "--status tells nothing with --backend none, which the command replaces")
-    elseif text and backend.kind ~= "none" and not state.quiet then
-        common.complain("warning: " .. text)
     end
     local policy, problems
     policy, text, code, problems = common.policy(state)
     if not policy then
         return refuse(write_status, text, code, problems)
     end
-    return launch(state, policy, backend, write_status, status)
+    return launch(state, policy, write_status, status)
 end

@@ -4,6 +4,7 @@ local common = require "demilune.cli.common"
 local core = require "demilune.core"
 local demilune = require "demilune"
 local fields_of = require "demilune.cli.sandbox.fields"
+local host = require "demilune.host"
 local message = require "demilune.message"
 local source = require "demilune.cli.sandbox.source"
 
@@ -18,14 +19,15 @@ env_allowlist, on standard input, or in a file, which leaves standard input to t
 policy: /nix/store read-only and no network. Called as noether-sandbox, demilune does the same.
 
 options:
-  --isolate auto|bwrap|none   auto (the default) takes bwrap, and without one warns and runs the command bare
-                              (NOETHER_ISOLATION)
-  --policy-file PATH          read the policy there; at most 1 MiB is read from standard input
-  --require-isolation         refuse to run a command bare (NOETHER_REQUIRE_ISOLATION, unless it is empty or 0)
+  --isolate auto|bwrap|native|none
+                        auto (the default) takes bwrap or the native backend, and where neither works warns and runs
+                        the command bare (NOETHER_ISOLATION)
+  --policy-file PATH    read the policy there; at most 1 MiB is read from standard input
+  --require-isolation   refuse to run a command bare (NOETHER_REQUIRE_ISOLATION, unless it is empty or 0)
 
 exit codes:
   0-255     the command's own
-  1         bwrap could not set the sandbox up
+  1         the backend could not set the sandbox up
   2         usage, policy or backend problem: nothing was launched
   126, 127  the command could not be executed, was not found; 127 also when nothing at all could be started, and
             for both with --isolate none
@@ -171,7 +173,10 @@ return function(words, program)
     end
     local backend
     backend, text = choose_backend(settings)
-    if not backend then
+    if not backend and settings.isolation == "bwrap" and host.barred_bwrap() then
+        common.complain(text)
+        return common.EXIT_NOT_FOUND -- as for any program that cannot be started
+    elseif not backend then
         return refuse(text)
     elseif text then
         common.complain("warning: " .. text)

@@ -154,7 +154,21 @@ local function home_path(path)
     return type(path) == "string" and home and path:gsub("^~/", (home:gsub("%%", "%%%%")) .. "/") or path
 end
 
--- Optional binds of the policy whose source is not there: no entry of the plan has their field.
+local binds = { { "ro_binds", "ro_bind" }, { "rw_binds", "rw_bind" }, { "devices", "device" } }
+
+-- Optional masks that the engine found no place for: there is nothing to mask.
+local function take_masks(placeless, fields)
+    local absent, others, optional = {}, {}, {}
+    for i, mask in ipairs(list_of(fields.masks)) do
+        optional[("masks[%d]"):format(i)] = type(mask) == "table" and mask.optional
+    end
+    for _, entry in ipairs(placeless) do
+        table.insert(entry.kind == "mask" and optional[entry.field] and absent or others, entry)
+    end
+    return absent, others
+end
+
+-- What is optional and not there: of binds of the policy no entry of the plan has their field.
 local function add_absent(description, fields, tell)
     local seen = {}
     for _, list in ipairs { description.mounts, description.placeless } do
@@ -165,15 +179,14 @@ local function add_absent(description, fields, tell)
             end
         end
     end
-    description.absent = {}
-    for _, name in ipairs { "ro_binds", "rw_binds" } do
-        for i, bind in ipairs(list_of(fields[name])) do
-            local field = ("%s[%d]"):format(name, i)
+    description.absent, description.placeless = take_masks(description.placeless, fields)
+    for _, kind in ipairs(binds) do
+        for i, bind in ipairs(list_of(fields[kind[1]])) do
+            local field = ("%s[%d]"):format(kind[1], i)
             if type(bind) == "table" and bind.optional and not seen[field] then
                 local source = home_path(bind.host)
                 table.insert(description.absent, {
-                    at = bind.sandbox or source, source = source, field = field, said = tell(field),
-                    kind = name == "rw_binds" and "rw_bind" or "ro_bind",
+                    at = bind.sandbox or source, source = source, field = field, said = tell(field), kind = kind[2],
                 })
             end
         end

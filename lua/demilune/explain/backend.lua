@@ -58,6 +58,7 @@ function backend.of(plan, name)
     end
     local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
     about.kind, about.because = found.kind, why
+    about.warning = found.kind ~= "none" and text or nil
     about.differs = {}
     for _, difference in ipairs(differences[found.kind] or {}) do
         if not difference.network or core.describe(plan.core).network then
@@ -80,13 +81,16 @@ function backend.rows(about, requires)
         required[name] = "; it is required, so nothing will run"
     end
     local function add(name, text)
-        rows[#rows + 1] = { depth = 1, name = name, text }
+        rows[#rows + 1] = { depth = 1, name = name, text, prose = true }
     end
     if about.kind then
         add("launched by", about.kind .. (about.path and " " .. message.plain(about.path) or ""))
     end
     if about.because then
         add("because", about.because)
+    end
+    if about.warning then
+        add("warning", message.plain(about.warning))
     end
     if about.problem then
         add("problem", message.plain(about.problem))

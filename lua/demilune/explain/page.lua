@@ -9,6 +9,8 @@ page.__index = page
 ---@field paint? string how the column after the name looks
 ---@field faint? boolean a remark about the row above
 ---@field look? string how all of it looks
+---@field prose? boolean its one column is a sentence: it goes on in the next line instead of being cut
+---@field whole? boolean it is never cut
 
 local colours = {
     heading = "\27[1m", faint = "\27[2m", ["read-write"] = "\27[33m", private = "\27[36m", masked = "\27[35m",
@@ -18,10 +20,13 @@ local colours = {
 local INDENT, GAP = 2, 2
 local WIDEST = { 34, 44 } -- what the name and another column may take; what is longer moves what follows
 
+local LEAST = 12 -- what is left of a column in a narrow terminal
+
 ---@param colour boolean
+---@param columns? integer how wide a terminal is: what is longer is cut there
 ---@return table
-function page.new(colour)
-    return setmetatable({ colour = colour, lines = {} }, page)
+function page.new(colour, columns)
+    return setmetatable({ colour = colour, columns = columns, lines = {} }, page)
 end
 
 local function width(text)
@@ -30,6 +35,28 @@ end
 
 local function padded(text, columns)
     return text .. (" "):rep(columns - width(text))
+end
+
+local function cut(text, columns)
+    if not columns or width(text) <= columns then
+        return text
+    end
+    local kept = math.max(columns - 3, 0)
+    return text:sub(1, utf8.len(text) and utf8.offset(text, kept + 1) - 1 or kept) .. "..."
+end
+
+-- A sentence in lines of so many columns.
+local function folded(text, columns)
+    local lines, line = {}, nil
+    for word in text:gmatch("%S+") do
+        if line and width(line) + 1 + width(word) > columns then
+            lines[#lines + 1], line = line, word
+        else
+            line = line and line .. " " .. word or word
+        end
+    end
+    lines[#lines + 1] = line
+    return lines
 end
 
 function page:paint(text, how)
@@ -69,6 +96,63 @@ local function widths_of(rows, names)
     return widths
 end
 
+-- The most that each column may take, so that they fit beside each other: the widest gives way first.
+local function bounds_of(rows, names, columns)
+    local bounds, total = {}, 0
+    for i, row in ipairs(rows) do
+        for column = 0, row.prose and 0 or last_column(row) do
+            local length = width(column == 0 and names[i] or row[column])
+            local counts = column > 0 or length <= WIDEST[1]
+            bounds[column] = math.max(bounds[column] or 0, counts and math.min(length, columns) or 0)
+        end
+    end
+    for column = 0, #bounds do
+        total = total + bounds[column] + (column > 0 and GAP or 0)
+    end
+    while total > columns do
+        local widest = 0
+        for column = 1, #bounds do
+            widest = bounds[column] > bounds[widest] and column or widest
+        end
+        if bounds[widest] <= LEAST then
+            break
+        end
+        bounds[widest], total = bounds[widest] - 1, total - 1
+    end
+    return bounds
+end
+
+-- The row as it is shown in a terminal: cut, or as several rows.
+local function fitted(row, name, bounds, columns)
+    if row.whole then
+        return { row }, { name }
+    elseif row.prose then
+        local rows, names = {}, {}
+        for i, line in ipairs(folded(row[1], math.max(columns - bounds[0] - GAP, LEAST))) do
+            rows[i], names[i] = setmetatable({ line }, { __index = row }), i == 1 and name or ""
+        end
+        return rows, names
+    end
+    local last = last_column(row)
+    local short = setmetatable({}, { __index = row })
+    for column = 1, last do
+        short[column] = cut(row[column], bounds[column])
+    end
+    local beside = last > 0 and width(name) <= WIDEST[1]
+    return { short }, { cut(name, beside and bounds[0] or columns) }
+end
+
+local function fit(rows, names, columns)
+    local bounds = bounds_of(rows, names, columns)
+    local all_rows, all_names = {}, {}
+    for i, row in ipairs(rows) do
+        local some, their_names = fitted(row, names[i], bounds, columns)
+        table.move(some, 1, #some, #all_rows + 1, all_rows)
+        table.move(their_names, 1, #their_names, #all_names + 1, all_names)
+    end
+    return all_rows, all_names
+end
+
 local gap = (" "):rep(GAP)
 
 function page:add_row(row, name, widths)
@@ -95,6 +179,9 @@ function page:rows(rows)
     local names = {}
     for i, row in ipairs(rows) do
         names[i] = (" "):rep(row.depth * INDENT) .. row.name
+    end
+    if self.columns then
+        rows, names = fit(rows, names, self.columns)
     end
     local widths = widths_of(rows, names)
     for i, row in ipairs(rows) do

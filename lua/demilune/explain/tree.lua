@@ -136,37 +136,6 @@ local function alone(nodes)
     return groups
 end
 
--- The lines of a group's first line of origin and its last: "a.lua:4-9".
-local function who_of(group, names)
-    local first, last
-    for _, node in ipairs(group) do
-        local line = node.mount.said.line
-        first = line and math.min(line, first or line)
-        last = line and math.max(line, last or line)
-    end
-    local text = names:who(group[1].mount.said)
-    if first and last > first then
-        local said = group[1].mount.said
-        return (said.by == "hook" and "hook " or "") .. ("%s:%d-%d"):format(names:file(said.file), first, last)
-    end
-    return text
-end
-
--- Names in lines of at most so many columns.
-local function wrapped(list, columns)
-    local lines, line = {}, nil
-    for i, name in ipairs(list) do
-        local text = name .. (i < #list and "," or "")
-        if line and (utf8.len(line) or #line) + 1 + (utf8.len(text) or #text) > columns then
-            lines[#lines + 1], line = line, text
-        else
-            line = line and line .. " " .. text or text
-        end
-    end
-    lines[#lines + 1] = line
-    return lines
-end
-
 local made_directories = { tmpfs = true, proc = true, dev = true }
 
 -- The name of a node, with a slash behind that of a directory.
@@ -185,14 +154,17 @@ local function names_of(group, depth)
             list[#list + 1] = ("... %s (%d in all)"):format(shown_name(node), #group)
         end
     end
-    return wrapped(list, WIDTH - depth * 2)
+    return words.wrapped(list, WIDTH - depth * 2)
 end
 
 local function add_group(rows, group, depth, names)
     local mount = group[1].mount
-    local lines = names_of(group, depth)
+    local lines, said = names_of(group, depth), {}
+    for i, node in ipairs(group) do
+        said[i] = node.mount.said
+    end
     rows[#rows + 1] = {
-        depth = depth, name = lines[1], words.access(mount), shared_source(group[1], mount), who_of(group, names),
+        depth = depth, name = lines[1], words.access(mount), shared_source(group[1], mount), names:who_of_all(said),
         paint = words.access(mount),
     }
     for i = 2, #lines do
@@ -249,30 +221,6 @@ end
 function tree.rows(account, names, all)
     local rows = {}
     add_node(rows, build(account.mounts), 0, names, all)
-    return rows
-end
-
--- Entries that are not in the tree, with the reason.
-local function add_missing(rows, list, names, reason)
-    for _, entry in ipairs(list) do
-        rows[#rows + 1] = {
-            depth = 0, name = message.plain(entry.at), words.access(entry), reason, names:who(entry.said),
-        }
-    end
-end
-
---- The rows of what is not in the tree, and why.
----@param account table
----@param names demilune.Words
----@return demilune.Row[]
-function tree.missing(account, names)
-    local rows = {}
-    add_missing(rows, account.absent, names, "optional; not on this host")
-    add_missing(rows, account.placeless, names, "no place for it there")
-    for _, entry in ipairs(account.removed) do
-        local whose = entry.over and "from " .. names:who(entry.over) or ""
-        rows[#rows + 1] = { depth = 0, name = message.plain(entry.field), "taken out", whose, names:who(entry.said) }
-    end
     return rows
 end
 

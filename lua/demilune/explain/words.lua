@@ -123,6 +123,39 @@ function names:who(said)
     return said.by == "hook" and "hook " .. place or place
 end
 
+--- Who said the parts of a group, all of one file or none: "a.lua:4-9".
+---@param group demilune.Said[]
+---@return string
+function names:who_of_all(group)
+    local first, last
+    for _, said in ipairs(group) do
+        first = said.line and math.min(said.line, first or said.line)
+        last = said.line and math.max(said.line, last or said.line)
+    end
+    if not first or last == first then
+        return self:who(group[1])
+    end
+    return (group[1].by == "hook" and "hook " or "") .. ("%s:%d-%d"):format(self:file(group[1].file), first, last)
+end
+
+--- Names in lines of at most so many columns.
+---@param list string[]
+---@param columns integer
+---@return string[]
+function words.wrapped(list, columns)
+    local lines, line = {}, nil
+    for i, name in ipairs(list) do
+        local text = name .. (i < #list and "," or "")
+        if line and (utf8.len(line) or #line) + 1 + (utf8.len(text) or #text) > columns then
+            lines[#lines + 1], line = line, text
+        else
+            line = line and line .. " " .. text or text
+        end
+    end
+    lines[#lines + 1] = line
+    return lines
+end
+
 --- A layer, in full.
 ---@param layer { kind: string, file: string?, trusted: boolean? }
 ---@return string

@@ -1,0 +1,110 @@
+--- Which backend launches a plan: the one that is asked for, or of those that its ceilings allow the one that can.
+local core = require "demilune.core"
+local host = require "demilune.host"
+local refusal = require "demilune.refusal"
+
+local choice = {}
+
+---@class demilune.Asked
+---@field core userdata of core.plan
+---@field ceilings demilune.Ceiling[]
+---@field known table<string, demilune.Problem[]> by backend: what keeps it from launching this; it stays true
+
+-- What keeps a backend from launching this, wherever it runs; what was found out once stays true.
+local function problems_of(asked, name)
+    if name == "none" then
+        return {}
+    end
+    asked.known[name] = asked.known[name] or core.backend_problems(asked.core, name)
+    return asked.known[name]
+end
+
+-- One backend and a warning; or nil, message, code and problems.
+local function named(asked, name)
+    local backend, text, code = host.backend(name)
+    if not backend and code == "unknown_backend" then
+        return refusal.plain(text, code)
+    end
+    if asked.ceilings[1] then
+        local refused, why = require("demilune.ceiling").refuses(asked.ceilings, name)
+        if refused then
+            return refusal.plain(refused, why)
+        end
+    end
+    local problems = problems_of(asked, name)
+    if #problems > 0 then
+        return refusal.of(problems)
+    elseif not backend then
+        return refusal.plain(text, code)
+    end
+    return backend, text
+end
+
+-- The same of the native backend, which has to be tried.
+local function native_that_works(asked)
+    local found = table.pack(named(asked, "native"))
+    local failure = found[1] and host.native_failure()
+    if failure then
+        return refusal.plain("the native backend does not work here: " .. failure.text, "backend_unavailable")
+    end
+    return table.unpack(found, 1, found.n)
+end
+
+local astray = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
+
+-- Of two refusals the one that says most: a backend that may not launch says nothing about the policy, and one that is
+-- not there says less than what is wrong with the policy.
+local function worse(bwrap, native)
+    if bwrap[3] == "ceiling.backend" then
+        return native
+    elseif native[3] == "ceiling.backend" or bwrap[3] ~= "backend_unavailable" then
+        return bwrap
+    elseif native[3] ~= "backend_unavailable" then
+        return native
+    end
+    return table.pack(refusal.plain(("%s; and %s"):format(bwrap[2], native[2]), bwrap[3]))
+end
+
+-- bwrap where it can do what is asked for and may, else native; and why it is not bwrap.
+local function automatic(asked)
+    local bwrap = table.pack(named(asked, "bwrap"))
+    local led_astray = bwrap[1] and core.nests_in_writable(asked.core) and host.bwrap_follows_links()
+    if bwrap[1] and not led_astray then
+        return table.unpack(bwrap, 1, bwrap.n)
+    end
+    local native = table.pack(native_that_works(asked))
+    if native[1] then
+        return native[1], nil, nil, nil, led_astray and astray or bwrap[2]
+    elseif bwrap[1] then
+        return bwrap[1], ("%s, and it cannot be native: %s"):format(astray, native[2])
+    end
+    local refused = worse(bwrap, native)
+    return table.unpack(refused, 1, refused.n)
+end
+
+--- The backend that launches what is asked about. Only looks at what it is told and at the host.
+---@param asked demilune.Asked
+---@param flag? "auto"|"bwrap"|"native"|"none"
+---@return demilune.Backend|nil
+---@return string|nil message a warning, or why there is none
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+---@return string|nil why auto is native for it
+function choice.of(asked, flag)
+    if flag == nil or flag == "auto" then
+        return automatic(asked)
+    end
+    return named(asked, flag)
+end
+
+--- What keeps a plan from being launched on any host: the problems of the policy with its backends, none of the host's.
+---@param asked demilune.Asked
+---@param flag? "auto"|"bwrap"|"native"|"none"
+---@return demilune.Problem[]
+function choice.problems(asked, flag)
+    local backend, _, code, problems = choice.of(asked, flag)
+    local of_host = code == "backend_unavailable" or code == "unknown_backend" or code == "ceiling.backend"
+    return not backend and not of_host and problems or {}
+end
+
+return choice

@@ -1,0 +1,216 @@
+-- Which backend launches: what the host has, what the plan asks for and what ceilings allow decide; and run, explain,
+-- check, dry run and doctor all say the same.
+local cjson = require("cjson").new()
+local host = require "demilune.host"
+local lacking = require "support.lacking"
+local leaks = require "support.leaks"
+local machine = require "support.machine"
+local sandbox = require "support.sandbox"
+
+local NATIVE_FAILS = lacking.call { "mount_setattr", errno = 38 }
+
+describe("the backend that auto is #once", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    local function within(line)
+        return ("unshare --user --map-root-user --mount sh -c %s sh"):format(sandbox.quote(line .. ' && exec "$@"'))
+    end
+
+    local function ceiling(backends)
+        return sandbox.write(scratch "ceiling.lua", ("return { backends = { %s } }"):format(backends))
+    end
+
+    -- A policy whose entries lie below a writable tree, for which native is the better one with an old bwrap.
+    local function nested()
+        assert(os.execute("mkdir -p " .. scratch "tree/kept"))
+        return { "--rw", scratch "tree" .. ":/t", "--ro", scratch "tree/kept" .. ":/t/kept", "--acknowledge", "path_rw" }
+    end
+
+    local function demilune(name, options, more)
+        local words = { name, "--backend", "auto" }
+        table.move(options, 1, #options, #words + 1, words)
+        table.move({ "--", "/bin/true" }, 1, 2, #words + 1, words)
+        return sandbox.demilune(words, more)
+    end
+
+    -- The backend by which it was launched, and what was said; nil when it was not.
+    local function launched(options, more)
+        local record = scratch "status.json"
+        os.remove(record)
+        local words = table.move(options, 1, #options, 3, { "--status", record })
+        local result = demilune("run", words, more)
+        return cjson.decode(sandbox.read(record)).backend, result.err, result.code
+    end
+
+    -- What explain and the dry run say that it would be, which must be the same.
+    local function foretold(options, more)
+        local told = demilune("explain", options, more)
+        local dry = demilune("run", table.move(options, 1, #options, 2, { "--dry-run" }), more)
+        assert.same({ 0, 0 }, { told.code, dry.code }, told.err .. dry.err)
+        local name = told.out:match("\n  launched by +(%l+)")
+        local line = dry.out:match("^native") or dry.out:match("^/[^ ]*/(bwrap) ")
+        assert.equal(name, line)
+        assert.equal(name == "bwrap", dry.out:find("--unshare-pid", 1, true) ~= nil)
+        return name, dry.out
+    end
+
+    local function both(options, more)
+        local by, said = launched(options, more)
+        assert.equal(by, (foretold(options, more)), said)
+        return by, said
+    end
+
+    it("is bwrap, and native for what bwrap cannot do: everybody says so", function()
+        assert.equal("bwrap", (both {}))
+        assert.equal("native", (both { "--require", "landlock" }))
+        assert.equal(host.bwrap_follows_links() and "native" or "bwrap", (both(nested())))
+    end)
+
+    it("natively has no command line: the dry run tells the digest and the files, and runs nothing", function()
+        assert(os.execute("mkdir " .. scratch "w"))
+        local result = sandbox.demilune { "run", "-n", "--backend", "native", "--rw", scratch "w" .. ":/w", "--", "touch",
+            "/w/ran" }
+        local digest = result.out:match("^native backend, plan digest (%x+)\n")
+        assert.equal(64, #(digest or ""))
+        assert.matches("\ncommand +touch /w/ran\n", result.out)
+        assert.matches("\n  w/ +read%-write +" .. scratch "w":gsub("%p", "%%%0"), result.out)
+        assert.matches("\ndigest +" .. digest, result.out)
+        assert.is_nil(result.out:find("bwrap", 1, true))
+        assert.is_false(sandbox.exists(scratch "w/ran"))
+        assert.equal("echo 'a b'\n", sandbox.demilune({ "run", "-n", "--backend", "none", "--", "echo", "a b" }).out)
+    end)
+
+    it("names itself with -v", function()
+        assert.matches("launching by the native backend, system calls of our own, digest %x+\n[^\n]*natively: requires",
+            demilune("run", { "-v", "--require", "landlock" }).err)
+        assert.matches("launching by /[^\n]*bwrap, digest %x+\n$", demilune("run", { "-v" }).err)
+    end)
+
+    describe("under a ceiling", function()
+        it("that allows bwrap alone is bwrap, also for a plan that would rather be native, and says what that means", function()
+            local entries = nested()
+            local options = table.move(entries, 1, #entries, 3, { "--ceiling", ceiling '"bwrap"' })
+            local by, said = both(options)
+            assert.equal("bwrap", by)
+            if host.bwrap_follows_links() then
+                assert.matches("warning: entries lie in writable trees.*cannot be native: the backend \"native\" exceeds the ceiling",
+                    said)
+                assert.matches("\n  warning +entries lie in writable trees", demilune("explain", options).out)
+            end
+            assert.equal("", select(2, launched { "--ceiling", ceiling '"bwrap"' }))
+        end)
+
+        it("that allows bwrap alone, what bwrap cannot do is refused with the reason", function()
+            local options = { "--ceiling", ceiling '"bwrap"', "--require", "landlock" }
+            for _, name in ipairs { "run", "explain" } do
+                local result = demilune(name, options)
+                assert.equal(125, result.code)
+                assert.matches('requires: "landlock" bwrap applies no Landlock rules', result.err)
+            end
+        end)
+
+        it("that allows native alone is native: run, explain, check and what check warns of", function()
+            local bound = ceiling '"native"'
+            assert.equal("native", (both { "--ceiling", bound }))
+            local policy = sandbox.write(scratch "p.lua", "return {}")
+            local result = sandbox.demilune { "check", "--strict", "--ceiling", bound, policy }
+            assert.same({ 0, "" }, { result.code, result.err })
+        end)
+
+        it("that allows native alone, where native does not work, is none, with the reason", function()
+            local more = { prefix = NATIVE_FAILS }
+            local by, said, code = launched({ "--ceiling", ceiling '"native"' }, more)
+            assert.same({ nil, 125 }, { by, code })
+            assert.matches("the native backend does not work here", said)
+            assert.is_nil(said:find("exceeds", 1, true))
+        end)
+
+        it("that allows none is refused by all", function()
+            local bound = ceiling ""
+            local policy = sandbox.write(scratch "p.lua", "return {}")
+            for _, result in ipairs { demilune("run", { "--ceiling", bound }), demilune("run", { "-n", "--ceiling", bound }),
+                sandbox.demilune { "check", "--ceiling", bound, policy } } do
+                assert.equal(125, result.code)
+                assert.matches("exceeds the ceiling.*: it allows none", result.err)
+            end
+            local data = cjson.decode(sandbox.demilune({ "check", "--json", "--ceiling", bound, policy }).out)
+            assert.same({ false, "ceiling.backend" }, { data[1].ok, data[1].problems[1].code })
+        end)
+    end)
+
+    it("is bwrap where native does not work, and says what that means", function()
+        local by, said = both(nested(), { prefix = NATIVE_FAILS })
+        assert.equal("bwrap", by)
+        assert.equal(host.bwrap_follows_links(), said:find("cannot be native", 1, true) ~= nil)
+    end)
+
+    it("is native where bwrap is there but cannot be executed: run and doctor agree, and say so", function()
+        sandbox.sh("cp /usr/bin/bwrap " .. scratch "bwrap" .. " && chmod 644 " .. scratch "bwrap")
+        local more = { prefix = within("mount --bind " .. scratch "bwrap" .. " /usr/bin/bwrap"), env = { "PATH=/nowhere" } }
+        assert.equal("native", (both({}, more)))
+        local named = sandbox.demilune({ "run", "--backend", "bwrap", "--", "/bin/true" }, more)
+        assert.equal(125, named.code)
+        assert.matches('bwrap is there, at "/usr/bin/bwrap", but cannot be executed', named.err)
+        local result = sandbox.demilune({ "doctor" }, more)
+        assert.equal(0, result.code)
+        assert.matches("\nbwrap %(/usr/bin/bwrap%): does not work here\n  reason: it is there, but cannot be executed\n" ..
+            "  remedy: as root: chmod 755 /usr/bin/bwrap\n", result.out)
+        assert.matches("\nauto: native\n", result.out)
+    end)
+
+    describe("as doctor tells it", function()
+        local function doctor(files, more)
+            local line = sandbox.quote(sandbox.command)
+            return machine.run(scratch, files, ("set +e; %s doctor; echo code $?; %s doctor --json; %s run -- /bin/true; exit $?")
+                :format(line, line, line), more)
+        end
+
+        local function told(result)
+            local text, json = result.out:match("^(.*\n)(%b{})\n")
+            return text, cjson.decode(json)
+        end
+
+        it("is the one that the ceiling of the machine allows", function()
+            local text, report = told(doctor { ["ceiling.lua"] = 'return { backends = { "native" } }' })
+            assert.matches("\nbwrap [^\n]*: works\n", text)
+            assert.matches("\nceiling: /etc/demilune/ceiling.lua, allows native\nauto: native\ncode 0\n", text)
+            assert.same({ "native", { "native" } }, { report.auto, report.ceiling.backends })
+        end)
+
+        it("is nothing when it allows none", function()
+            local result = doctor { ["ceiling.lua"] = "return { backends = {} }" }
+            assert.matches("allows no backend\nauto: nothing; no command can be run\ncode 125\n", (told(result)))
+            assert.matches("exceeds the ceiling", result.err)
+        end)
+
+        for what, case in pairs {
+            ["has a mistake"] = { { ["ceiling.lua"] = 'return {\n reed = { "/usr" } }' }, "ceiling.lua:2: .*reed" },
+            ["is no Lua"] = { { ["ceiling.lua"] = "return {" }, "ceiling.lua:1: " },
+            ["is not root's alone"] = { { ["ceiling.lua"] = "return {}" }, "ceiling.lua cannot be relied on",
+                { setup = "chmod 666 ceiling.lua\n" } },
+        } do
+            it("is nothing when it " .. what .. ": no traceback, but where, why and what to do", function()
+                local result = doctor(case[1], case[3])
+                local text, report = told(result)
+                assert.matches("\nproblem: [^\n]*" .. case[2] .. "[^\n]*\n  remedy: as root, mend", text)
+                assert.matches("\nauto: nothing; no command can be run\ncode 125\n", text)
+                assert.matches("\nbwrap [^\n]*: works\nnative: works\n", text)
+                assert.same({ nil, 1 }, { report.auto, #report.problems })
+                assert.is_nil((result.out .. result.err):find("traceback", 1, true))
+            end)
+        end
+
+        it("is nothing when the policy of the machine has a mistake", function()
+            local result = doctor { ["site.lua"] = "return {" }
+            assert.matches("\nproblem: [^\n]*site.lua:1: .*\nauto: nothing", (told(result)))
+            assert.matches("\ndemilune: [^\n]*site.lua:1: [^\n]*\n$", "\n" .. result.err)
+            assert.equal(125, result.code)
+        end)
+
+        it("is what works under a ceiling that allows no base of ours: that a backend works is a fact of the host", function()
+            local text = told(doctor { ["ceiling.lua"] = 'return { bases = { "host" }, backends = { "native" } }' })
+            assert.matches("\nbwrap [^\n]*: works\nnative: works\n", text)
+        end)
+    end)
+end)

@@ -460,7 +460,7 @@ return {
             end
             local result = open "/h/dev/null"
             has(squeezed(result.out), "/h/dev/null is there, and cannot be read or written",
-                "device nodes cannot be opened in a bind (nodev)")
+                "  because  device nodes cannot be opened in a bind (nodev); name it under devices")
             assert.equal(1, result.code)
             assert.equal(0, open("/dev/null").code)
             local words = { "run", given[1], given[2], given[3], given[4], "--", "sh", "-c",

@@ -527,6 +527,24 @@ return {
             has(why("--why", "/bin/sh"), "  link  /bin leads to usr/bin, base host", "  entry  /usr  read-only  /usr  base host")
         end)
 
+        it("says of a device in a bind that it cannot be opened, and of a link in /dev where it leads", function()
+            local given = { "--ro", "/:/h", "--acknowledge", "root" }
+            local function open(path)
+                return run(given[1], given[2], given[3], given[4], "--why", path)
+            end
+            local result = open "/h/dev/null"
+            has(squeezed(result.out), "/h/dev/null is there, and cannot be read or written",
+                "  because  device nodes cannot be opened in a bind (nodev); name it under devices")
+            assert.equal(1, result.code)
+            assert.equal(0, open("/dev/null").code)
+            local words = { "run", given[1], given[2], given[3], given[4], "--", "sh", "-c",
+                "cat /h/dev/null || echo refused; cat /dev/null && test -e /dev/fd/0 && readlink /dev/fd" }
+            assert.equal("refused\n/proc/self/fd\n", sandbox.demilune(words).out)
+            local text = why("--why", "/dev/fd/0")
+            has(text, "  link  /dev/fd leads to /proc/self/fd")
+            assert.is_nil(text:find("not there", 1, true))
+        end)
+
         it("says that a host path is not there, and where it is if it is elsewhere", function()
             local text, code = why("-p", scratch "p.lua", "--why", scratch "p/f")
             has(text, scratch "p/f" .. " is not there", "  the host's is  at /src/f  read-write  p.lua:2 (rw_binds[1])")

@@ -364,6 +364,29 @@ describe("a layer that is not trusted", function()
             assert.has_error(function() demilune.load(path, { trusted = "no" }) end)
         end)
 
+        it("that an access list lets somebody else write to", function()
+            local path = sandbox.write(scratch "p.lua", "return { network = true }", "600")
+            local function list(named, mask) -- the entries of user, a named user, group, mask, others
+                local made = sandbox.sh(("python3 -c 'import os, struct; os.setxattr(%q, \"system.posix_acl_access\", " ..
+                    "struct.pack(\"<I\" + 5 * \"HHI\", 2, 1, 6, 2**32-1, 2, %d, 12345, 4, 0, 2**32-1, 16, %d, 2**32-1, " ..
+                    "32, 0, 2**32-1))'"):format(path, named, mask))
+                assert.equal(0, made.code, made.err)
+            end
+            assert.is_true(trusts(path))
+            list(6, 6)
+            assert.is_false(trusts(path))
+            policies.find((assert(demilune.load(path)):problems()), "layer.wider", "network")
+            list(4, 4) -- who may only read says nothing
+            assert.is_true(trusts(path))
+            sandbox.sh("chmod g-w " .. path) -- the mask
+            assert.is_true(trusts(path))
+            if sandbox.is_root then -- what the list says is so: the other user can write
+                list(6, 6)
+                assert.equal(0, sandbox.sh(("chmod 755 %s; setpriv --reuid 12345 --regid 12345 --clear-groups sh -c 'echo >>%s'")
+                    :format(scratch(), path)).code)
+            end
+        end)
+
         it("which saying so does not make trusted", function()
             local path = sandbox.write(scratch "p.lua", "return { network = true }", "666")
             policies.find((assert(demilune.load(path, { trusted = true })):problems()), "layer.wider", "network")

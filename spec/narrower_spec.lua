@@ -61,6 +61,16 @@ describe("policy:narrower", function()
     it("compares devices", function()
         less({ acknowledge = { "device" } },
             { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }, "devices[1]", "/dev/zero")
+        -- a node can be opened as a device, and not in a tree, however writable
+        local root = { { "/", "/host" } }
+        less({ rw_binds = root, acknowledge = { "device", "root_rw" } }, { rw_binds = root,
+            devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device", "root_rw" } }, "devices[1]",
+            "does not let it be used as a device")
+        local function opened(path)
+            return assert(assert(demilune.policy { rw_binds = root, devices = { { "/dev/zero", "/dev/spare" } },
+                acknowledge = { "device", "root_rw" } }):run({ "head", "-c1", path }, { capture = true })).exit_code
+        end
+        assert.same({ 1, 0 }, { opened "/host/dev/zero", opened "/dev/spare" })
     end)
 
     it("compares by where links lead", function()

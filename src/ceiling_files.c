@@ -29,7 +29,7 @@ static void check_allowed(struct dml_ceiling_check *c, const struct dml_shown *t
 {
     const struct dml_ceiling *ceiling = c->ceiling;
     bool bounded = dml_ceiling_says(ceiling, DML_BOUND_READ) || dml_ceiling_says(ceiling, DML_BOUND_WRITE);
-    bool writable = tree->access == DML_ACCESS_WRITE;
+    bool writable = tree->access >= DML_ACCESS_WRITE;
     char readable[256], changeable[256];
     if (!bounded || is_base(tree) || within_one(tree->path, &ceiling->write) ||
         (!writable && within_one(tree->path, &ceiling->read)))

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { MOST_LINKS = 40, OTHERS = S_IWGRP | S_IWOTH };
@@ -106,11 +107,20 @@ bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *e
     return !why || dml_fail(error, DML_ERROR_SETUP, 0, "%s: %s", at, why);
 }
 
+/* With an access list the permissions of the group are the most that anybody of the list has. */
+static bool others_listed(const char *path, const struct stat *status)
+{
+    if (!(status->st_mode & S_IWGRP) || S_ISLNK(status->st_mode))
+        return false;
+    ssize_t size = lgetxattr(path, "system.posix_acl_access", NULL, 0);
+    return size >= 0 || (errno != ENODATA && errno != ENOTSUP);
+}
+
 bool dml_host_trusted_file(const char *path, uid_t *owner)
 {
     struct stat status;
     *owner = lstat(path, &status) == 0 ? status.st_uid : (uid_t)-1;
-    if (*owner != 0 && *owner != geteuid())
+    if ((*owner != 0 && *owner != geteuid()) || others_listed(path, &status))
         return false;
     bool own_group = status.st_gid == 0 || status.st_gid == getegid();
     return S_ISLNK(status.st_mode) || !(status.st_mode & (own_group ? S_IWOTH : OTHERS));

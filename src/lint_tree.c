@@ -121,15 +121,16 @@ static void report(const struct search *s, bool whole, const char *code, const c
                         "was not all looked at: it holds too much, or what cannot be read");
 }
 
-static void lint_bind(const struct dml_plan *plan, const struct dml_entry *bind, size_t *left,
-                      struct dml_problems *warnings)
+/* Looks through what `bind` shows of `tree_path`, which is its source or lies in that. */
+static void lint_bind(const struct dml_plan *plan, const struct dml_entry *bind, const char *tree_path,
+                      size_t *left, struct dml_problems *warnings)
 {
     bool writable = bind->kind == DML_BIND_RW, whole;
     struct search s = {.plan = plan, .bind = bind};
     struct dml_tree tree = {
         .depth = DEPTH, .entries = *left, .visit = writable ? find_executed : find_sockets, .context = &s};
-    if (!dml_host_visit_tree(bind->source.path, &tree, &whole)) {
-        dml_lint_unseen(warnings, bind->field, bind->source.path, errno);
+    if (!dml_host_visit_tree(tree_path, &tree, &whole)) {
+        dml_lint_unseen(warnings, bind->field, tree_path, errno);
         return;
     }
     *left -= s.seen < *left ? s.seen : *left;
@@ -144,21 +145,27 @@ static void lint_bind(const struct dml_plan *plan, const struct dml_entry *bind,
                warnings);
 }
 
-/* What the bases show is the system's own, large, and not looked through, whoever binds it. */
-static bool is_looked_through(const struct dml_entry *mount)
+/* What of a bind is looked through, or NULL. The system's own is large and not looked through: what the bases
+ * show, and read-only binds of what packages bring, which is not what somebody puts into /usr/local. */
+static const char *what_to_see(const struct dml_entry *mount)
 {
+    const char *path = mount->source.path, *local = "/usr/local";
     bool bind = mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW;
     if (!bind || mount->rank == DML_RANK_BASE || !S_ISDIR(mount->source.mode))
-        return false;
-    return mount->kind == DML_BIND_RW || (!dml_path_within(mount->source.path, "/usr") &&
-                                          !dml_path_within(mount->source.path, "/nix/store"));
+        return NULL;
+    if (mount->kind == DML_BIND_RW || dml_path_within(path, local))
+        return path;
+    if (strcmp(path, "/usr") == 0)
+        return local;
+    return dml_path_within(path, "/usr") || dml_path_within(path, "/nix/store") ? NULL : path;
 }
 
 void dml_lint_trees(const struct dml_plan *plan, struct dml_problems *warnings)
 {
     size_t left = ENTRIES;
     for (size_t i = 0; i < plan->mount_count; i++) {
-        if (is_looked_through(&plan->mounts[i]))
-            lint_bind(plan, &plan->mounts[i], &left, warnings);
+        const char *path = what_to_see(&plan->mounts[i]);
+        if (path)
+            lint_bind(plan, &plan->mounts[i], path, &left, warnings);
     }
 }

@@ -33,9 +33,10 @@ static bool compare_at(struct comparison *c, const struct dml_reach *a, const st
     enum dml_access ours = dml_reach_at(a, path, &tree), theirs = dml_reach_at(b, path, NULL);
     if (ours <= theirs)
         return true;
-    return wider(c, tree->mount->field, path, "can be %s; the other %s",
-                 ours == DML_ACCESS_WRITE ? "written" : "read",
-                 theirs == DML_ACCESS_READ ? "lets it be read alone" : "gives no access to it");
+    static const char *const can[] = {"", "read", "written", "used as a device"};
+    static const char *const lets[] = {"gives no access to it", "lets it be read alone",
+                                       "does not let it be used as a device"};
+    return wider(c, tree->mount->field, path, "can be %s; the other %s", can[ours], lets[theirs]);
 }
 
 /* Between the paths where a tree or a hole begins nothing changes: a look at each is a look everywhere. */

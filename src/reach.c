@@ -7,8 +7,8 @@ static enum dml_access access_of(const struct dml_entry *mount)
 {
     switch (mount->kind) {
     case DML_BIND_RO: return DML_ACCESS_READ;
-    case DML_BIND_RW:
-    case DML_BIND_DEVICE: return DML_ACCESS_WRITE; /* to be used as it is */
+    case DML_BIND_RW: return DML_ACCESS_WRITE;
+    case DML_BIND_DEVICE: return DML_ACCESS_DEVICE;
     default: return DML_ACCESS_NONE;
     }
 }

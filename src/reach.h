@@ -4,7 +4,8 @@
 
 #include "plan.h"
 
-enum dml_access { DML_ACCESS_NONE, DML_ACCESS_READ, DML_ACCESS_WRITE };
+/* In a tree device nodes cannot be opened; a device can, and then be read and written. */
+enum dml_access { DML_ACCESS_NONE, DML_ACCESS_READ, DML_ACCESS_WRITE, DML_ACCESS_DEVICE };
 
 /* One tree of the host, as one mount shows it. */
 struct dml_shown {

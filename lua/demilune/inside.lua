@@ -37,6 +37,8 @@ local function grant_of(sight)
     local mount = sight.mount
     if not mount then
         return reading -- the root, or on the way to a mount
+    elseif view.is_dead_node(sight) then
+        return nothing
     elseif is_channel(sight) then
         return all
     elseif sight.kind == "device" and mount.kind == "dev" then
@@ -71,6 +73,8 @@ function inside.look(description, path)
     local reason = sight.mount and why(sight.mount) or "a directory of the sandbox's own, read-only"
     if sight.there == false then
         reason = "not there, where it is " .. reason
+    elseif view.is_dead_node(sight) then
+        reason = "a device node, which no bind lets be opened, " .. reason
     elseif is_channel(sight) then
         reason = ("a %s, %s"):format(sight.kind, reason)
     end

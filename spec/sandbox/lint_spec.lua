@@ -138,6 +138,20 @@ print(os.read(reader, 100))
             assert.same({ "lint.socket ro_binds[1]" }, (lints { ro_binds = { { scratch "d", "/y" } } }))
         end)
 
+        it("in /usr/local, too, which no package brings", function()
+            local host = lacking.mounts "mount -t tmpfs none /usr/local && mkdir /usr/local/run && mkfifo /usr/local/run/f"
+            for path, fine in pairs { ["/usr/local"] = false, ["/usr/local/run"] = false, ["/usr"] = false, ["/usr/share"] = true } do
+                sandbox.write(scratch "p.lua", ("return { ro_binds = { { %q, '/x' } } }"):format(path))
+                local result = sandbox.demilune({ "check", scratch "p.lua" }, { prefix = host })
+                assert.equal(fine and "" or "lint.socket", result.err:match("%[(lint.socket)%]\n$") or result.err)
+            end
+            sandbox.write(scratch "p.lua", "return { ro_binds = { { '/usr', '/x' } }, masks = { '/x/local/run' } }")
+            assert.equal("", sandbox.demilune({ "check", scratch "p.lua" }, { prefix = host }).err)
+            local wrote = "timeout 5 cat /usr/local/run/f & %s run --ro /usr:/x -- sh -c 'echo through >/x/local/run/f'"
+            assert.equal("through\n", sandbox.sh(("%s sh -c %s"):format(host, sandbox.quote(wrote:format(sandbox.command) ..
+                "; wait"))).out)
+        end)
+
         it("three are named, the others counted; a name cannot drive a terminal", function()
             make "mkdir d && cd d && mkfifo a b c d e \"$(printf '\\033]52;x')\""
             local _, messages = lints { ro_binds = { scratch "d" } }

@@ -22,8 +22,11 @@ view.__index = view
 
 local MOST_LINKS = 40 -- as the kernel has it
 local devices = {
-    null = true, zero = true, full = true, random = true, urandom = true, tty = true, ptmx = true, stdin = true,
-    stdout = true, stderr = true, fd = true, core = true, console = true,
+    null = true, zero = true, full = true, random = true, urandom = true, tty = true, ptmx = true, console = true,
+}
+local links_in_dev = {
+    stdin = "/proc/self/fd/0", stdout = "/proc/self/fd/1", stderr = "/proc/self/fd/2", fd = "/proc/self/fd",
+    core = "/proc/kcore",
 }
 
 --- The view of an account.
@@ -91,8 +94,11 @@ function view:object(path)
     elseif exact then
         return (mount.kind == "file" or mount.kind == "mask" and not mount.directory) and "file" or "directory"
     elseif mount and mount.kind == "dev" then
-        local is_directory = path == "/dev/pts" or self.on_the_way[path]
-        return devices[path:match("^/dev/([^/]+)$")] and "device" or is_directory and "directory" or nil
+        local is_directory, name = path == "/dev/pts" or self.on_the_way[path], path:match("^/dev/([^/]+)$")
+        if links_in_dev[name] then
+            return "link", links_in_dev[name]
+        end
+        return devices[name] and "device" or is_directory and "directory" or nil
     end
     return self.on_the_way[path] and "directory" or nil
 end
@@ -154,6 +160,14 @@ end
 -- What is writable whatever the bind says.
 local through = { socket = true, FIFO = true }
 
+--- Whether something is the node of a device in a bind, which the kernel does not open.
+---@param sight demilune.Sight
+---@return boolean
+function view.is_dead_node(sight)
+    local kind = sight.mount and sight.mount.kind
+    return sight.kind == "device" and (kind == "ro_bind" or kind == "rw_bind" or kind == "pin")
+end
+
 -- What the permissions and the kind of the entry let the command do.
 local function judge(sight)
     local mount = sight.mount
@@ -162,7 +176,7 @@ local function judge(sight)
     local readable = permits:find("r", 1, true) and (not directory or permits:find("x", 1, true))
     local writable = permits:find("w", 1, true) and (not directory or permits:find("x", 1, true))
     local kind = mount and mount.kind
-    if kind == "mask" then
+    if kind == "mask" or view.is_dead_node(sight) then
         return false, false
     elseif kind == "rw_bind" or kind == "pin" or kind == "device" then
         return readable, writable
@@ -194,7 +208,9 @@ function view:look(path)
         sight.kind, sight.host = kind, host
         local read, write = judge(sight)
         sight.read, sight.write = read and true or false, write and true or false
-        if host and binds[sight.mount.kind] and not sight.read then
+        if view.is_dead_node(sight) then
+            sight.reason = "device nodes cannot be opened in a bind (nodev); name it under devices"
+        elseif host and binds[sight.mount.kind] and not sight.read then
             sight.reason = "the permissions of " .. host
         elseif host and not binds[sight.mount.kind] and kind ~= "directory" then
             sight.reason = "its permissions; the kernel may refuse more"

@@ -3,7 +3,9 @@
 local core = require "demilune.core"
 local inside = require "demilune.inside"
 
-local trial = {}
+local trial = {
+    patience = 60, -- seconds that the command of a case has where its policy has no time limit
+}
 
 --- What became of a case.
 ---@class demilune.Outcome
@@ -189,6 +191,20 @@ local function tail(text, most)
     return table.concat(lines, "\n", math.max(1, #lines - most + 1))
 end
 
+-- Runs a command. Its result; or nil, why there is none, and whether it is that it went on for too long.
+local function run(plan, patience, backend)
+    local process <close>, message = plan:spawn { stdin = "null", capture = true, backend = backend }
+    if not process then
+        return nil, message
+    end
+    local result
+    result, message = process:wait(patience)
+    if result or message ~= "timeout" then
+        return result, message
+    end
+    return nil, ("it had not ended after %g s; limits = { timeout = ... } says when it has to"):format(patience), true
+end
+
 --- Runs the command of a case in a sandbox of its own, as its policy has it for that command.
 ---@param policy demilune.Policy
 ---@param case demilune.Case
@@ -206,7 +222,10 @@ function trial.command(policy, case, backend)
         return missing
     end
     local may, why = expected.run(case, description)
-    local result, message = plan:run { stdin = "null", capture = true, backend = backend }
+    local result, message, endless = run(plan, not description.limits.timeout and trial.patience or nil, backend)
+    if endless then -- nobody can say whether it was denied
+        return { ok = false, plan = why, seen = message }
+    end
     local did = result ~= nil and result.ok
     local outcome = judge(case, may, did, { plan = why, seen = result and ended(result) or message })
     if not outcome.ok and result then

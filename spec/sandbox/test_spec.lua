@@ -1,5 +1,6 @@
 -- `demilune test`: each kind of case as it should be and as it should not, what it prints, and what it leaves behind.
 local core = require "demilune.core"
+local demilune = require "demilune"
 local lacking = require "support.lacking"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
@@ -107,6 +108,38 @@ describe("demilune test", function()
             local file = scratch("tree/file"):gsub("%-", "%%-")
             assert.equal(before:match(file .. ".-" .. time), tree():match(file .. ".-" .. time), "nothing was written to the file")
         end
+    end)
+
+    it("gives a command without a time limit one, which neither allows nor denies it", function()
+        local trial = require "demilune.trial"
+        local usual = trial.patience
+        assert.equal(60, usual)
+        local function outcome(verdict, fields, command)
+            fields.expect = { [verdict] = { run = { command } } }
+            local policy = assert(demilune.policy(fields))
+            return trial.command(policy, policy:cases()[1], sandbox.backend)
+        end
+        trial.patience = 0.5
+        local hang = { "sleep", "30" }
+        for _, verdict in ipairs { "allowed", "denied" } do
+            local result = outcome(verdict, {}, hang)
+            assert.is_false(result.ok)
+            assert.matches("it had not ended after 0.5 s", result.seen, 1, true)
+        end
+        trial.patience = usual
+        local own = outcome("denied", { limits = { timeout = "500ms" } }, hang) -- the policy's own is as good as another end
+        assert.same({ true, "timeout" }, { own.ok, own.seen })
+        trial.patience = 0.5
+        own = outcome("allowed", { limits = { timeout = "60s" } }, { "sleep", "1" })
+        assert.same({ true, "exit code 0" }, { own.ok, own.seen })
+        trial.patience = usual
+    end)
+
+    it("leaves what a command writes where its policy lets it", function()
+        local policy = "return { rw_binds = { %q }, expect = { allowed = { run = { { 'touch', %q } } } } }"
+        local _, code = try(policy:format(scratch "tree", scratch "tree/written"))
+        assert.equal(0, code)
+        assert.is_true(sandbox.exists(scratch "tree/written"))
     end)
 
     it("needs nothing that the sandbox lacks", function()

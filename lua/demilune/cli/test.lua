@@ -13,7 +13,8 @@ local function help()
     return "usage: demilune test [options] POLICY... [-- COMMAND...]\n" .. options.help("test") .. [[
 
 Tries each case of the field `expect` of each policy, with the options on top: first against the plan, then in the
-sandbox. Nothing is changed by that. Prints TAP. Hooks are asked about COMMAND, and for `run` about the case's command.
+sandbox. Nothing is changed by that, but by the commands of `run`, each of which has 60 s unless there is a timeout.
+Prints TAP. Hooks are asked about COMMAND, and for `run` about the case's command.
 
 A policy that cannot be used stops it: "Bail out!" says why.
 

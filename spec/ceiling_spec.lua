@@ -137,7 +137,7 @@ describe("a ceiling", function()
             local all = { "run", "-q" }
             table.move(ceiling and { "--ceiling", scratch "ceiling.lua" } or {}, 1, 2, 3, all)
             table.move(words, 1, #words, #all + 1, all)
-            return sandbox.demilune(all, { prefix = lacking.mounts(mount) })
+            return sandbox.demilune(all, { prefix = lacking.mounts_alone(mount) })
         end
         local function bind(from, to)
             return ("mount --bind %s %s"):format(scratch(from), scratch(to))

@@ -139,7 +139,7 @@ print(os.read(reader, 100))
         end)
 
         it("in /usr/local, too, which no package brings", function()
-            local host = lacking.mounts "mount -t tmpfs none /usr/local && mkdir /usr/local/run && mkfifo /usr/local/run/f"
+            local host = lacking.mounts_alone "mount -t tmpfs none /usr/local && mkdir /usr/local/run && mkfifo -m 666 /usr/local/run/f"
             for path, fine in pairs { ["/usr/local"] = false, ["/usr/local/run"] = false, ["/usr"] = false, ["/usr/share"] = true } do
                 sandbox.write(scratch "p.lua", ("return { ro_binds = { { %q, '/x' } } }"):format(path))
                 local result = sandbox.demilune({ "check", scratch "p.lua" }, { prefix = host })

@@ -45,4 +45,10 @@ function lacking.mounts(line)
         sandbox.quote(line .. ' && exec "$@"'))
 end
 
+--- The same with the processes of outside, for what launches: /proc is still theirs.
+function lacking.mounts_alone(line)
+    return ("unshare %s --mount sh -c %s sh"):format(sandbox.is_root and "" or "--user --map-root-user",
+        sandbox.quote(line .. ' && exec "$@"'))
+end
+
 return lacking

@@ -222,6 +222,24 @@ describe("JSON that is written", function()
         assert.equal([["\\/\\u007f\\\\/"]], json.encode [[\/\u007f\\/]])
     end)
 
+    it("shown to people has no control of C1 or of direction in it, and is read as the same", function()
+        local hidden, plain = "", "\u{9f}\u{a0}\u{e9}\u{2029}\u{202f}\u{2065}\u{206a}\u{1f600}"
+        for _, range in ipairs { { 0x7f, 0x9f }, { 0x202a, 0x202e }, { 0x2066, 0x2069 } } do
+            for code = range[1], range[2] do
+                hidden = hidden .. utf8.char(code)
+            end
+        end
+        local shown = json.shown { [hidden] = { hidden, plain } }
+        assert.equal(42 * 2 + 1, select(2, shown:gsub("\\u%x%x%x%x", "")))
+        assert.equal(plain:sub(3), decode(json.shown { plain:sub(3) })[1])
+        assert.truthy(shown:find(plain:sub(3), 1, true)) -- the rest stays as it is
+        for _, code in utf8.codes(shown) do
+            assert(not (code >= 0x7f and code <= 0x9f or code >= 0x202a and code <= 0x202e or code >= 0x2066 and code <= 0x2069))
+        end
+        assert.same({ [hidden] = { hidden, plain } }, decode(shown))
+        assert.equal('"' .. hidden .. '"', json.encode(hidden)) -- the ancestor's format stays as it is
+    end)
+
     it("is read as what it was", function()
         for _, value in ipairs {
             { a = { 1, 2, { b = "x" } }, [""] = true }, { 0.1, 1 / 3, 1e300, -2.5e-7, 5e-324, 123456789012345 },

@@ -137,4 +137,22 @@ end
 
 json.encode = encode
 
+-- UTF-8 of what drives a terminal or turns the order of what is read: DEL, C1 controls, bidirectional controls.
+local hidden = { "\127", "\xc2[\x80-\x9f]", "\xe2\x80[\xaa-\xae]", "\xe2\x81[\xa6-\xa9]" }
+
+local function escape_character(character)
+    return ("\\u%04x"):format(utf8.codepoint(character))
+end
+
+--- The same for where people may look at it: no character drives a terminal, or shows other text than there is.
+---@param value any
+---@return string
+function json.shown(value)
+    local text = encode(value) -- outside of strings it has none of these
+    for _, pattern in ipairs(hidden) do
+        text = text:gsub(pattern, escape_character)
+    end
+    return text
+end
+
 return json

@@ -89,7 +89,7 @@ end
 local function settle(self)
     local ended, journal, appended = self.ended, self.journal, false
     for _, one in ipairs(ended) do
-        one.text = json.encode(one.record)
+        one.text = json.shown(one.record)
         local records = journal and one.job.key and not one.unrecorded and one.record.kind ~= "cancelled"
         appended = records and journal:append(one.job, one.text, one.record.ok) or appended
     end

@@ -67,7 +67,7 @@ local function check_as_data(names, command, ceilings, strict)
         list[i] = { policy = name, ok = code == 0, problems = problems, warnings = warnings }
         worst = math.max(worst, code)
     end
-    io.stdout:write(require("demilune.json").encode(list), "\n")
+    io.stdout:write(require("demilune.json").shown(list), "\n")
     return worst
 end
 

@@ -135,7 +135,7 @@ return function(words)
     end
     local report = examine()
     if as_data then
-        io.stdout:write(require("demilune.json").encode(report), "\n")
+        io.stdout:write(require("demilune.json").shown(report), "\n")
     else
         print_text(report)
     end

@@ -50,7 +50,7 @@ local function shown_options(state)
 end
 
 local function print_data(data)
-    io.stdout:write(require("demilune.json").encode(data), "\n")
+    io.stdout:write(require("demilune.json").shown(data), "\n")
 end
 
 local function tell_all(state)

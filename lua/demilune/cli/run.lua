@@ -37,7 +37,7 @@ local function open_status(place)
     end
     return function(result)
         local json = require "demilune.json"
-        local written, reason = file:write(json.encode(result), "\n")
+        local written, reason = file:write(json.shown(result), "\n")
         local closed, why = file:close()
         if not written or not closed then
             common.complain(("warning: --status %s: %s"):format(core.quote(place), reason or why))
@@ -51,7 +51,7 @@ local function expect_hang(status, code, outcome, result)
     if not status then
         return guard.last_words(code, outcome)
     end
-    guard.last_words(code, outcome, status, require("demilune.json").encode(result) .. "\n")
+    guard.last_words(code, outcome, status, require("demilune.json").shown(result) .. "\n")
 end
 
 --- Before hooks are called. What ended keeps its result; what goes on cannot go on without us.

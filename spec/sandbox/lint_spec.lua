@@ -147,7 +147,7 @@ print(os.read(reader, 100))
             end
             sandbox.write(scratch "p.lua", "return { ro_binds = { { '/usr', '/x' } }, masks = { '/x/local/run' } }")
             assert.equal("", sandbox.demilune({ "check", scratch "p.lua" }, { prefix = host }).err)
-            local wrote = "timeout 5 cat /usr/local/run/f & %s run --ro /usr:/x -- sh -c 'echo through >/x/local/run/f'"
+            local wrote = "timeout 5 cat /usr/local/run/f & %s run --backend=bwrap --ro /usr:/x -- sh -c 'echo through >/x/local/run/f'"
             assert.equal("through\n", sandbox.sh(("%s sh -c %s"):format(host, sandbox.quote(wrote:format(sandbox.command) ..
                 "; wait"))).out)
         end)

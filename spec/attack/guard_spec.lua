@@ -11,7 +11,7 @@ local function has(text, part)
     assert(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
-describe("a policy that hangs in a hole of the limits", function()
+describe("a policy that hangs in a hole of the limits #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
@@ -136,7 +136,7 @@ describe("a policy that hangs in a hole of the limits", function()
     end)
 end)
 
-describe("the module", function()
+describe("the module #once", function()
     local function signals()
         return sandbox.read("/proc/self/status"):match("SigBlk.*SigCgt:%s*%x+") .. sandbox.read("/proc/self/timers")
     end
@@ -149,7 +149,7 @@ describe("the module", function()
     end)
 end)
 
-describe("the command", function()
+describe("the command #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
 
     it("has them only then", function()

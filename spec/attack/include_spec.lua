@@ -5,7 +5,7 @@ local leaks = require "support.leaks"
 local lfs = require "lfs"
 local sandbox = require "support.sandbox"
 
-describe("include", function()
+describe("include #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

@@ -3,7 +3,7 @@ local demilune = require "demilune"
 local leaks = require "support.leaks"
 local sandbox = require "support.sandbox"
 
-describe("a hostile", function()
+describe("a hostile #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

@@ -23,7 +23,7 @@ local function check_text(text)
     end
 end
 
-describe("policy code", function()
+describe("policy code #once", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 

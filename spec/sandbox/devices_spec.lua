@@ -127,6 +127,7 @@ print(code)]])
         policies.find(decoded:problems(), "device.place", "devices[2].sandbox")
         local words = { "--device", "/dev/zero:/dev/spare", "--acknowledge", "device", "--", "true" }
         assert.matches("\n    spare +device +/dev/zero +command line\n", sandbox.demilune { "explain", table.unpack(words) }.out)
-        assert.matches("--dev-bind /dev/zero /dev/spare", sandbox.demilune { "run", "-n", table.unpack(words) }.out, 1, true)
+        assert.matches("--dev-bind /dev/zero /dev/spare", sandbox.demilune { "run", "-n", "--backend", "bwrap",
+            table.unpack(words) }.out, 1, true)
     end)
 end)

@@ -320,7 +320,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     /* The limit of a process counts ticks, the usage is measured: under load they differ. A cgroup's is
      * exact. */
     double spent = counted ? (double)used : (result->user + result->system) * 1000;
-    double enough = counted && killed ? 1 : 0.75;
+    double enough = counted && killed ? 1 : 0.5;
     bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
                      spent >= enough * (double)limits->value[DML_LIMIT_CPU_TIME];
     process->timed_out =

@@ -225,8 +225,8 @@ sys.exit(subprocess.run(sys.argv[2:]).returncode)
 ]]
             local function try(name, fields)
                 sandbox.write(scratch "policy/p.lua", ("return { %s }\n"):format(fields))
-                return sandbox.sh(("/usr/bin/python3 -c %s %s %s check %s"):format(sandbox.quote(program),
-                    sandbox.quote(name),
+                return sandbox.sh(("%s /usr/bin/python3 -c %s %s %s check %s"):format(sandbox.own_network,
+                    sandbox.quote(program), sandbox.quote(name),
                     sandbox.quote(sandbox.command), scratch "policy/p.lua"))
             end
             local accept = ('acknowledge = { "%s" }'):format(case[1])

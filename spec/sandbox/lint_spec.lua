@@ -265,8 +265,7 @@ print(os.read(reader, 100))
     end)
 
     describe("lint.abstract_socket", function()
-        -- A network of its own, with and without an abstract socket in it.
-        local alone = sandbox.is_root and "unshare --net" or "unshare --user --map-root-user --net"
+        -- In a network of its own, with and without an abstract socket in it.
         local HOST = [[
 import socket, subprocess, sys
 name, policy, command = "\0spec-agent\033", sys.argv[2], sys.argv[3]
@@ -281,7 +280,7 @@ print(subprocess.run([command, "run", "--backend=bwrap", "-p", policy, "--", "/u
 ]]
         local function try(with, network)
             sandbox.write(scratch "p.lua", ("return { network = %s }"):format(network))
-            return probe.host(HOST, { with, scratch "p.lua", sandbox.command }, { prefix = alone }).out
+            return probe.host(HOST, { with, scratch "p.lua", sandbox.command }, { prefix = sandbox.own_network }).out
         end
 
         it("an abstract socket of the host is reached through the shared network, and named", function()

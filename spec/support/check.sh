@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the specs given (all of them otherwise) against the build in $BUILD, as the user that we are, and, when that is
-# root, at the same time as an ordinary user from a copy that it can read. Those that launch, in sandbox/ and attack/, run once for
-# each backend ($BACKENDS), but for what is named #once. Closes with one line: N passed, N failed, N skipped.
+# root, at the same time as an ordinary user from a copy that it can read. Those that launch, in sandbox/ and attack/,
+# run once for each backend ($BACKENDS), but for what is named #once. Closes with one line: N passed, N failed, N skipped.
 set -u
 [ $# -gt 0 ] || set -- spec
 export BUILD="${BUILD:-build}"
@@ -60,7 +60,8 @@ run_specs() {
     for backend in ${BACKENDS:-bwrap native}; do
         [ -n "$specs" ] || break
         echo "specs as $who, by $backend"
-        counts=$(mktemp "$scratch/counts.XXXXXX") && chmod 666 "$counts"
+        counts=$(mktemp "$scratch/counts.XXXXXX")
+        [ "$place" = . ] || chown 1000 "$counts"
         (
             cd "$place" || exit 1
             export DEMILUNE_BACKEND="$backend" NOETHER_ISOLATION="$backend" SPEC_COUNTS="$counts"

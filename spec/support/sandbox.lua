@@ -28,6 +28,9 @@ function sandbox.quote(word)
     return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
 end
 
+--- What a command has in front to have a network of its own, whose abstract sockets nobody else has.
+sandbox.own_network = sandbox.is_root and "unshare --net" or "unshare --user --map-current-user --net"
+
 function sandbox.write(path, text, mode)
     local file = assert(io.open(path, "wb"))
     file:write(text)

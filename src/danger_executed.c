@@ -90,9 +90,7 @@ static bool check_system_trees(struct dml_danger_context *c, const struct dml_en
 const char *dml_danger_executed_name(const char *path)
 {
     for (size_t i = 0; i < sizeof executed_files / sizeof executed_files[0]; i++) {
-        size_t length = strlen(path), tail = strlen(executed_files[i]);
-        if (length > tail && path[length - tail - 1] == '/' &&
-            strcmp(path + length - tail, executed_files[i]) == 0)
+        if (dml_path_ends_with(path, executed_files[i]))
             return executed_files[i];
     }
     return NULL;

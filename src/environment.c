@@ -65,8 +65,7 @@ static void pass_pattern(struct environment *env, const struct dml_host *host, c
     }
 }
 
-/* Of the rules of a base, those whose name ends in `*` are patterns: the length before that; else 0. */
-static size_t pattern_length(const struct dml_env_rule *rule)
+size_t dml_environment_pattern(const struct dml_env_rule *rule)
 {
     size_t length = strlen(rule->name);
     bool pattern = length && rule->name[length - 1] == '*' && strcmp(rule->field, "base") == 0;
@@ -87,8 +86,8 @@ static void apply_rule(struct environment *env, const struct dml_host *host, con
         break;
     case DML_ENV_OMIT: set_variable(env, (struct variable){rule->name, NULL, false, rule->field}); break;
     case DML_ENV_PASS:
-        if (pattern_length(rule))
-            pass_pattern(env, host, rule->name, pattern_length(rule));
+        if (dml_environment_pattern(rule))
+            pass_pattern(env, host, rule->name, dml_environment_pattern(rule));
         else if (!is_own(rule->name))
             set_variable(env,
                          (struct variable){rule->name, dml_host_getenv(host, rule->name), true, rule->field});
@@ -100,7 +99,7 @@ const struct dml_env_rule *dml_environment_rule(const struct dml_policy *policy,
 {
     for (size_t i = policy->env_count; i-- > 0;) {
         const struct dml_env_rule *rule = &policy->env[i];
-        size_t length = pattern_length(rule);
+        size_t length = dml_environment_pattern(rule);
         bool speaks = length ? strncmp(rule->name, name, length) == 0 : strcmp(rule->name, name) == 0;
         if (speaks && !(rule->action == DML_ENV_PASS && is_own(name)))
             return rule;

@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_default(const struct dml_entry *mount)
-{
-    return mount->rank == DML_RANK_ENGINE || mount->rank == DML_RANK_BASE;
-}
-
 /* A path in a message. */
 struct shown {
     char text[200];
@@ -64,7 +59,7 @@ static void lint_pins(const struct dml_plan *plan, struct dml_problems *warnings
         bool read_only = mount->kind == DML_BIND_RO;
         bool protects =
             read_only || mount->kind == DML_MASK || mount->kind == DML_DATA || mount->kind == DML_TMPFS;
-        if (!protects || is_default(mount) || !(parent = mount_of_parent(plan, mount)))
+        if (!protects || dml_is_default(mount) || !(parent = mount_of_parent(plan, mount)))
             continue;
         size_t pins = count_pins(plan, mount, &pin);
         struct shown shown;

@@ -67,8 +67,7 @@ static const char *executed_in_project(const char *path, mode_t mode)
         return ".git"; /* it names the directory whose hooks and configuration count */
     static const char *const names[] = {"node_modules/.bin", ".husky", ".vscode/tasks.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        size_t length = strlen(path), tail = strlen(names[i]);
-        if (length > tail && path[length - tail - 1] == '/' && strcmp(path + length - tail, names[i]) == 0)
+        if (dml_path_ends_with(path, names[i]))
             return names[i];
     }
     return dml_danger_executed_name(path);

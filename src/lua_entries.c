@@ -37,10 +37,8 @@ static void read_bind(struct dml_reader *r, int index, const char *field, enum d
         sandbox = host;
         if (!lua_isnil(L, at))
             sandbox = dml_read_string(r, at, DML_FIELD(r, "%s.sandbox", field), "a path");
-        at = dml_read_field(r, index, "optional");
-        if (!lua_isnil(L, at))
-            dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &optional);
-        lua_pop(L, 3);
+        lua_pop(L, 2);
+        dml_read_optional(r, index, field, &optional);
     }
     if (host && sandbox)
         dml_policy_add_bind(r->policy, r->base ? DML_RANK_BASE : rank, host, sandbox, optional || r->base,
@@ -197,10 +195,8 @@ static void read_mask(struct dml_reader *r, int index, const char *field)
         dml_read_known_keys(r, index, field, keys, 2);
         int at = dml_read_field(r, index, "sandbox");
         entry.sandbox = dml_read_string(r, at, DML_FIELD(r, "%s.sandbox", field), "a path inside");
-        at = dml_read_field(r, index, "optional");
-        if (!lua_isnil(r->L, at))
-            dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &entry.optional);
-        lua_pop(r->L, 2);
+        lua_pop(r->L, 1);
+        dml_read_optional(r, index, field, &entry.optional);
     }
     if (entry.sandbox)
         dml_policy_add_entry(r->policy, &entry);

@@ -15,18 +15,10 @@ static void read_place(struct dml_reader *r, int index, const char *field)
     dml_validate_path(strncmp(path, "./", 2) == 0 ? path + 1 : path, field, DML_ABSOLUTE_INSIDE, r->problems);
 }
 
-static void read_optional(struct dml_reader *r, int index, const char *field)
-{
-    bool optional;
-    int at = dml_read_field(r, index, "optional");
-    if (!lua_isnil(r->L, at))
-        dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), &optional);
-    lua_pop(r->L, 1);
-}
-
 static void read_path(struct dml_reader *r, int index, const char *field)
 {
     static const char *const keys[] = {"path", "optional"};
+    bool optional;
     const char *expected = "\"/path\", \"./path\" or { path = , optional = true }";
     if (lua_type(r->L, index) == LUA_TSTRING) {
         read_place(r, index, field);
@@ -37,7 +29,7 @@ static void read_path(struct dml_reader *r, int index, const char *field)
     dml_read_known_keys(r, index, field, keys, 2);
     read_place(r, dml_read_field(r, index, "path"), DML_FIELD(r, "%s.path", field));
     lua_pop(r->L, 1);
-    read_optional(r, index, field);
+    dml_read_optional(r, index, field, &optional);
 }
 
 static void read_word(struct dml_reader *r, int index, const char *field)
@@ -69,6 +61,7 @@ static bool is_map(lua_State *L, int index)
 static void read_command(struct dml_reader *r, int index, const char *field)
 {
     static const char *const keys[] = {"command", "optional"};
+    bool optional;
     if (!is_map(r->L, index)) {
         read_words(r, index, field);
         return;
@@ -78,7 +71,7 @@ static void read_command(struct dml_reader *r, int index, const char *field)
     dml_read_known_keys(r, index, field, keys, 2);
     read_words(r, dml_read_field(r, index, "command"), DML_FIELD(r, "%s.command", field));
     lua_pop(r->L, 1);
-    read_optional(r, index, field);
+    dml_read_optional(r, index, field, &optional);
 }
 
 static void read_address(struct dml_reader *r, int index, const char *field)

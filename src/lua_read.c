@@ -280,6 +280,14 @@ bool dml_read_boolean(struct dml_reader *r, int index, const char *field, bool *
     return true;
 }
 
+void dml_read_optional(struct dml_reader *r, int index, const char *field, bool *optional)
+{
+    int at = dml_read_field(r, index, "optional");
+    if (!lua_isnil(r->L, at))
+        dml_read_boolean(r, at, DML_FIELD(r, "%s.optional", field), optional);
+    lua_pop(r->L, 1);
+}
+
 bool dml_read_count(struct dml_reader *r, int index, const char *field, uint64_t *count)
 {
     int exact = 0;

@@ -61,6 +61,9 @@ const char **dml_read_keys(struct dml_reader *r, int index, const char *field, s
 void dml_read_known_keys(struct dml_reader *r, int index, const char *field, const char *const *known,
                          size_t known_count);
 
+/* Reads the key `optional` of the table at `index`; where it is not there `optional` stays as it is. */
+void dml_read_optional(struct dml_reader *r, int index, const char *field, bool *optional);
+
 /* Each stores a value and returns true, or adds a problem and returns false.
  * boolean: true or false alone, for nothing else is meant by either.
  * count: a whole number, as an integer or a float; a negative one becomes 0.

@@ -52,11 +52,6 @@ bool dml_is_host_tree(const struct dml_entry *entry)
     return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW || entry->kind == DML_PIN;
 }
 
-static bool is_default(const struct dml_entry *entry)
-{
-    return entry->rank == DML_RANK_ENGINE || entry->rank == DML_RANK_BASE;
-}
-
 static const struct dml_entry *deepest(const struct dml_entry *entries, size_t count, const char *path,
                                        bool strictly)
 {
@@ -205,7 +200,7 @@ static void order_entries(struct builder *b)
         struct dml_entry *entry = &b->entries[i];
         const struct dml_entry *next = i + 1 < b->count ? entry + 1 : NULL;
         if (next && strcmp(entry->sandbox, next->sandbox) == 0) {
-            if (!is_default(entry))
+            if (!dml_is_default(entry))
                 dml_problem_add(b->warnings, "entry.shadowed", entry->field, entry->sandbox,
                                 strlen(entry->sandbox), "is hidden by %s, which stands at the same path",
                                 next->field);
@@ -261,7 +256,7 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
     bool file = above && (above->kind == DML_DATA || (above->kind == DML_MASK && !above->directory));
     if (!above || !(dml_is_host_tree(above) || above->kind == DML_SYMLINK || file))
         return true;
-    bool silent = is_default(entry);
+    bool silent = dml_is_default(entry);
     if (above->kind == DML_SYMLINK || file) {
         if (!silent)
             misplaced(b, entry, "entry.misplaced",
@@ -339,9 +334,7 @@ static bool is_protection(struct builder *b, const struct dml_entry *entry, cons
 {
     if (entry->kind != DML_BIND_RW)
         return true;
-    const char *below = dml_path_below(entry->sandbox, tree->sandbox);
-    const char *place = dml_arena_format(&b->plan->arena, "%s/%s",
-                                         strcmp(tree->source.path, "/") == 0 ? "" : tree->source.path, below);
+    const char *place = dml_bind_path_outside(tree, entry->sandbox, &b->plan->arena);
     b->failed |= !place;
     return place && strcmp(place, entry->source.path) != 0;
 }
@@ -350,9 +343,7 @@ static bool is_protection(struct builder *b, const struct dml_entry *entry, cons
 static void add_pin(struct builder *b, const struct dml_entry *tree, const char *path, const char *because)
 {
     struct dml_entry pin = {.kind = DML_PIN, .rank = DML_RANK_ENGINE, .sandbox = path, .field = because};
-    const char *host = dml_arena_format(&b->plan->arena, "%s/%s",
-                                        strcmp(tree->source.path, "/") == 0 ? "" : tree->source.path,
-                                        dml_path_below(path, tree->sandbox));
+    const char *host = dml_bind_path_outside(tree, path, &b->plan->arena);
     if (!host || !dml_host_resolve(host, &b->plan->arena, &pin.source)) {
         b->failed |= !host || errno == ENOMEM;
         unreadable(b, &pin, tree, errno);
@@ -390,7 +381,7 @@ static void pin_between(struct builder *b, size_t ordered, const struct dml_entr
 /* In a mount namespace of its own a command can rename what is a mount point in ours. */
 static void refuse_nested(struct builder *b, const struct dml_entry *tree, const struct dml_entry *protection)
 {
-    if (protection->rank == DML_RANK_ENGINE || protection->rank == DML_RANK_BASE)
+    if (dml_is_default(protection))
         return;
     dml_problem_add(b->problems, "nested.protection", protection->field, protection->sandbox,
                     strlen(protection->sandbox),

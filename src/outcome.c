@@ -19,13 +19,6 @@
 
 enum { LAST_WORDS = 1000 }; /* milliseconds to wait for a killed tree to be gone */
 
-static void close_one(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 static bool ends_within(const struct dml_process *process, int milliseconds)
 {
     struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
@@ -60,7 +53,7 @@ void dml_process_kill_outermost(struct dml_process *process)
 void dml_process_reap(struct dml_process *process)
 {
     siginfo_t ended;
-    close_one(&process->control);
+    dml_process_close(&process->control);
     if (process->pidfd < 0)
         return;
     if (process->concluded && process->cgroup.count == 0) /* else it ends after the last inside, by itself */
@@ -70,7 +63,7 @@ void dml_process_reap(struct dml_process *process)
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
     while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
         ;
-    close_one(&process->pidfd);
+    dml_process_close(&process->pidfd);
 }
 
 void dml_process_leave_cgroup(struct dml_process *process)
@@ -90,7 +83,7 @@ void dml_process_read_messages(struct dml_process *process)
         memcpy(process->said + process->said_length, buffer, kept);
         process->said_length += kept;
     } else if (length == 0) {
-        close_one(&process->messages);
+        dml_process_close(&process->messages);
     }
 }
 
@@ -105,7 +98,7 @@ static void hear_last_words(struct dml_process *process)
             break;
         dml_process_read_messages(process);
     }
-    close_one(&process->messages);
+    dml_process_close(&process->messages);
 }
 
 /* What of the plan's controls this host had. */
@@ -138,11 +131,11 @@ static void end(struct dml_process *process, bool wait_for_tree)
     dml_process_reap(process);
     if (wait_for_tree)
         hear_last_words(process);
-    close_one(&process->messages);
+    dml_process_close(&process->messages);
     for (int i = 1; i < 3; i++) {
         if (process->captures[i].fd >= 0)
             dml_capture_read(&process->captures[i]);
-        close_one(&process->captures[i].fd);
+        dml_process_close(&process->captures[i].fd);
     }
     result->wall = dml_seconds_now() - process->started;
     list_controls(process);

@@ -59,6 +59,12 @@ const char *dml_path_below(const char *path, const char *tree)
     return rest + strspn(rest, "/");
 }
 
+bool dml_path_ends_with(const char *path, const char *tail)
+{
+    size_t length = strlen(path), rest = strlen(tail);
+    return length > rest && path[length - rest - 1] == '/' && strcmp(path + length - rest, tail) == 0;
+}
+
 const char *dml_path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -36,6 +36,10 @@ bool dml_path_within(const char *path, const char *tree);
  */
 const char *dml_path_below(const char *path, const char *tree);
 
+/* Whether the last components of `path`, and not all of them, are those of `tail`, which has no leading
+ * slash. */
+bool dml_path_ends_with(const char *path, const char *tail);
+
 /* The last component ("" for "/"). */
 const char *dml_path_name(const char *path);
 

@@ -132,6 +132,17 @@ void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry 
              *below ? "/" : "", below);
 }
 
+const char *dml_bind_path_outside(const struct dml_entry *bind, const char *sandbox, struct dml_arena *arena)
+{
+    return dml_arena_format(arena, "%s/%s", strcmp(bind->source.path, "/") == 0 ? "" : bind->source.path,
+                            dml_path_below(sandbox, bind->sandbox));
+}
+
+bool dml_is_default(const struct dml_entry *entry)
+{
+    return entry->rank == DML_RANK_ENGINE || entry->rank == DML_RANK_BASE;
+}
+
 int dml_name_index(const char *name, const char *const *names, int count)
 {
     for (int i = 0; i < count; i++) {

@@ -191,6 +191,13 @@ unsigned dml_limits_as_a_whole(const struct dml_limits *limits);
 /* Where a bind shows the host path `host_path`, which lies in its source. */
 void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry *bind, const char *host_path);
 
+/* The other way: the host path that a bind shows at `sandbox`, which lies in it. In `arena`; NULL when memory
+ * is out. */
+const char *dml_bind_path_outside(const struct dml_entry *bind, const char *sandbox, struct dml_arena *arena);
+
+/* Whether an entry is the engine's own or a base's, and not what the policy says. */
+bool dml_is_default(const struct dml_entry *entry);
+
 /* Index of `name` in `names`, or -1. */
 int dml_name_index(const char *name, const char *const *names, int count);
 

@@ -45,7 +45,7 @@ static uint64_t now(void)
     return (uint64_t)(dml_seconds_now() * 1000);
 }
 
-static void close_one(int *fd)
+void dml_process_close(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
@@ -104,8 +104,8 @@ int dml_process_pollfd(struct dml_process *process, struct dml_error *error)
     process->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (process->poll < 0 || process->timer < 0 || !watch(process, process->timer) || !watch_all(process)) {
         dml_fail(error, DML_ERROR_SYSTEM, errno, "no descriptor to poll");
-        close_one(&process->poll);
-        close_one(&process->timer);
+        dml_process_close(&process->poll);
+        dml_process_close(&process->timer);
         return -1;
     }
     set_timer(process);
@@ -372,10 +372,10 @@ const struct dml_capture *dml_process_capture(const struct dml_process *process,
 
 static void free_parts(struct dml_process *process)
 {
-    close_one(&process->control);
-    close_one(&process->messages);
-    close_one(&process->poll);
-    close_one(&process->timer);
+    dml_process_close(&process->control);
+    dml_process_close(&process->messages);
+    dml_process_close(&process->poll);
+    dml_process_close(&process->timer);
     for (int i = 0; i < 3; i++)
         dml_capture_clear(&process->captures[i]);
 }
@@ -395,7 +395,7 @@ void dml_process_free(struct dml_process *process)
 
 void dml_process_forget(struct dml_process *process)
 {
-    close_one(&process->pidfd);
+    dml_process_close(&process->pidfd);
     free_parts(process);
     dml_cgroup_clear(&process->cgroup);
     free(process);
@@ -418,7 +418,7 @@ bool dml_process_bury(struct dml_process *process, bool wait)
         ;
     if (process->pidfd >= 0 && !failed && ended.si_pid == 0)
         return false;
-    close_one(&process->pidfd);
+    dml_process_close(&process->pidfd);
     if (!dml_cgroup_remove(&process->cgroup, wait ? LAST_CALL : 0) && !wait)
         return false;
     dml_cgroup_clear(&process->cgroup);

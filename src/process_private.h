@@ -39,6 +39,9 @@ struct dml_process {
     struct dml_result result;
 };
 
+/* Closes a descriptor that is open, and makes it -1. */
+void dml_process_close(int *fd);
+
 /* Seconds of a clock that only goes forward. */
 double dml_seconds_now(void);
 

@@ -36,12 +36,6 @@ static const struct dml_entry *stands_on(const struct dml_plan *plan, const stru
     return found;
 }
 
-static const char *host_place(struct dml_arena *arena, const struct dml_entry *tree, const char *sandbox)
-{
-    const char *path = tree->source.path, *below = dml_path_below(sandbox, tree->sandbox);
-    return dml_arena_format(arena, "%s/%s", strcmp(path, "/") == 0 ? "" : path, below);
-}
-
 /* Gives each tree the holes that the mounts standing on it make. */
 static bool find_holes(struct dml_reach *reach, const struct dml_plan *plan, struct dml_arena *arena,
                        const struct dml_entry **below)
@@ -57,7 +51,7 @@ static bool find_holes(struct dml_reach *reach, const struct dml_plan *plan, str
         for (size_t j = 0; j < plan->mount_count; j++) {
             if (below[j] != tree->mount)
                 continue;
-            const char *hole = host_place(arena, tree->mount, plan->mounts[j].sandbox);
+            const char *hole = dml_bind_path_outside(tree->mount, plan->mounts[j].sandbox, arena);
             if (!hole)
                 return false;
             tree->holes[tree->hole_count++] = hole;

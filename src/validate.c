@@ -1,6 +1,7 @@
 #include "validate.h"
 #include "danger.h"
 #include "devices.h"
+#include "environment.h"
 #include "host_cgroup.h"
 #include "path.h"
 #include "text.h"
@@ -350,7 +351,7 @@ static int by_list_and_name(const void *a, const void *b)
 static void check_env_rule(struct context *c, const struct dml_env_rule *rule)
 {
     size_t length = strlen(rule->name), shown = dml_shown_length(rule->name);
-    bool pattern = strcmp(rule->field, "base") == 0 && length && rule->name[length - 1] == '*';
+    bool pattern = dml_environment_pattern(rule) > 0;
     bool own = strcmp(rule->name, "HOME") == 0 || strcmp(rule->name, "USER") == 0;
     if (c->policy->wire && strchr(rule->name, '='))
         dml_problem_add(c->problems, "env.name", rule->field, rule->name, shown,

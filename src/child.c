@@ -34,6 +34,14 @@ pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int
     return pid;
 }
 
+void dml_child_close(int fd)
+{
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+}
+
 void dml_child_reset_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};

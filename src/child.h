@@ -18,6 +18,9 @@ enum { DML_CHILD_STACK = 64 * 1024 };
  * Returns its pid, or -1 with errno. Safe in a program with threads. */
 pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int *pidfd);
 
+/* Closes a descriptor, if there is one (-1: none); errno stays. */
+void dml_child_close(int fd);
+
 /* Every signal to its default. */
 void dml_child_reset_signals(void);
 

@@ -170,13 +170,18 @@ int dml_host_open_exact(const char *path)
     return open_without_links(AT_FDCWD, path, 0);
 }
 
+int dml_host_open_below(int directory, const char *path)
+{
+    return open_without_links(directory, path, RESOLVE_BENEATH);
+}
+
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode)
 {
     struct stat status;
     int directory = open_without_links(AT_FDCWD, tree, 0);
     if (directory < 0)
         return false;
-    int found = open_without_links(directory, *below ? below : ".", RESOLVE_BENEATH);
+    int found = dml_host_open_below(directory, *below ? below : ".");
     int saved = errno;
     close(directory);
     if (found < 0) {

@@ -43,6 +43,9 @@ const char *dml_host_resolve_missing(const char *path, struct dml_arena *arena);
  * -1 with errno. Only system calls: may be used between clone and exec. */
 int dml_host_open_exact(const char *path);
 
+/* The same of a path below an open directory, which it may not leave. */
+int dml_host_open_below(int directory, const char *path);
+
 /* What is at `below` in the host directory `tree` (no symbolic link on the way, ELOOP). False with errno. */
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
 

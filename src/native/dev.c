@@ -1,4 +1,5 @@
 /* /dev: a few devices of the host, terminals of its own, and the usual links. */
+#include "child.h"
 #include "kernel.h"
 #include "steps.h"
 
@@ -32,9 +33,7 @@ int dml_native_new_dev(struct dml_native *n)
         return -1;
     int tree = dml_native_clone_tree(n->shop, name, false);
     if (tree >= 0 && !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false)) {
-        int saved = errno;
-        close(tree);
-        errno = saved;
+        dml_child_close(tree);
         return -1;
     }
     return tree;
@@ -52,9 +51,7 @@ static int clone_device(const char *path, dev_t number)
         if (S_ISCHR(status.st_mode) && status.st_rdev == number)
             tree = dml_native_clone_tree(fd, "", false);
     }
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    dml_child_close(fd);
     return tree;
 }
 

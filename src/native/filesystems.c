@@ -1,8 +1,8 @@
 /* New file systems, mounted nowhere yet. */
+#include "child.h"
 #include "kernel.h"
 #include "steps.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,9 +30,7 @@ static int new_filesystem(const char *type, const struct option *options, size_t
     if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", type, 0) == 0 &&
         configure(context, options, count))
         mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-    int saved = errno;
-    close(context);
-    errno = saved;
+    dml_child_close(context);
     return mount;
 }
 

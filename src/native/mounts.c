@@ -2,6 +2,8 @@
  * are still the host's, and everything inside is reached from the descriptor of the new root alone, through
  * no symbolic link. The shop is that root, unless the plan puts a host tree there; files are made in it and
  * leave it as mounts. */
+#include "child.h"
+#include "host.h"
 #include "kernel.h"
 #include "mounts.h"
 #include "path.h"
@@ -16,15 +18,6 @@
 
 static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-static int open_place(int directory, const char *path)
-{
-    struct open_how how = {
-        .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
-}
-
 static bool move(int tree, int directory, const char *path)
 {
     return syscall(SYS_move_mount, tree, "", directory, path,
@@ -34,13 +27,11 @@ static bool move(int tree, int directory, const char *path)
 bool dml_native_attach(struct dml_native *n, int tree, int directory, const char *path,
                        const struct dml_entry *entry)
 {
-    int place = open_place(directory, path);
+    int place = dml_host_open_below(directory, path);
     if (place < 0)
         return dml_native_fail(n, DML_NATIVE_PLACE, entry);
     bool moved = move(tree, place, "");
-    int saved = errno;
-    close(place);
-    errno = saved;
+    dml_child_close(place);
     return moved || dml_native_fail(n, DML_NATIVE_ATTACH, entry);
 }
 
@@ -108,9 +99,7 @@ static int new_file(struct dml_native *n, const struct dml_entry *entry)
         return -1;
     if (write_all(fd, entry->data, entry->length) && fchmod(fd, entry->mode) == 0)
         tree = dml_native_clone_tree(n->shop, file_name, false);
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    dml_child_close(fd);
     return tree;
 }
 
@@ -122,12 +111,9 @@ static int new_cover(struct dml_native *n, const struct dml_entry *entry)
 
 static bool seal(struct dml_native *n, const struct dml_native_mount *mount)
 {
-    int place = open_place(n->root, mount->at);
+    int place = dml_host_open_below(n->root, mount->at);
     bool sealed = place >= 0 && dml_native_set_attributes(place, MOUNT_ATTR_RDONLY, false);
-    int saved = errno;
-    if (place >= 0)
-        close(place);
-    errno = saved;
+    dml_child_close(place);
     return sealed || dml_native_fail(n, DML_NATIVE_SEAL, mount->entry);
 }
 

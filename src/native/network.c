@@ -1,7 +1,7 @@
 /* The network namespace: its loopback device, which is down when it is new. */
+#include "child.h"
 #include "steps.h"
 
-#include <errno.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,9 +14,6 @@ bool dml_native_raise_loopback(struct dml_native *n)
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* any family will do */
     bool raised = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = saved;
+    dml_child_close(fd);
     return raised || dml_native_fail(n, DML_NATIVE_LOOPBACK, NULL);
 }

@@ -6,7 +6,6 @@
 #include "mounts.h"
 #include "steps.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -34,9 +33,7 @@ static bool clone_source(struct dml_native *n, struct dml_native_mount *mount)
     if (fd < 0)
         return dml_native_fail(n, DML_NATIVE_SOURCE, entry);
     mount->tree = dml_native_clone_tree(fd, "", true);
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    dml_child_close(fd);
     if (mount->tree < 0)
         return dml_native_fail(n, DML_NATIVE_CLONE_TREE, entry);
     return dml_native_set_attributes(mount->tree, attributes, true) ||

@@ -1,7 +1,7 @@
 /* The user namespace: who we are inside, and that it stays the only one. */
+#include "child.h"
 #include "steps.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,9 +12,7 @@ static bool write_text(int directory, const char *path, const char *text)
     if (fd < 0)
         return false;
     bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    dml_child_close(fd);
     return written;
 }
 

@@ -354,7 +354,6 @@ static int core_describe(lua_State *L)
     lua_setfield(L, -2, "seccomp_allow");
     dml_push_names(L, plan->requires, dml_control_names, DML_CONTROL_COUNT);
     lua_setfield(L, -2, "requires");
-
     set_string(L, "chdir", plan->chdir);
     set_string(L, "hostname", plan->hostname);
     set_string(L, "name", plan->name);

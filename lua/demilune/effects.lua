@@ -1,4 +1,6 @@
 --- The ancestor's effects (noether-isolation 0.8.2): their order, and the policy that a set of them needs.
+local order = require "demilune.order"
+
 local effects = {}
 
 --- Every effect there is, in the ancestor's order.
@@ -37,20 +39,6 @@ function effects.has_network(list)
     return false
 end
 
--- Order by bytes: that of `<` depends on the host program's locale.
-local function compare_bytes(a, b)
-    if a == b then
-        return 0
-    end
-    for i = 1, math.min(#a, #b) do
-        local x, y = a:byte(i), b:byte(i)
-        if x ~= y then
-            return x < y and -1 or 1
-        end
-    end
-    return #a < #b and -1 or 1
-end
-
 -- Paths compare by component, as Rust's Path does: the root, then ".", "..", then names; a prefix first.
 local function components(path)
     local list = { path:sub(1, 1) == "/" and "0" or nil }
@@ -70,9 +58,9 @@ end
 
 local function compare_lists(a, b)
     for i = 1, math.min(#a, #b) do
-        local order = compare_bytes(a[i], b[i])
-        if order ~= 0 then
-            return order
+        local sign = order.compare(a[i], b[i])
+        if sign ~= 0 then
+            return sign
         end
     end
     return #a - #b
@@ -102,7 +90,7 @@ local function compare(a, b)
     elseif a.path then
         return compare_lists(a.path, b.path)
     elseif a.model then
-        return compare_bytes(a.model, b.model)
+        return order.compare(a.model, b.model)
     elseif a.cents and a.cents ~= b.cents then
         return math.ult(a.cents, b.cents) and -1 or 1
     end
@@ -119,8 +107,8 @@ function effects.sorted(list, last)
         keys[i] = key_of(effect, i)
     end
     table.sort(keys, function(a, b)
-        local order = compare(a, b)
-        return order < 0 or order == 0 and a.position < b.position
+        local sign = compare(a, b)
+        return sign < 0 or sign == 0 and a.position < b.position
     end)
     local result, before = {}, nil
     for _, key in ipairs(keys) do

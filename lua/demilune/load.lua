@@ -184,6 +184,15 @@ local function read_input()
     return { is_json = true, source = source or "", path = "stdin", files = {} }
 end
 
+-- A file's text, whose it is, and where it really is; or nil, a message and its code.
+local function read(path, largest)
+    local source, owner = core.read_file(path, largest)
+    if not source then
+        return unreadable(path, owner, largest, core.file_type(path) and "policy.unreadable" or "policy.missing")
+    end
+    return source, owner, core.realpath(path) or absolute(path)
+end
+
 -- The symbolic links through which an absolute path leads, each with the directories before it resolved: who can
 -- replace one of them chooses the policy.
 local function links_on(path, links)
@@ -227,11 +236,10 @@ end
 ---@return string|nil message
 ---@return string|nil code
 function load_policy.ceiling(path, home)
-    local source, owner = core.read_file(path, LARGEST)
+    local source, owner, resolved = read(path, LARGEST)
     if not source then
-        return unreadable(path, owner, LARGEST, core.file_type(path) and "policy.unreadable" or "policy.missing")
+        return nil, owner, resolved
     end
-    local resolved = core.realpath(path) or absolute(path)
     return load_policy.source(source, path, directory_of(resolved), {
         path = path, resolved = resolved, owner = owner, home = home,
     })
@@ -251,15 +259,10 @@ function load_policy.file(name, project, own)
         return nil, problem, code
     end
     local is_json = path:find("%.json$") ~= nil
-    local largest = is_json and LARGEST_JSON or LARGEST
-    local source, owner
-    source, owner = core.read_file(path, largest)
+    local source, owner, resolved = read(path, is_json and LARGEST_JSON or LARGEST)
     if not source then
-        problem = owner
-        return unreadable(path, problem, largest,
-            core.file_type(path) and "policy.unreadable" or "policy.missing")
+        return nil, owner, resolved
     end
-    local resolved = core.realpath(path) or absolute(path)
     local links = links_on(absolute(path), {})
     if is_json then
         links[#links + 1] = resolved

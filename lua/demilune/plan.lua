@@ -82,9 +82,7 @@ end
 ---@param command string[]
 ---@return demilune.Plan|nil
 function plan:with_command(command)
-    local hooks = self.policy.hooks
-    local asked = #hooks.prepare + #hooks.launched + #hooks.finished > 0
-    return not asked and self:instead(command) or nil
+    return not self.policy:has_hooks() and self:instead(command) or nil
 end
 
 --- What is worth a thought in it: surprises, and ways out that were perhaps not meant, as `demilune check` says them.

@@ -8,10 +8,6 @@ local refusal = require "demilune.refusal"
 
 local planning = {}
 
-local function has_hooks(self)
-    return #self.hooks.prepare + #self.hooks.launched + #self.hooks.finished > 0
-end
-
 local function context_of(self, command)
     return {
         command = command and core.copy(command) or nil,
@@ -36,16 +32,21 @@ local function overlay(fields, options)
     return next(extra) and merge.layers(fields, extra) or fields
 end
 
--- The problems of layers that are not trusted and widen; nil when there are none.
-local function check_trusted(self)
+-- The first layer that is not trusted, mostly none.
+local function doubted_layer(self)
     for _, layer in ipairs(self.layers) do
-        if not layer.trusted then
-            return require("demilune.trust").check(self.layers, function(after, before)
-                return freezing.excess(self, after, before)
-            end)
+        if layer.trusted == false then
+            return layer
         end
     end
     return nil
+end
+
+-- The problems of layers that are not trusted and widen; nil when there are none.
+local function check_layers(self)
+    return require("demilune.trust").check(self.layers, function(after, before)
+        return freezing.excess(self, after, before)
+    end)
 end
 
 -- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
@@ -87,34 +88,22 @@ local function with_options(fields, options)
     return overlay(fields, options)
 end
 
--- The policy without the layers and hooks that are not trusted; nil where all are.
+-- The policy without the layers and hooks that are not trusted.
 local function trusted_part(self)
-    local fields, prepare, doubted = {}, {}, nil
+    local fields, prepare = {}, {}
     for _, layer in ipairs(self.layers) do
-        if layer.trusted == false then
-            doubted = doubted or layer
-        else
-            fields = merge.layers(fields, layer.fields)
-        end
+        fields = layer.trusted == false and fields or merge.layers(fields, layer.fields)
     end
     for _, hook in ipairs(self.hooks.prepare) do
         prepare[#prepare + 1] = hook.trusted ~= false and hook or nil
     end
-    if not doubted then
-        return nil
-    end
-    return setmetatable({ fields = fields, hooks = { prepare = prepare } }, { __index = self }), doubted
+    return setmetatable({ fields = fields, hooks = { prepare = prepare } }, { __index = self })
 end
 
 -- What is said after a layer that is not trusted, by others or by hooks, might not hold for what that layer has added:
 -- so the whole is compared, too. The problems, or nil.
-local function check_whole(self, context, options, fields)
-    local part, doubted = trusted_part(self)
-    if not part then
-        return nil
-    end
-    local without, _, problems
-    without, _, _, problems = after_hooks(part, context)
+local function check_whole(self, doubted, context, options, fields)
+    local without, _, _, problems = after_hooks(trusted_part(self), context)
     if without then
         without, problems = with_options(without, options)
     end
@@ -176,11 +165,12 @@ function planning.plan(self, command, options)
     if not ceilings then
         return nil, text, code, problems
     end
-    problems = check_trusted(self)
+    local doubted = doubted_layer(self)
+    problems = doubted and check_layers(self)
     if problems then
         return refusal.of(problems)
     end
-    local context = command and has_hooks(self) and context_of(self, command)
+    local context = command and self:has_hooks() and context_of(self, command)
     local trace = options.trace and context and {} or nil
     local hooked, fields
     hooked, text, code, problems = after_hooks(self, context, trace)
@@ -191,7 +181,7 @@ function planning.plan(self, command, options)
     if not fields then
         return refusal.of(problems)
     end
-    problems = check_whole(self, context, options, fields)
+    problems = doubted and check_whole(self, doubted, context, options, fields)
     if problems then
         return refusal.of(problems)
     end

@@ -69,6 +69,13 @@ function policy.build(fields, layers, more)
     return setmetatable(self, policy)
 end
 
+--- Whether anybody is to be asked or told about a command.
+---@package
+---@return boolean
+function policy:has_hooks()
+    return #self.hooks.prepare + #self.hooks.launched + #self.hooks.finished > 0
+end
+
 --- This policy as JSON: the ancestor's five fields as it writes them, then demilune's own. Refuses what would be lost,
 --- hooks and secrets (encode.lossy), unless that is wanted, and strings that are not UTF-8 (encode.utf8).
 ---@param options? demilune.EncodeOptions

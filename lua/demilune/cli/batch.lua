@@ -100,20 +100,11 @@ local function open_journal(state, policy)
     return ok, ok and journal or text
 end
 
-local function has_hooks(policy)
-    for _, hooks in pairs(policy.hooks) do
-        if #hooks > 0 then
-            return true
-        end
-    end
-    return false
-end
-
 local function run(state, policy, journal)
     local watched = not state.quiet and core.is_terminal(2) and not core.is_terminal(1)
     local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
-        policy = policy, has_hooks = has_hooks(policy), backend = state.backend,
+        policy = policy, has_hooks = policy:has_hooks(), backend = state.backend,
         jobs = state.jobs, keep_going = state.keep_going, replay = state.replay,
         journal = journal, journal_risk = journal_risk(state, policy),
         progress = watched and require("demilune.batch.progress").new(core.bytes_left(0)) or nil,

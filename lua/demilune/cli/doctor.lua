@@ -35,7 +35,7 @@ local function examine_bwrap()
 end
 
 local function examine_native()
-    local failure = tryout.run()
+    local failure = host.native_failure()
     return {
         name = "native", works = not failure,
         diagnosis = failure and diagnose.failure("native", failure) or nil,

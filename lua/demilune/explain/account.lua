@@ -116,7 +116,7 @@ local function said_network(fields, tell)
         return tell "network"
     end
     for i, effect in ipairs(list_of(fields.effects)) do
-        if effect == "Network" or type(effect) == "table" and effect.effect == "Network" then
+        if require("demilune.effects").is_network(effect) then
             return tell(("effects[%d]"):format(i))
         end
     end

@@ -45,10 +45,13 @@ local function cut(text, columns)
     return text:sub(1, utf8.len(text) and utf8.offset(text, kept + 1) - 1 or kept) .. "..."
 end
 
--- A sentence in lines of so many columns.
-local function folded(text, columns)
+--- Words in lines of at most so many columns.
+---@param list string[]
+---@param columns integer
+---@return string[]
+function page.folded(list, columns)
     local lines, line = {}, nil
-    for word in text:gmatch("%S+") do
+    for _, word in ipairs(list) do
         if line and width(line) + 1 + width(word) > columns then
             lines[#lines + 1], line = line, word
         else
@@ -57,6 +60,14 @@ local function folded(text, columns)
     end
     lines[#lines + 1] = line
     return lines
+end
+
+local function words_of(sentence)
+    local list = {}
+    for word in sentence:gmatch("%S+") do
+        list[#list + 1] = word
+    end
+    return list
 end
 
 function page:paint(text, how)
@@ -128,7 +139,7 @@ local function fitted(row, name, bounds, columns)
         return { row }, { name }
     elseif row.prose then
         local rows, names = {}, {}
-        for i, line in ipairs(folded(row[1], math.max(columns - bounds[0] - GAP, LEAST))) do
+        for i, line in ipairs(page.folded(words_of(row[1]), math.max(columns - bounds[0] - GAP, LEAST))) do
             rows[i], names[i] = setmetatable({ line }, { __index = row }), i == 1 and name or ""
         end
         return rows, names

@@ -1,6 +1,7 @@
 --- The sandbox's files as a tree: what is where inside, what the command can do there, what it is and who said so.
 --- Neighbours of the same kind share a line.
 local message = require "demilune.message"
+local order = require "demilune.order"
 local words = require "demilune.explain.words"
 
 local tree = {}
@@ -23,22 +24,12 @@ local function find(root, path)
     return node
 end
 
--- Order by bytes, whatever the locale.
-local function before(a, b)
-    for i = 1, math.min(#a, #b) do
-        if a:byte(i) ~= b:byte(i) then
-            return a:byte(i) < b:byte(i)
-        end
-    end
-    return #a < #b
-end
-
 local function children_of(node)
     local names, list = {}, {}
     for name in pairs(node.children) do
         names[#names + 1] = name
     end
-    table.sort(names, before)
+    table.sort(names, order.before)
     for i, name in ipairs(names) do
         list[i] = node.children[name]
     end
@@ -123,7 +114,7 @@ local function groups_of(nodes, names)
         end
     end
     table.sort(result, function(a, b)
-        return before(a[1].name, b[1].name)
+        return order.before(a[1].name, b[1].name)
     end)
     return result
 end

@@ -143,17 +143,11 @@ end
 ---@param columns integer
 ---@return string[]
 function words.wrapped(list, columns)
-    local lines, line = {}, nil
+    local parts = {}
     for i, name in ipairs(list) do
-        local text = name .. (i < #list and "," or "")
-        if line and (utf8.len(line) or #line) + 1 + (utf8.len(text) or #text) > columns then
-            lines[#lines + 1], line = line, text
-        else
-            line = line and line .. " " .. text or text
-        end
+        parts[i] = name .. (i < #list and "," or "")
     end
-    lines[#lines + 1] = line
-    return lines
+    return require("demilune.explain.page").folded(parts, columns)
 end
 
 --- A layer, in full.

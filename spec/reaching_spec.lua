@@ -8,13 +8,10 @@ local ROUNDS = 2000
 
 describe("of random policies", function()
     local scratch = sandbox.scratch(before_each, after_each)
-    local world, seed
+    local world
 
     before_each(function()
-        seed = math.tointeger(tonumber(os.getenv("SPEC_SEED"))) or os.time()
-        math.randomseed(seed)
-        world = {}
-        world.directories, world.files = reaching.make_tree(scratch "tree")
+        world = reaching.world(scratch "tree")
     end)
 
     local function shown(value)
@@ -22,7 +19,7 @@ describe("of random policies", function()
     end
 
     local function fail(what, ...)
-        local parts = { ("%s (SPEC_SEED=%d)"):format(what, seed) }
+        local parts = { ("%s (SPEC_SEED=%d)"):format(what, world.seed) }
         for _, value in ipairs { ... } do
             parts[#parts + 1] = shown(value)
         end

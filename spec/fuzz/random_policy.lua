@@ -314,7 +314,25 @@ function random.build(value, seed)
     return built
 end
 
-local function lua_scalar(value)
+-- The value as text. `syntax`: how a scalar is written, an item of a map from its key and value, and a whole from its
+-- parts.
+local function text_of(value, seed, syntax)
+    if type(value) ~= "table" then
+        return syntax.scalar(value)
+    end
+    local parts = {}
+    for i, item in ipairs(value.list or {}) do
+        parts[i] = text_of(item, seed, syntax)
+    end
+    for _, entry in ipairs(ordered(value.map or {}, seed)) do
+        parts[#parts + 1] = syntax.item(entry[1], text_of(entry[2], seed, syntax))
+    end
+    return syntax.whole(value, parts)
+end
+
+local lua, json = {}, {}
+
+function lua.scalar(value)
     if value ~= value then
         return "0/0"
     elseif value == 1 / 0 then
@@ -323,41 +341,37 @@ local function lua_scalar(value)
     return ("%q"):format(value)
 end
 
---- The value as Lua source.
-function random.as_lua(value, seed)
-    if type(value) ~= "table" then
-        return lua_scalar(value)
-    end
-    local parts = {}
-    for i, item in ipairs(value.list or {}) do
-        parts[i] = random.as_lua(item, seed)
-    end
-    for _, entry in ipairs(ordered(value.map or {}, seed)) do
-        parts[#parts + 1] = ("[%s] = %s"):format(lua_scalar(entry[1]), random.as_lua(entry[2], seed))
-    end
+function lua.item(key, value)
+    return ("[%s] = %s"):format(lua.scalar(key), value)
+end
+
+function lua.whole(_, parts)
     return "{" .. table.concat(parts, ", ") .. "}"
 end
 
-local function json_scalar(value)
+function json.scalar(value)
     if type(value) == "string" then
         return '"' .. value:gsub('[%c"\\]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
     end
     return tostring(value)
 end
 
+function json.item(key, value)
+    return json.scalar(tostring(key)) .. ":" .. value
+end
+
+function json.whole(value, parts)
+    return (value.list and "[%s]" or "{%s}"):format(table.concat(parts, ","))
+end
+
+--- The value as Lua source.
+function random.as_lua(value, seed)
+    return text_of(value, seed, lua)
+end
+
 --- The value as JSON; what that has no way to say comes out as something that is none.
 function random.as_json(value, seed)
-    if type(value) ~= "table" then
-        return json_scalar(value)
-    end
-    local parts = {}
-    for i, item in ipairs(value.list or {}) do
-        parts[i] = random.as_json(item, seed)
-    end
-    for _, entry in ipairs(ordered(value.map or {}, seed)) do
-        parts[#parts + 1] = json_scalar(tostring(entry[1])) .. ":" .. random.as_json(entry[2], seed)
-    end
-    return (value.list and "[%s]" or "{%s}"):format(table.concat(parts, ","))
+    return text_of(value, seed, json)
 end
 
 return random

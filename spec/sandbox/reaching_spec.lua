@@ -34,13 +34,10 @@ local SAMPLE = 40
 describe("in a sandbox", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
-    local world, seed
+    local world
 
     before_each(function()
-        seed = math.tointeger(tonumber(os.getenv("SPEC_SEED"))) or os.time()
-        math.randomseed(seed)
-        world = {}
-        world.directories, world.files = reaching.make_tree(scratch "tree")
+        world = reaching.world(scratch "tree")
     end)
 
     -- A policy that launches, with the base that programs need.
@@ -93,7 +90,7 @@ describe("in a sandbox", function()
             bound.limits = { open_files = math.random(30, 60) }
             local found, passed, files = look(fields, bound)
             local excess = reaching.excess(world, fields, bound, function() return true end)
-            local about = ("SPEC_SEED=%d\n%s\n%s\n"):format(seed, reaching.source(fields), reaching.source(bound))
+            local about = ("SPEC_SEED=%d\n%s\n%s\n"):format(world.seed, reaching.source(fields), reaching.source(bound))
             if excess then
                 assert(not found, excess .. " was let through: " .. about)
                 refused = refused + 1
@@ -133,10 +130,10 @@ describe("in a sandbox", function()
                 local mine, passed = look(fields)
                 local theirs, others = look(other)
                 for path, level in pairs(mine) do
-                    assert(level <= (theirs[path] or 0), core.quote(path) .. " SPEC_SEED=" .. seed)
+                    assert(level <= (theirs[path] or 0), core.quote(path) .. " SPEC_SEED=" .. world.seed)
                 end
                 for name in pairs(passed) do
-                    assert(others[name], name .. " SPEC_SEED=" .. seed)
+                    assert(others[name], name .. " SPEC_SEED=" .. world.seed)
                 end
                 checked = checked + 1
             end

@@ -14,9 +14,11 @@ local DANGERS = { "home", "no_seccomp" }
 --- Those that policies speak of.
 reaching.variables = VARIABLES
 
---- Makes a tree of directories, with a file `f` in each that says where it is. Returns every path, directories first.
-function reaching.make_tree(root)
-    local directories, files = {}, {}
+--- Makes a tree of directories, with a file `f` in each that says where it is, and begins with a seed ($SPEC_SEED).
+--- Returns { directories =, files =, seed = }.
+function reaching.world(root)
+    local directories, files, seed = {}, {}, math.tointeger(tonumber(os.getenv("SPEC_SEED"))) or os.time()
+    math.randomseed(seed)
     local function make(path, depth)
         lfs.mkdir(path)
         directories[#directories + 1] = path
@@ -26,7 +28,7 @@ function reaching.make_tree(root)
         end
     end
     make(root, 0)
-    return directories, files
+    return { directories = directories, files = files, seed = seed }
 end
 
 function reaching.within(path, tree)

@@ -1,6 +1,5 @@
 #include "launch.h"
 #include "message.h"
-#include "native/native.h"
 #include "spawn.h"
 #include "stage_image.h"
 #include "stage_message.h"
@@ -137,7 +136,8 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
            own(d, DML_FD_MESSAGE,
-               dml_stage_message_file(start->plan, channels->controls, covered, deadline, error)) &&
+               dml_stage_message_file(start->plan, channels->controls, covered, deadline,
+                                      start->bwrap_path != NULL, error)) &&
            prepare_standard(channels, start, d, error);
 }
 
@@ -207,8 +207,8 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
             (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     size_t joined = cgroup_count > 0 ? (size_t)cgroup_count : 0;
     if (ready && native)
-        channels->pidfd =
-            dml_native_launch(start->plan, d.items, d.count, cgroups, joined, &channels->pid, error);
+        channels->pidfd = dml_native_launch(start->plan, d.items, d.count, cgroups, joined, start->times,
+                                            &channels->pid, error);
     else if (ready)
         channels->pidfd =
             spawn_bwrap(start, features, &arguments, &d, cgroups, joined, &channels->pid, error);

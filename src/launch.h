@@ -5,6 +5,7 @@
 
 #include "bwrap.h"
 #include "cgroup.h"
+#include "native/native.h"
 #include "plan.h"
 #include "probe.h"
 
@@ -24,6 +25,7 @@ struct dml_start {
     int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
     void (*on_wake)(void *context, struct dml_process *process);
     void *context;
+    struct dml_native_times *times; /* NULL: nobody asks; filled by the native backend alone */
 };
 
 /* What connects us with a launched backend. Every descriptor is ours to close; -1: there is none. */

@@ -123,10 +123,24 @@ static void forward_signal(void *forward, struct dml_process *process)
     dml_forward_one(forward, process);
 }
 
+/* Appends { name, when it was over } of each to the table at `index`. */
+static void put_times(lua_State *L, int index, const struct dml_native_times *times)
+{
+    for (size_t i = 0; i < times->count; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushstring(L, times->names[i]);
+        lua_rawseti(L, -2, 1);
+        lua_pushnumber(L, times->ended[i]);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, index, (lua_Integer)i + 1);
+    }
+}
+
 /* start(plan, { bwrap=path, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
- * signals= })
+ * signals=, times=table })
  * -> process | nil, message, code, step, errno. It is only begun: advance() does the rest. Without bwrap the
- * native backend launches. A descriptor of -1 is /dev/null; `signals` is that of forward_signals. */
+ * native backend launches, and fills `times` with { step, when it was over, by core.clock }. A descriptor of
+ * -1 is /dev/null; `signals` is that of forward_signals. */
 static int core_start(lua_State *L)
 {
     struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
@@ -158,7 +172,12 @@ static int core_start(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
     bury_abandoned(abandoned_of(L), false);
+    struct dml_native_times times = {0};
+    start.times = lua_getfield(L, 2, "times") == LUA_TTABLE ? &times : NULL;
+    lua_insert(L, -2);
     held->process = dml_process_start(&start, &error);
+    if (start.times)
+        put_times(L, lua_gettop(L) - 1, &times);
     if (held->process)
         return 1;
     luaL_pushfail(L);

@@ -104,7 +104,7 @@ static char *append_string(char *at, const char *string)
 }
 
 int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                           uint64_t deadline, struct dml_error *error)
+                           uint64_t deadline, bool by_others, struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -128,7 +128,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         .filtered = plan->seccomp && controls & 1u << DML_CONTROL_SECCOMP,
         .deadline = deadline,
     };
-    if (!fill_namespaces(message, plan->network)) {
+    if (by_others && !fill_namespaces(message, plan->network)) {
         free(message);
         dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
         return -1;

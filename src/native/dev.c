@@ -43,27 +43,26 @@ int dml_native_new_dev(struct dml_native *n)
 static int clone_device(const char *path, dev_t number)
 {
     struct stat status;
-    int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW), tree = -1;
-    if (fd < 0)
+    int tree = dml_native_clone_tree(AT_FDCWD, path, false);
+    if (tree < 0)
         return -1;
-    if (fstat(fd, &status) == 0) {
-        errno = ENODEV;
+    if (fstat(tree, &status) == 0) {
         if (S_ISCHR(status.st_mode) && status.st_rdev == number)
-            tree = dml_native_clone_tree(fd, "", false);
+            return tree;
+        errno = ENODEV;
     }
-    dml_child_close(fd);
-    return tree;
+    dml_child_close(tree);
+    return -1;
 }
 
 static bool add_device(struct dml_native *n, const struct dml_native_mount *mount, size_t i)
 {
-    int place = openat(mount->tree, devices[i].name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (place >= 0)
-        close(place);
-    int tree = place < 0 ? -1 : clone_device(devices[i].host, makedev(devices[i].major, devices[i].minor));
+    dev_t number = makedev(devices[i].major, devices[i].minor);
+    bool made = dml_native_make_file(mount->tree, devices[i].name);
+    int tree = made ? clone_device(devices[i].host, number) : -1;
     if (tree < 0 || !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID, false))
         return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
-    bool attached = dml_native_attach(n, tree, mount->tree, devices[i].name, mount->entry);
+    bool attached = dml_native_attach_here(n, tree, mount->tree, devices[i].name, mount->entry);
     close(tree);
     return attached;
 }
@@ -73,7 +72,7 @@ static bool add_terminals(struct dml_native *n, const struct dml_native_mount *m
     int tree = mkdirat(mount->tree, "pts", 0755) == 0 ? dml_native_new_devpts() : -1;
     if (tree < 0)
         return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
-    bool attached = dml_native_attach(n, tree, mount->tree, "pts", mount->entry);
+    bool attached = dml_native_attach_here(n, tree, mount->tree, "pts", mount->entry);
     close(tree);
     return attached;
 }

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -175,10 +176,22 @@ bool dml_native_forgive(struct dml_native *n)
     return true;
 }
 
+static void note_time(struct dml_native_times *times, const char *name)
+{
+    struct timespec time;
+    if (!times || times->count == DML_NATIVE_MOST_TIMES)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    times->names[times->count] = name;
+    times->ended[times->count++] = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 static bool leave_caller(struct dml_native *n)
 {
     (void)n;
-    dml_child_reset_signals();
+    /* All are blocked until the stage has a mask of its own, and it resets those of the command; but it waits
+     * for children. */
+    signal(SIGCHLD, SIG_DFL);
     dml_child_leave_keyring();
     umask(0); /* what it makes gets the permissions that it says */
     return true;
@@ -222,28 +235,33 @@ __attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native
 /* In the new namespaces: what becomes pid 1 of the sandbox. */
 __attribute__((no_sanitize_address)) static int run_inside(void *argument)
 {
-    static bool (*const steps[])(struct dml_native *) = {
-        leave_caller,
-        join_cgroups,
-        place_descriptors,
-        dml_native_map_ids,
-        leave_session,
-        set_hostname,
-        dml_native_raise_loopback,
-        dml_native_clone_sources,
-        dml_native_make_proc,
-        dml_native_forbid_user_namespaces,
-        dml_native_build_tree,
-        dml_native_enter_tree,
-        dml_native_drop_privileges,
-        dml_native_restrict_files,
-        dml_native_set_filter,
-        execute_stage,
+    static const struct {
+        const char *name;
+        bool (*take)(struct dml_native *);
+    } steps_inside[] = {
+        {"caller", leave_caller},
+        {"cgroup", join_cgroups},
+        {"descriptors", place_descriptors},
+        {"id_map", dml_native_map_ids},
+        {"session", leave_session},
+        {"hostname", set_hostname},
+        {"loopback", dml_native_raise_loopback},
+        {"sources", dml_native_clone_sources},
+        {"proc", dml_native_make_proc},
+        {"user_namespaces", dml_native_forbid_user_namespaces},
+        {"tree", dml_native_build_tree},
+        {"pivot", dml_native_enter_tree},
+        {"privileges", dml_native_drop_privileges},
+        {"landlock", dml_native_restrict_files},
+        {"filter", dml_native_set_filter},
+        {"execute", execute_stage},
     };
     struct dml_native *n = argument;
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if (!steps[i](n))
+    note_time(n->times, "namespaces");
+    for (size_t i = 0; i < sizeof steps_inside / sizeof steps_inside[0]; i++) {
+        if (!steps_inside[i].take(n))
             return 127;
+        note_time(n->times, steps_inside[i].name);
     }
     return 127;
 }
@@ -341,10 +359,12 @@ static void explain(const struct dml_native *n, struct dml_error *error)
 }
 
 int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
-                      const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error)
+                      const int *cgroups, size_t cgroup_count, struct dml_native_times *times, pid_t *pid,
+                      struct dml_error *error)
 {
     struct dml_native n = {
         .plan = plan,
+        .times = times,
         .descriptors = descriptors,
         .descriptor_count = descriptor_count,
         .cgroups = cgroups,
@@ -352,10 +372,12 @@ int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_
         .pid = -1,
     };
     bool prepared = prepare(&n);
+    note_time(times, "prepare");
     if (prepared)
         start(&n);
     else
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
+    note_time(times, "execute");
     bool launched = prepared && n.step == DML_NATIVE_NONE && n.pidfd >= 0;
     if (prepared && !launched) {
         if (n.pidfd >= 0)

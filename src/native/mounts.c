@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,15 +25,24 @@ static bool move(int tree, int directory, const char *path)
                    MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH)) == 0;
 }
 
-bool dml_native_attach(struct dml_native *n, int tree, int directory, const char *path,
-                       const struct dml_entry *entry)
+bool dml_native_attach_here(struct dml_native *n, int tree, int directory, const char *name,
+                            const struct dml_entry *entry)
 {
-    int place = dml_host_open_below(directory, path);
+    return move(tree, directory, name) || dml_native_fail(n, DML_NATIVE_ATTACH, entry);
+}
+
+/* Nothing in a file system of ours leads a single name astray; a longer path is opened without its links. */
+static bool attach(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    const struct dml_entry *entry = mount->entry;
+    if (mount->make && !strchr(mount->at, '/'))
+        return dml_native_attach_here(n, mount->tree, n->root, mount->at, entry);
+    int place = dml_host_open_below(n->root, mount->at);
     if (place < 0)
         return dml_native_fail(n, DML_NATIVE_PLACE, entry);
-    bool moved = move(tree, place, "");
+    bool attached = dml_native_attach_here(n, mount->tree, place, "", entry);
     dml_child_close(place);
-    return moved || dml_native_fail(n, DML_NATIVE_ATTACH, entry);
+    return attached;
 }
 
 /* --- mount points --- */
@@ -53,12 +63,9 @@ static bool make_directory(int root, const char *path)
     return mkdirat(root, path, 0755) == 0 || errno == EEXIST;
 }
 
-static bool make_file(int root, const char *path)
+bool dml_native_make_file(int directory, const char *path)
 {
-    int fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0 || errno == EEXIST;
+    return mknodat(directory, path, S_IFREG | 0444, 0) == 0;
 }
 
 /* In file systems of ours alone: below a host tree everything is there. */
@@ -71,8 +78,9 @@ static bool make_place(struct dml_native *n, const struct dml_native_mount *moun
     }
     if (!mount->make || entry->kind == DML_SYMLINK)
         return true;
-    return (is_file(entry) ? make_file(n->root, mount->at) : make_directory(n->root, mount->at)) ||
-           dml_native_fail(n, DML_NATIVE_PLACE, entry);
+    bool made = is_file(entry) ? dml_native_make_file(n->root, mount->at) || errno == EEXIST
+                               : make_directory(n->root, mount->at);
+    return made || dml_native_fail(n, DML_NATIVE_PLACE, entry);
 }
 
 /* --- what is mounted --- */
@@ -160,7 +168,7 @@ static bool build_mount(struct dml_native *n, struct dml_native_mount *mount)
     bool covers = entry->kind == DML_COVER || is_new_file(entry);
     if (covers && !dml_native_set_attributes(tree, PLAIN | MOUNT_ATTR_RDONLY, false))
         return dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry);
-    if (!dml_native_attach(n, tree, n->root, mount->at, entry))
+    if (!attach(n, mount))
         return false;
     if (is_new_file(entry) && unlinkat(n->shop, file_name, 0) != 0)
         return dml_native_fail(n, DML_NATIVE_FILE, entry);

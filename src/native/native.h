@@ -41,6 +41,15 @@ enum dml_native_step {
     DML_NATIVE_STEP_COUNT,
 };
 
+enum { DML_NATIVE_MOST_TIMES = 24 };
+
+/* What a launch was at, and when that was over, for who asks what it costs. */
+struct dml_native_times {
+    const char *names[DML_NATIVE_MOST_TIMES];
+    double ended[DML_NATIVE_MOST_TIMES]; /* seconds of CLOCK_MONOTONIC */
+    size_t count;
+};
+
 /* One mount of the plan, prepared. */
 struct dml_native_mount {
     const struct dml_entry *entry;
@@ -56,7 +65,8 @@ struct dml_native_mount {
 struct dml_native {
     struct dml_arena arena; /* owns what is prepared here */
     const struct dml_plan *plan;
-    const int *descriptors; /* as struct dml_spawn has them */
+    struct dml_native_times *times; /* NULL: nobody asks */
+    const int *descriptors;         /* as struct dml_spawn has them */
     size_t descriptor_count;
     int *scratch;
     const int *cgroups;
@@ -93,9 +103,10 @@ unsigned dml_native_wanted(const struct dml_plan *plan);
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
 
 /* Launches a plan whose descriptors and cgroups are ready. Returns a pidfd of the inner stage (close-on-exec,
- * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. Safe in
- * a program with threads. */
+ * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. `times`
+ * may be NULL. Safe in a program with threads. */
 int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
-                      const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error);
+                      const int *cgroups, size_t cgroup_count, struct dml_native_times *times, pid_t *pid,
+                      struct dml_error *error);
 
 #endif

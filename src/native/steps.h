@@ -39,9 +39,12 @@ bool dml_native_make_proc(struct dml_native *n);
 bool dml_native_build_tree(struct dml_native *n);
 bool dml_native_enter_tree(struct dml_native *n);
 
-/* Attaches a mount at `path` below `directory`. False with the failure noted. */
-bool dml_native_attach(struct dml_native *n, int tree, int directory, const char *path,
-                       const struct dml_entry *entry);
+/* Attaches a mount at a name in `directory`, or at it for "". False with the failure noted. */
+bool dml_native_attach_here(struct dml_native *n, int tree, int directory, const char *name,
+                            const struct dml_entry *entry);
+
+/* Makes an empty file, for something to be mounted on. False with errno, EEXIST too. */
+bool dml_native_make_file(int directory, const char *path);
 
 /* dev.c: a mount of /dev without what stands below it, and that. */
 int dml_native_new_dev(struct dml_native *n);

@@ -58,12 +58,12 @@ ANCESTOR = noether-sandbox
 
 all: $(CORE) $(COMMAND) $(BUILD)/bin/$(ANCESTOR) $(BUILD)/share/lua/5.4
 
-$(STAGE): $(STAGE_SOURCES) src/freestanding.h src/stage_message.h src/stage_parse.h Makefile
+$(STAGE): $(STAGE_SOURCES) src/calls.h src/freestanding.h src/stage_message.h src/stage_parse.h Makefile
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(STAGE_CFLAGS) -o $@ $(STAGE_SOURCES)
 
-$(TRIAL): $(TRIAL_SOURCES) src/freestanding.h Makefile
+$(TRIAL): $(TRIAL_SOURCES) src/calls.h src/freestanding.h Makefile
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(STAGE_CFLAGS) -o $@ $(TRIAL_SOURCES)

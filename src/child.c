@@ -1,4 +1,5 @@
 #include "child.h"
+#include "calls.h"
 #include "host.h"
 
 #include <errno.h>
@@ -8,101 +9,139 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int *pidfd)
+enum { STACK = 64 * 1024 };
+
+static void *new_stack(void)
+{
+    void *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    return stack == MAP_FAILED ? NULL : stack;
+}
+
+void dml_child_free_stack(void *stack)
+{
+    if (stack)
+        munmap(stack, STACK);
+}
+
+static pid_t start_on(char *stack, int (*run)(void *argument), void *argument, int flags, int *pidfd)
 {
     sigset_t all, before;
     int cancelling; /* a thread that is cancelled must not be so in the child, on its behalf */
-    char *stack =
-        mmap(NULL, DML_CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return -1;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(run, stack + DML_CHILD_STACK, CLONE_VM | CLONE_VFORK | flags, argument, pidfd);
+    pid_t pid = clone(run, stack + STACK, CLONE_VM | flags, argument, pidfd);
     int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_setcancelstate(cancelling, NULL);
-    munmap(stack, DML_CHILD_STACK);
     errno = reason;
     return pid;
 }
 
-void dml_child_close(int fd)
+pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int *pidfd)
 {
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = saved;
+    void *stack = new_stack();
+    pid_t pid = stack ? start_on(stack, run, argument, CLONE_VFORK | flags, pidfd) : -1;
+    int reason = errno;
+    dml_child_free_stack(stack);
+    errno = reason;
+    return pid;
 }
 
+pid_t dml_child_start_beside(int (*run)(void *argument), void *argument, int flags, int *pidfd, void **stack)
+{
+    *stack = new_stack();
+    return *stack ? start_on(*stack, run, argument, flags, pidfd) : -1;
+}
+
+void dml_child_close(int fd)
+{
+    if (fd >= 0)
+        CALL1(__NR_close, fd);
+}
+
+void dml_child_reset_signal(int signal)
+{
+    struct { /* as the kernel has it; without a handler the rest says nothing */
+        void (*handler)(int);
+        unsigned long rest[3];
+    } action = {.handler = SIG_DFL};
+    CALL4(__NR_rt_sigaction, signal, &action, NULL, _NSIG / 8);
+}
+
+/* Fails for a few that cannot be set, which is fine. */
 void dml_child_reset_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int signal = 1; signal < NSIG; signal++)
-        sigaction(signal, &action, NULL); /* fails for a few that cannot be set, which is fine */
+    for (int signal = 1; signal < _NSIG; signal++)
+        dml_child_reset_signal(signal);
 }
 
 /* Not glibc's, which would ask every thread of the host to do the same. */
 void dml_child_drop_groups(void)
 {
-    syscall(SYS_setgroups, 0, NULL);
+    CALL2(__NR_setgroups, 0, NULL);
 }
 
 void dml_child_leave_keyring(void)
 {
-    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+    CALL2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }
 
-bool dml_child_join_cgroups(const int *cgroups, size_t count)
+int dml_child_join_cgroups(const int *cgroups, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (write(cgroups[i], "0", 1) != 1)
-            return false;
-    }
-    return true;
+    long written = 1;
+    for (size_t i = 0; i < count && written == 1; i++)
+        written = CALL3(__NR_write, cgroups[i], "0", 1);
+    return written == 1 ? 0 : written < 0 ? (int)written : -EIO;
 }
 
 void dml_child_raise_descriptor_limit(size_t needed)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+    struct rlimit64 limit;
+    if (CALL4(__NR_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur >= needed)
         return;
     limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    CALL4(__NR_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
 }
 
 /* First out of each other's way, then down. */
-bool dml_child_place_descriptors(const int *descriptors, int *scratch, size_t count)
+int dml_child_place_descriptors(const int *descriptors, int *scratch, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        scratch[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, (int)count);
+        scratch[i] = (int)CALL3(__NR_fcntl, descriptors[i], F_DUPFD_CLOEXEC, count);
         if (scratch[i] < 0)
-            return false;
+            return scratch[i];
     }
     for (size_t i = 0; i < count; i++) {
-        if (dup2(scratch[i], (int)i) < 0)
-            return false;
+        long placed = CALL3(__NR_dup3, scratch[i], i, 0);
+        if (placed < 0)
+            return (int)placed;
     }
-    return syscall(SYS_close_range, (int)count, ~0u, 0) == 0;
+    return (int)CALL3(__NR_close_range, count, ~0u, 0);
+}
+
+/* On both machines the kernel's struct stat is that of libc. */
+int dml_child_inspect(int fd, struct stat *status)
+{
+    return (int)CALL4(__NR_newfstatat, fd, "", status, AT_EMPTY_PATH);
 }
 
 int dml_child_open(const struct dml_object *object)
 {
     struct stat status;
-    int fd = dml_host_open_exact(object->path);
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &status) == 0 && !S_ISLNK(status.st_mode) && status.st_dev == object->device &&
-        status.st_ino == object->inode && (status.st_mode & S_IFMT) == (object->mode & S_IFMT))
+    int fd = dml_host_try_open(AT_FDCWD, object->path, false);
+    int failed = fd < 0 ? fd : dml_child_inspect(fd, &status);
+    if (failed)
+        return failed;
+    if (!S_ISLNK(status.st_mode) && status.st_dev == object->device && status.st_ino == object->inode &&
+        (status.st_mode & S_IFMT) == (object->mode & S_IFMT))
         return fd;
-    close(fd);
-    errno = ESTALE;
-    return -1;
+    dml_child_close(fd);
+    return -ESTALE;
 }

@@ -1,5 +1,6 @@
 #include "host.h"
 
+#include "calls.h"
 #include "path.h"
 
 #include <dirent.h>
@@ -66,13 +67,22 @@ const char *dml_host_user_name(const struct dml_host *host)
                                         : "caller";
 }
 
-static int open_without_links(int directory, const char *path, uint64_t resolve)
+int dml_host_try_open(int directory, const char *path, bool beneath)
 {
     struct open_how how = {
         .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve,
+        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | (beneath ? RESOLVE_BENEATH : 0),
     };
-    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    return (int)CALL4(__NR_openat2, directory, path, &how, sizeof how);
+}
+
+static int open_without_links(int directory, const char *path, bool beneath)
+{
+    int fd = dml_host_try_open(directory, path, beneath);
+    if (fd >= 0)
+        return fd;
+    errno = -fd;
+    return -1;
 }
 
 static bool fill_object(struct dml_object *object, struct dml_arena *arena, const char *path,
@@ -99,7 +109,7 @@ static bool resolve_plain(const char *path, struct stat *status)
     if (dml_path_check(path) != DML_PATH_FINE || strstr(path, "//") ||
         (path[1] && path[strlen(path) - 1] == '/'))
         return false;
-    int fd = open_without_links(AT_FDCWD, path, 0);
+    int fd = open_without_links(AT_FDCWD, path, false);
     if (fd < 0)
         return false;
     bool plain = fstat(fd, status) == 0 && !S_ISLNK(status->st_mode);
@@ -167,21 +177,16 @@ const char *dml_host_resolve_missing(const char *path, struct dml_arena *arena)
 
 int dml_host_open_exact(const char *path)
 {
-    return open_without_links(AT_FDCWD, path, 0);
-}
-
-int dml_host_open_below(int directory, const char *path)
-{
-    return open_without_links(directory, path, RESOLVE_BENEATH);
+    return open_without_links(AT_FDCWD, path, false);
 }
 
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode)
 {
     struct stat status;
-    int directory = open_without_links(AT_FDCWD, tree, 0);
+    int directory = open_without_links(AT_FDCWD, tree, false);
     if (directory < 0)
         return false;
-    int found = dml_host_open_below(directory, *below ? below : ".");
+    int found = open_without_links(directory, *below ? below : ".", true);
     int saved = errno;
     close(directory);
     if (found < 0) {

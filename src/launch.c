@@ -182,6 +182,16 @@ static int spawn_bwrap(const struct dml_start *start, const struct dml_bwrap_fea
     return dml_spawn(&spawn, pid, error);
 }
 
+static void start_native(const struct dml_start *start, const struct descriptors *d, const int *cgroups,
+                         size_t cgroup_count, struct dml_channels *channels, struct dml_error *error)
+{
+    channels->native = dml_native_start(start->plan, d->items, d->count, cgroups, cgroup_count, error);
+    if (channels->native) {
+        channels->pidfd = channels->native->pidfd;
+        channels->pid = channels->native->pid;
+    }
+}
+
 static bool choose_controls(const struct dml_start *start, const struct dml_bwrap_features *features,
                             struct dml_channels *channels, struct dml_error *error)
 {
@@ -207,8 +217,7 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
             (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     size_t joined = cgroup_count > 0 ? (size_t)cgroup_count : 0;
     if (ready && native)
-        channels->pidfd = dml_native_launch(start->plan, d.items, d.count, cgroups, joined, start->times,
-                                            &channels->pid, error);
+        start_native(start, &d, cgroups, joined, channels, error);
     else if (ready)
         channels->pidfd =
             spawn_bwrap(start, features, &arguments, &d, cgroups, joined, &channels->pid, error);

@@ -25,17 +25,17 @@ struct dml_start {
     int wake;        /* a descriptor, -1: none; when it is readable, `on_wake` is called with `context` */
     void (*on_wake)(void *context, struct dml_process *process);
     void *context;
-    struct dml_native_times *times; /* NULL: nobody asks; filled by the native backend alone */
 };
 
 /* What connects us with a launched backend. Every descriptor is ours to close; -1: there is none. */
 struct dml_channels {
-    pid_t pid;         /* of bwrap, or of the inner stage itself, to be reaped */
-    int pidfd;         /* of the same */
-    int control;       /* to the inner stage */
-    int messages;      /* what bwrap says; non-blocking */
-    int captured[3];   /* output (1) and error (2), when they are captured; non-blocking */
-    unsigned controls; /* bits of enum dml_control: what the backend applies */
+    pid_t pid;                 /* of bwrap, or of the inner stage itself, to be reaped */
+    int pidfd;                 /* of the same */
+    int control;               /* to the inner stage */
+    int messages;              /* what bwrap says; non-blocking */
+    int captured[3];           /* output (1) and error (2), when they are captured; non-blocking */
+    struct dml_native *native; /* the native backend's part, to be freed; see native.h */
+    unsigned controls;         /* bits of enum dml_control: what the backend applies */
 };
 
 /* Launches a plan by its backend, in a cgroup. `deadline`: when the command's time is up, milliseconds of

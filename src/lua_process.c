@@ -123,24 +123,10 @@ static void forward_signal(void *forward, struct dml_process *process)
     dml_forward_one(forward, process);
 }
 
-/* Appends { name, when it was over } of each to the table at `index`. */
-static void put_times(lua_State *L, int index, const struct dml_native_times *times)
-{
-    for (size_t i = 0; i < times->count; i++) {
-        lua_createtable(L, 2, 0);
-        lua_pushstring(L, times->names[i]);
-        lua_rawseti(L, -2, 1);
-        lua_pushnumber(L, times->ended[i]);
-        lua_rawseti(L, -2, 2);
-        lua_rawseti(L, index, (lua_Integer)i + 1);
-    }
-}
-
 /* start(plan, { bwrap=path, stdin=fd, stdout=fd, stderr=fd, input=bytes, capture_stdout=, capture_stderr=,
- * signals=, times=table })
+ * signals= })
  * -> process | nil, message, code, step, errno. It is only begun: advance() does the rest. Without bwrap the
- * native backend launches, and fills `times` with { step, when it was over, by core.clock }. A descriptor of
- * -1 is /dev/null; `signals` is that of forward_signals. */
+ * native backend launches. A descriptor of -1 is /dev/null; `signals` is that of forward_signals. */
 static int core_start(lua_State *L)
 {
     struct dml_lua_plan *plan = luaL_checkudata(L, 1, DML_LUA_PLAN);
@@ -172,12 +158,7 @@ static int core_start(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* the plan stays as long as the process */
     bury_abandoned(abandoned_of(L), false);
-    struct dml_native_times times = {0};
-    start.times = lua_getfield(L, 2, "times") == LUA_TTABLE ? &times : NULL;
-    lua_insert(L, -2);
     held->process = dml_process_start(&start, &error);
-    if (start.times)
-        put_times(L, lua_gettop(L) - 1, &times);
     if (held->process)
         return 1;
     luaL_pushfail(L);
@@ -326,6 +307,13 @@ static void push_result(lua_State *L, const struct dml_result *result)
         lua_setfield(L, -2, "code");
         lua_pushstring(L, result->message);
         lua_setfield(L, -2, "message");
+        lua_pushstring(L, result->step);
+        lua_setfield(L, -2, "step");
+        if (result->errnum)
+            lua_pushinteger(L, result->errnum);
+        else
+            lua_pushnil(L);
+        lua_setfield(L, -2, "errno");
     }
     dml_push_names(L, result->applied, dml_control_names, DML_CONTROL_COUNT);
     lua_setfield(L, -2, "applied");
@@ -345,6 +333,23 @@ static int core_result(lua_State *L)
         push_capture(L, dml_process_capture(process, 1), "stdout");
     if (boolean_field(L, 2, "capture_stderr"))
         push_capture(L, dml_process_capture(process, 2), "stderr");
+    return 1;
+}
+
+/* times(process) -> { { step, when it was over, by core.clock }, ... } of a native launch whose stage has
+ * reported */
+static int core_times(lua_State *L)
+{
+    const struct dml_native_times *times = dml_process_times(check_process(L, 1));
+    lua_createtable(L, (int)times->count, 0);
+    for (size_t i = 0; i < times->count; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushstring(L, times->names[i]);
+        lua_rawseti(L, -2, 1);
+        lua_pushnumber(L, times->ended[i]);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
     return 1;
 }
 
@@ -469,6 +474,7 @@ void dml_open_process(lua_State *L)
         {"stop", core_stop},
         {"kill", core_kill},
         {"result", core_result},
+        {"times", core_times},
         {"close", core_close},
         {"is_owner", core_is_owner},
         {"forward_signals", core_forward_signals},

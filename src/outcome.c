@@ -19,7 +19,15 @@
 
 enum { LAST_WORDS = 1000 }; /* milliseconds to wait for a killed tree to be gone */
 
-static bool ends_within(const struct dml_process *process, int milliseconds)
+void dml_process_forget_launch(struct dml_process *process)
+{
+    if (process->launch)
+        process->times = process->launch->times;
+    dml_native_free(process->launch);
+    process->launch = NULL;
+}
+
+bool dml_process_ends_within(const struct dml_process *process, int milliseconds)
 {
     struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
     return poll(&polled, 1, milliseconds) > 0;
@@ -58,7 +66,7 @@ void dml_process_reap(struct dml_process *process)
         return;
     if (process->concluded && process->cgroup.count == 0) /* else it ends after the last inside, by itself */
         syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-    else if (!ends_within(process, LAST_WORDS))
+    else if (!dml_process_ends_within(process, LAST_WORDS))
         dml_process_kill_outermost(process);
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
     while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
@@ -129,6 +137,7 @@ static void end(struct dml_process *process, bool wait_for_tree)
 {
     struct dml_result *result = &process->result;
     dml_process_reap(process);
+    dml_process_forget_launch(process);
     if (wait_for_tree)
         hear_last_words(process);
     dml_process_close(&process->messages);
@@ -195,17 +204,29 @@ static bool ask_bwrap(struct dml_process *process)
     return memcmp(&process->features, &assumed, sizeof assumed) != 0;
 }
 
-/* bwrap ended, or closed our socket, before the stage said anything. */
+static void end_for(struct dml_process *process, const struct dml_error *error)
+{
+    process->result.step = error->step;
+    process->result.errnum = error->errnum;
+    end_unexecuted(process, DML_RESULT_SETUP_FAILED, dml_launch_code(error), "%s", error->message);
+}
+
+/* The backend ended, or closed our socket, before the stage said anything. */
 static void end_without_stage(struct dml_process *process)
 {
     struct dml_error error;
     dml_process_reap(process);
+    if (process->launch) {
+        dml_native_explain(process->launch, &error);
+        end_for(process, &error);
+        return;
+    }
     hear_last_words(process);
     char *said = process->said;
     said[process->said_length] = '\0';
     if (strstr(said, "nknown option") && ask_bwrap(process)) {
         if (!dml_process_launch(process, &error))
-            end_unexecuted(process, DML_RESULT_SETUP_FAILED, dml_launch_code(&error), "%s", error.message);
+            end_for(process, &error);
         return;
     }
     process->result.kind = DML_RESULT_SETUP_FAILED;
@@ -334,7 +355,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
 }
 
 /* The stage is gone without a last report: it or bwrap was killed, from outside or as our last resort. */
-void dml_process_end_without_report(struct dml_process *process)
+static void end_without_report(struct dml_process *process)
 {
     struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
     if (process->state == DML_PROCESS_STARTING)
@@ -343,17 +364,26 @@ void dml_process_end_without_report(struct dml_process *process)
         end_executed(process, &killed, false);
 }
 
-void dml_process_take_report(struct dml_process *process)
+/* A stage that ended before it read all our orders leaves an error, which comes before its last report. */
+static ssize_t receive(const struct dml_process *process, struct dml_stage_report *report)
+{
+    ssize_t length = recv(process->control, report, sizeof *report, MSG_DONTWAIT);
+    return length < 0 && errno == ECONNRESET ? recv(process->control, report, sizeof *report, MSG_DONTWAIT)
+                                             : length;
+}
+
+void dml_process_take_report(struct dml_process *process, bool gone)
 {
     struct dml_stage_report report;
-    ssize_t length = recv(process->control, &report, sizeof report, MSG_DONTWAIT);
-    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t length = receive(process, &report);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR) && !gone)
         return;
     if (length != sizeof report) {
-        dml_process_end_without_report(process);
+        end_without_report(process);
         return;
     }
     process->reported = true;
+    dml_process_forget_launch(process); /* whoever reports has been executed */
     process->concluded = report.kind != DML_STAGE_EXECUTED;
     switch (report.kind) {
     case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
@@ -361,6 +391,6 @@ void dml_process_take_report(struct dml_process *process)
     case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
     case DML_STAGE_EXECUTED: process->state = DML_PROCESS_RUNNING; break;
     case DML_STAGE_ENDED: end_executed(process, &report, true); break;
-    default: dml_process_end_without_report(process); break;
+    default: end_without_report(process); break;
     }
 }

@@ -124,6 +124,7 @@ bool dml_process_launch(struct dml_process *process, struct dml_error *error)
     process->control = channels.control;
     process->messages = channels.messages;
     process->controls = channels.controls;
+    process->launch = channels.native;
     for (int i = 1; i < 3; i++) {
         process->captures[i].fd = channels.captured[i];
         process->captures[i].bounded = process->plan->limits.has[DML_LIMIT_OUTPUT];
@@ -323,10 +324,8 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
         if (polled[OUTPUT + i - 1].revents)
             dml_capture_read(&process->captures[i]);
     }
-    if (polled[CONTROL].revents)
-        dml_process_take_report(process);
-    else if (polled[PROCESS].revents)
-        dml_process_end_without_report(process);
+    if (polled[CONTROL].revents || polled[PROCESS].revents)
+        dml_process_take_report(process, polled[PROCESS].revents != 0);
     else
         look_at_clock(process); /* after the reports: what has ended was not ended by us */
     if (process->state == DML_PROCESS_ENDED)
@@ -365,6 +364,11 @@ const struct dml_result *dml_process_result(const struct dml_process *process)
     return &process->result;
 }
 
+const struct dml_native_times *dml_process_times(const struct dml_process *process)
+{
+    return &process->times;
+}
+
 const struct dml_capture *dml_process_capture(const struct dml_process *process, int stream)
 {
     return &process->captures[stream];
@@ -390,6 +394,7 @@ void dml_process_free(struct dml_process *process)
     }
     free_parts(process);
     dml_process_leave_cgroup(process);
+    dml_process_forget_launch(process);
     free(process);
 }
 
@@ -398,6 +403,7 @@ void dml_process_forget(struct dml_process *process)
     dml_process_close(&process->pidfd);
     free_parts(process);
     dml_cgroup_clear(&process->cgroup);
+    dml_process_forget_launch(process);
     free(process);
 }
 
@@ -405,6 +411,8 @@ void dml_process_abandon(struct dml_process *process)
 {
     if (process->state != DML_PROCESS_ENDED && process->pidfd >= 0)
         dml_process_kill_outermost(process);
+    if (process->launch) /* it reads the plan until it is dead, which it is at once */
+        dml_process_ends_within(process, LAST_CALL);
     free_parts(process);
     process->plan = NULL;
 }
@@ -422,6 +430,7 @@ bool dml_process_bury(struct dml_process *process, bool wait)
     if (!dml_cgroup_remove(&process->cgroup, wait ? LAST_CALL : 0) && !wait)
         return false;
     dml_cgroup_clear(&process->cgroup);
+    dml_process_forget_launch(process);
     free(process);
     return true;
 }

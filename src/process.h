@@ -31,6 +31,8 @@ struct dml_result {
     uint64_t max_rss;          /* bytes */
     const char *code;          /* for what was not executed: "setup.failed", "command.missing", ... */
     char message[768];         /* why it was not executed */
+    const char *step;          /* of the backend that failed, a constant, or NULL */
+    int errnum;                /* why it failed, or 0 */
     unsigned applied, skipped; /* bits of enum dml_control: of what the plan asks for */
     unsigned hit;              /* bits of enum dml_limit: the limits that it came to */
 };
@@ -50,6 +52,9 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
  * come. */
 enum dml_process_state dml_process_advance(struct dml_process *process, enum dml_process_state until,
                                            int milliseconds, int wake);
+
+/* When each step of a native launch was over; none before the stage has reported, and none of bwrap's. */
+const struct dml_native_times *dml_process_times(const struct dml_process *process);
 
 /* A descriptor that is readable when `dml_process_advance` has something to do, and from the end on. It
  * belongs to the process. -1 with an error. */

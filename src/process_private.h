@@ -14,6 +14,8 @@ struct dml_process {
     const struct dml_start *start; /* while it is being started, else NULL */
     const struct dml_plan *plan;
     bool native;                        /* launched without bwrap: the outermost process is the stage */
+    struct dml_native *launch;          /* while its child shares our memory, else NULL */
+    struct dml_native_times times;      /* of the native launch, once that is over */
     struct dml_bwrap_features features; /* of bwrap */
     unsigned controls;                  /* that the backend applies */
     enum dml_process_state state;
@@ -48,6 +50,12 @@ double dml_seconds_now(void);
 /* Launches with the features that are assumed. False with an error when nothing was started. */
 bool dml_process_launch(struct dml_process *process, struct dml_error *error);
 
+/* The child of a native launch no longer shares our memory. */
+void dml_process_forget_launch(struct dml_process *process);
+
+/* Whether the outermost process has ended, or does so within `milliseconds`. */
+bool dml_process_ends_within(const struct dml_process *process, int milliseconds);
+
 /* Stops the outermost process, ends its children, then itself. */
 void dml_process_kill_outermost(struct dml_process *process);
 
@@ -61,10 +69,8 @@ void dml_process_leave_cgroup(struct dml_process *process);
 /* Reads what bwrap says. */
 void dml_process_read_messages(struct dml_process *process);
 
-/* Takes one report of the inner stage, which may end the process. */
-void dml_process_take_report(struct dml_process *process);
-
-/* The outermost process is gone, and everything the stage said has been heard. */
-void dml_process_end_without_report(struct dml_process *process);
+/* Takes one report of the inner stage, which may end the process. `gone`: the outermost process has ended, so
+ * that a report that is not there now will not come. */
+void dml_process_take_report(struct dml_process *process, bool gone);
 
 #endif

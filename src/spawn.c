@@ -1,4 +1,5 @@
 #include "spawn.h"
+#include "calls.h"
 #include "child.h"
 #include "text.h"
 
@@ -19,28 +20,30 @@ struct child {
     int *scratch; /* descriptor_count numbers */
     bool root;
     enum step step;
-    int reason;
+    int reason; /* errno */
     size_t index;
 };
 
-static int fail_child(struct child *child, enum step step, int reason, size_t index)
+/* Notes an error, which is an errno negated. */
+static int fail_child(struct child *child, enum step step, long failed, size_t index)
 {
     child->step = step;
-    child->reason = reason;
+    child->reason = (int)-failed;
     child->index = index;
     return 127;
 }
 
 static bool open_source(struct child *child, size_t index)
 {
-    int fd = dml_child_open(child->spawn->sources[index]);
+    int fd = dml_child_open(child->spawn->sources[index]), failed = 0;
     if (fd < 0)
-        return fail_child(child, STEP_SOURCE, errno, index) == 0;
+        return fail_child(child, STEP_SOURCE, fd, index) == 0;
     if (!child->spawn->keep_sources)
-        close(fd);
-    else if (fd != (int)(child->spawn->descriptor_count + index) || fcntl(fd, F_SETFD, 0) != 0)
-        return fail_child(child, STEP_DESCRIPTORS, errno, index) == 0;
-    return true;
+        dml_child_close(fd);
+    else
+        failed = fd != (int)(child->spawn->descriptor_count + index) ? -EBADF
+                                                                     : (int)CALL3(__NR_fcntl, fd, F_SETFD, 0);
+    return !failed || fail_child(child, STEP_DESCRIPTORS, failed, index) == 0;
 }
 
 /* AddressSanitizer would mark this frame in the memory that parent and child share, and execve leaves the
@@ -54,17 +57,18 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
     if (child->root)
         dml_child_drop_groups();
     dml_child_leave_keyring();
-    if (!dml_child_join_cgroups(spawn->cgroups, spawn->cgroup_count))
-        return fail_child(child, STEP_CGROUP, errno, 0);
+    int failed = dml_child_join_cgroups(spawn->cgroups, spawn->cgroup_count);
+    if (failed)
+        return fail_child(child, STEP_CGROUP, failed, 0);
     dml_child_raise_descriptor_limit(2 * spawn->descriptor_count + spawn->source_count + 16);
-    if (!dml_child_place_descriptors(spawn->descriptors, child->scratch, spawn->descriptor_count))
-        return fail_child(child, STEP_DESCRIPTORS, errno, 0);
+    failed = dml_child_place_descriptors(spawn->descriptors, child->scratch, spawn->descriptor_count);
+    if (failed)
+        return fail_child(child, STEP_DESCRIPTORS, failed, 0);
     for (size_t i = 0; i < spawn->source_count; i++) {
         if (!open_source(child, i))
             return 127;
     }
-    execve(spawn->path, spawn->argv, no_environment);
-    return fail_child(child, STEP_EXECUTE, errno, 0);
+    return fail_child(child, STEP_EXECUTE, CALL3(__NR_execve, spawn->path, spawn->argv, no_environment), 0);
 }
 
 static bool explain(const struct child *child, struct dml_error *error)

@@ -29,7 +29,10 @@ function tryout.run(path)
     core.advance(process, "ended")
     local result = core.result(process, {})
     core.close(process)
-    return result.code ~= "command.missing" and { text = result.message or "it ended without a word" } or nil
+    if result.code == "command.missing" then
+        return nil
+    end
+    return { text = result.message or "it ended without a word", step = result.step, errno = result.errno }
 end
 
 return tryout

@@ -473,7 +473,8 @@ function again() start("trap 'exit 8' TERM; setsid sleep MARK & sleep MARK & ech
 function last()
     print(process:poll())
     process:kill()
-    print(process:wait().exit_code)
+    local result = process:wait()
+    print(result.exit_code or ("%s %s after %.3f s"):format(result.kind, result.signal_name, result.wall))
     process:close()
     print(policy:run({ "/bin/sh", "-c", "exit 9" }, { stdin = "null" }).exit_code)
 end

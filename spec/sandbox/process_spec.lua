@@ -116,6 +116,23 @@ describe("a process", function()
         assert.same({}, result.limits_hit)
     end)
 
+    it("whose init has signals left to read has told its end all the same", function()
+        local process <close> = spawn("echo ready; read -r _; exit 7", { stdin = "pipe", stdout = "pipe" })
+        assert.equal("ready", process.stdout:read())
+        local pid = process:pid()
+        local init = sandbox.backend == "native" and pid
+            or sandbox.read(("/proc/%d/task/%d/children"):format(pid, pid)):match("%d+")
+        assert(os.execute("kill -STOP " .. init))
+        for _ = 1, 20 do
+            process:kill("CONT")
+        end
+        process.stdin:write("\n")
+        process.stdin:close()
+        os.execute("sleep 0.2; kill -CONT " .. init) -- by now the command has ended
+        local result = process:wait()
+        assert.same({ "exit", 7 }, { result.kind, result.exit_code })
+    end)
+
     it("gives what is said of one stream before what is said of both", function()
         local process <close> = spawn("echo out; echo err >&2", { stdin = "null", stdout = "pipe", capture = true })
         assert.equal("out\n", process.stdout:read("a"))

@@ -1,4 +1,5 @@
 /* /dev: a few devices of the host, terminals of its own, and the usual links. */
+#include "calls.h"
 #include "child.h"
 #include "kernel.h"
 #include "steps.h"
@@ -7,7 +8,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 /* Documentation/admin-guide/devices.txt of the kernel. */
 static const struct {
@@ -29,14 +29,13 @@ static const struct {
 int dml_native_new_dev(struct dml_native *n)
 {
     static const char name[] = "dev";
-    if (mkdirat(n->shop, name, 0755) != 0 && errno != EEXIST)
-        return -1;
+    long made = CALL3(__NR_mkdirat, n->shop, name, 0755);
+    if (made && made != -EEXIST)
+        return (int)made;
     int tree = dml_native_clone_tree(n->shop, name, false);
-    if (tree >= 0 && !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false)) {
-        dml_child_close(tree);
-        return -1;
-    }
-    return tree;
+    int failed =
+        tree < 0 ? tree : dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false);
+    return failed ? failed : tree;
 }
 
 /* A mount of the host's device, which must be the one that is meant. */
@@ -44,36 +43,33 @@ static int clone_device(const char *path, dev_t number)
 {
     struct stat status;
     int tree = dml_native_clone_tree(AT_FDCWD, path, false);
-    if (tree < 0)
-        return -1;
-    if (fstat(tree, &status) == 0) {
-        if (S_ISCHR(status.st_mode) && status.st_rdev == number)
-            return tree;
-        errno = ENODEV;
-    }
-    dml_child_close(tree);
-    return -1;
+    int failed = tree < 0 ? tree : dml_child_inspect(tree, &status);
+    if (failed)
+        return failed;
+    return S_ISCHR(status.st_mode) && status.st_rdev == number ? tree : -ENODEV;
 }
 
 static bool add_device(struct dml_native *n, const struct dml_native_mount *mount, size_t i)
 {
     dev_t number = makedev(devices[i].major, devices[i].minor);
-    bool made = dml_native_make_file(mount->tree, devices[i].name);
-    int tree = made ? clone_device(devices[i].host, number) : -1;
-    if (tree < 0 || !dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID, false))
-        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    int made = dml_native_make_file(mount->tree, devices[i].name);
+    int tree = made ? made : clone_device(devices[i].host, number);
+    int failed = tree < 0 ? tree : dml_native_set_attributes(tree, MOUNT_ATTR_NOSUID, false);
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry, failed);
     bool attached = dml_native_attach_here(n, tree, mount->tree, devices[i].name, mount->entry);
-    close(tree);
+    dml_child_close(tree);
     return attached;
 }
 
 static bool add_terminals(struct dml_native *n, const struct dml_native_mount *mount)
 {
-    int tree = mkdirat(mount->tree, "pts", 0755) == 0 ? dml_native_new_devpts() : -1;
+    long made = CALL3(__NR_mkdirat, mount->tree, "pts", 0755);
+    int tree = made ? (int)made : dml_native_new_devpts();
     if (tree < 0)
-        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry, tree);
     bool attached = dml_native_attach_here(n, tree, mount->tree, "pts", mount->entry);
-    close(tree);
+    dml_child_close(tree);
     return attached;
 }
 
@@ -83,11 +79,10 @@ bool dml_native_fill_dev(struct dml_native *n, const struct dml_native_mount *mo
         if (!add_device(n, mount, i))
             return false;
     }
-    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
-        if (symlinkat(links[i].target, mount->tree, links[i].name) != 0)
-            return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
-    }
-    if (mkdirat(mount->tree, "shm", 0755) != 0)
-        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry);
+    long failed = CALL3(__NR_mkdirat, mount->tree, "shm", 0755);
+    for (size_t i = 0; i < sizeof links / sizeof links[0] && !failed; i++)
+        failed = CALL3(__NR_symlinkat, links[i].target, mount->tree, links[i].name);
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_DEVICE, mount->entry, failed);
     return add_terminals(n, mount);
 }

@@ -1,37 +1,39 @@
 /* New file systems, mounted nowhere yet. */
+#include "calls.h"
 #include "child.h"
 #include "kernel.h"
 #include "steps.h"
 
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 struct option {
     const char *name, *value; /* without a value: it is left to the kernel */
 };
 
-static bool configure(int context, const struct option *options, size_t count)
+static long configure(long context, const struct option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (options[i].value &&
-            syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, options[i].name, options[i].value, 0) != 0)
-            return false;
+        long failed = options[i].value ? CALL5(__NR_fsconfig, context, FSCONFIG_SET_STRING, options[i].name,
+                                               options[i].value, 0)
+                                       : 0;
+        if (failed)
+            return failed;
     }
-    return syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
+    return CALL5(__NR_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }
 
 static int new_filesystem(const char *type, const struct option *options, size_t count, unsigned attributes)
 {
-    int context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+    long context = CALL2(__NR_fsopen, type, FSOPEN_CLOEXEC);
     if (context < 0)
-        return -1;
-    int mount = -1;
-    if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", type, 0) == 0 &&
-        configure(context, options, count))
-        mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-    dml_child_close(context);
-    return mount;
+        return (int)context;
+    long mount = CALL5(__NR_fsconfig, context, FSCONFIG_SET_STRING, "source", type, 0);
+    if (!mount)
+        mount = configure(context, options, count);
+    if (!mount)
+        mount = CALL3(__NR_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+    dml_child_close((int)context);
+    return (int)mount;
 }
 
 int dml_native_new_tmpfs(const char *size, const char *mode)
@@ -50,5 +52,5 @@ int dml_native_new_devpts(void)
 bool dml_native_make_proc(struct dml_native *n)
 {
     n->proc = new_filesystem("proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    return n->proc >= 0 || dml_native_fail(n, DML_NATIVE_PROC, NULL);
+    return n->proc >= 0 || dml_native_fail(n, DML_NATIVE_PROC, NULL, n->proc);
 }

@@ -1,6 +1,7 @@
 /* The second wall: should a mount be other than it was meant, or a way around the mounts be found, nothing
  * can be written but below what the plan makes writable, and nothing be read that is not in the sandbox's own
  * tree. */
+#include "calls.h"
 #include "kernel.h"
 #include "mounts.h"
 #include "stage_message.h"
@@ -9,8 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define LOOK (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
@@ -28,10 +27,10 @@ static uint64_t rights_of(int abi)
     return all;
 }
 
-static bool allow(int rules, int fd, uint64_t rights)
+static long allow(int rules, int fd, uint64_t rights)
 {
     struct landlock_path_beneath_attr beneath = {.allowed_access = rights, .parent_fd = fd};
-    return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0;
+    return CALL4(__NR_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
 }
 
 /* What may be done below a mount besides looking; 0: nothing. */
@@ -49,30 +48,29 @@ static uint64_t rights_at(const struct dml_entry *entry, uint64_t all)
 
 /* The command's own input and output can be opened again by name. Pipes and the like need no rule, and take
  * none. */
-static bool allow_standard(int rules, int fd, uint64_t all)
+static long allow_standard(int rules, int fd, uint64_t all)
 {
-    int flags = fcntl(fd, F_GETFL);
+    long flags = CALL2(__NR_fcntl, fd, F_GETFL);
+    if (flags < 0)
+        return flags;
     uint64_t rights = (flags & O_ACCMODE) == O_WRONLY ? 0 : LANDLOCK_ACCESS_FS_READ_FILE;
     if ((flags & O_ACCMODE) != O_RDONLY)
         rights |= WRITE;
-    return flags >= 0 && (allow(rules, fd, all & (rights | LANDLOCK_ACCESS_FS_IOCTL_DEV)) || errno == EBADFD);
+    long failed = allow(rules, fd, all & (rights | LANDLOCK_ACCESS_FS_IOCTL_DEV));
+    return failed == -EBADFD ? 0 : failed;
 }
 
-static bool add_rules(const struct dml_native *n, int rules, uint64_t all)
+static long add_rules(const struct dml_native *n, int rules, uint64_t all)
 {
-    if (!allow(rules, n->root, LOOK))
-        return false;
-    for (size_t i = 0; i < n->mount_count; i++) {
+    long failed = allow(rules, n->root, LOOK);
+    for (size_t i = 0; i < n->mount_count && !failed; i++) {
         const struct dml_native_mount *mount = &n->mounts[i];
         uint64_t rights = rights_at(mount->entry, all);
-        if (rights && !allow(rules, mount->tree, rights))
-            return false;
+        failed = rights ? allow(rules, mount->tree, rights) : 0;
     }
-    for (int i = 0; i < 3; i++) {
-        if (!allow_standard(rules, DML_FD_STDIN + i, all))
-            return false;
-    }
-    return true;
+    for (int i = 0; i < 3 && !failed; i++)
+        failed = allow_standard(rules, DML_FD_STDIN + i, all);
+    return failed;
 }
 
 bool dml_native_restrict_files(struct dml_native *n)
@@ -83,8 +81,9 @@ bool dml_native_restrict_files(struct dml_native *n)
     if (n->landlock >= 6)
         attributes.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
     /* An older kernel takes what it does not know as long as that is 0. */
-    int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
-    bool restricted = rules >= 0 && add_rules(n, rules, attributes.handled_access_fs) &&
-                      syscall(SYS_landlock_restrict_self, rules, 0) == 0;
-    return restricted || dml_native_fail(n, DML_NATIVE_LANDLOCK, NULL);
+    int rules = (int)CALL3(__NR_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    long failed = rules < 0 ? rules : add_rules(n, rules, attributes.handled_access_fs);
+    if (!failed)
+        failed = CALL2(__NR_landlock_restrict_self, rules, 0);
+    return !failed || dml_native_fail(n, DML_NATIVE_LANDLOCK, NULL, failed);
 }

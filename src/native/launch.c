@@ -1,4 +1,5 @@
 /* The launch: what is prepared, the child that does the steps in their order, and what a failed one means. */
+#include "calls.h"
 #include "child.h"
 #include "host.h"
 #include "mounts.h"
@@ -14,9 +15,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,19 +140,32 @@ static bool prepare_filter(struct dml_native *n)
     return n->filter.filter != NULL;
 }
 
-static bool prepare(struct dml_native *n)
+static int *copy_numbers(struct dml_arena *arena, const int *numbers, size_t count)
+{
+    int *copy = dml_arena_array(arena, count, sizeof *copy);
+    for (size_t i = 0; copy && i < count; i++)
+        copy[i] = numbers[i];
+    return copy;
+}
+
+/* What it is about is in `n`. */
+static bool prepare(struct dml_native *n, const int *descriptors, const int *cgroups)
 {
     const struct dml_plan *plan = n->plan;
     int abi = dml_host_landlock_abi();
     n->shop = n->root = n->proc = n->pidfd = -1;
+    n->pid = -1;
     n->has_groups = geteuid() == 0 && getgroups(0, NULL) != 0;
     n->landlock = restricts_files(plan, abi) ? abi : 0;
     n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
     n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
+    n->descriptors = copy_numbers(&n->arena, descriptors, n->descriptor_count);
+    n->cgroups = copy_numbers(&n->arena, cgroups, n->cgroup_count);
     n->scratch = dml_arena_array(&n->arena, n->descriptor_count, sizeof *n->scratch);
     n->mount_count = plan->mount_count;
     n->mounts = dml_arena_array(&n->arena, n->mount_count, sizeof *n->mounts);
-    bool prepared = n->uid_map && n->gid_map && n->scratch && n->mounts && prepare_filter(n);
+    bool prepared = n->uid_map && n->gid_map && n->descriptors && n->cgroups && n->scratch && n->mounts &&
+                    prepare_filter(n);
     const struct dml_native_mount *before = NULL;
     for (size_t i = 0; prepared && i < n->mount_count; i++)
         prepared = prepare_mount(n, i, &before);
@@ -160,9 +174,19 @@ static bool prepare(struct dml_native *n)
 
 /* --- the children --- */
 
-bool dml_native_fail(struct dml_native *n, enum dml_native_step step, const struct dml_entry *object)
+static void note_time(struct dml_native_times *times, const char *name)
 {
-    n->reason = errno;
+    struct timespec time;
+    if (times->count == DML_NATIVE_MOST_TIMES || clock_gettime(CLOCK_MONOTONIC, &time) != 0)
+        return;
+    times->names[times->count] = name;
+    times->ended[times->count++] = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+bool dml_native_fail(struct dml_native *n, enum dml_native_step step, const struct dml_entry *object,
+                     long failed)
+{
+    n->reason = (int)-failed;
     n->step = step;
     n->object = object;
     return false;
@@ -176,24 +200,14 @@ bool dml_native_forgive(struct dml_native *n)
     return true;
 }
 
-static void note_time(struct dml_native_times *times, const char *name)
-{
-    struct timespec time;
-    if (!times || times->count == DML_NATIVE_MOST_TIMES)
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    times->names[times->count] = name;
-    times->ended[times->count++] = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static bool leave_caller(struct dml_native *n)
 {
     (void)n;
     /* All are blocked until the stage has a mask of its own, and it resets those of the command; but it waits
      * for children. */
-    signal(SIGCHLD, SIG_DFL);
+    dml_child_reset_signal(SIGCHLD);
     dml_child_leave_keyring();
-    umask(0); /* what it makes gets the permissions that it says */
+    CALL1(__NR_umask, 0); /* what it makes gets the permissions that it says */
     return true;
 }
 
@@ -201,26 +215,30 @@ static bool leave_caller(struct dml_native *n)
  * processes. */
 static bool join_cgroups(struct dml_native *n)
 {
-    return (dml_child_join_cgroups(n->cgroups, n->cgroup_count) && unshare(CLONE_NEWCGROUP) == 0) ||
-           dml_native_fail(n, DML_NATIVE_CGROUP, NULL);
+    long failed = dml_child_join_cgroups(n->cgroups, n->cgroup_count);
+    if (!failed)
+        failed = CALL1(__NR_unshare, CLONE_NEWCGROUP);
+    return !failed || dml_native_fail(n, DML_NATIVE_CGROUP, NULL, failed);
 }
 
 static bool place_descriptors(struct dml_native *n)
 {
     dml_child_raise_descriptor_limit(2 * n->descriptor_count + n->mount_count + OWN_DESCRIPTORS);
-    return dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count) ||
-           dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL);
+    int failed = dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count);
+    return !failed || dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL, failed);
 }
 
 static bool leave_session(struct dml_native *n)
 {
-    return n->plan->tty || setsid() >= 0 || dml_native_fail(n, DML_NATIVE_SESSION, NULL);
+    long session = n->plan->tty ? 0 : CALL0(__NR_setsid);
+    return session >= 0 || dml_native_fail(n, DML_NATIVE_SESSION, NULL, session);
 }
 
 static bool set_hostname(struct dml_native *n)
 {
     const char *name = n->plan->hostname;
-    return !name || sethostname(name, strlen(name)) == 0 || dml_native_fail(n, DML_NATIVE_HOSTNAME, NULL);
+    long failed = name ? CALL2(__NR_sethostname, name, strlen(name)) : 0;
+    return !failed || dml_native_fail(n, DML_NATIVE_HOSTNAME, NULL, failed);
 }
 
 /* AddressSanitizer would mark the frames of these two in the memory that parent and child share, and execve
@@ -228,8 +246,8 @@ static bool set_hostname(struct dml_native *n)
 __attribute__((no_sanitize_address)) static bool execute_stage(struct dml_native *n)
 {
     static char *const argv[] = {(char *)"demilune", NULL}, *const no_environment[] = {NULL};
-    syscall(SYS_execveat, DML_FD_STAGE, "", argv, no_environment, AT_EMPTY_PATH);
-    return dml_native_fail(n, DML_NATIVE_EXECUTE, NULL);
+    long failed = CALL5(__NR_execveat, DML_FD_STAGE, "", argv, no_environment, AT_EMPTY_PATH);
+    return dml_native_fail(n, DML_NATIVE_EXECUTE, NULL, failed);
 }
 
 /* In the new namespaces: what becomes pid 1 of the sandbox. */
@@ -257,11 +275,11 @@ __attribute__((no_sanitize_address)) static int run_inside(void *argument)
         {"execute", execute_stage},
     };
     struct dml_native *n = argument;
-    note_time(n->times, "namespaces");
+    note_time(&n->times, "namespaces");
     for (size_t i = 0; i < sizeof steps_inside / sizeof steps_inside[0]; i++) {
         if (!steps_inside[i].take(n))
             return 127;
-        note_time(n->times, steps_inside[i].name);
+        note_time(&n->times, steps_inside[i].name);
     }
     return 127;
 }
@@ -270,9 +288,9 @@ static void start_inside(struct dml_native *n, int flags)
 {
     flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
              (n->plan->network ? 0 : CLONE_NEWNET);
-    n->pid = dml_child_start(run_inside, n, flags | CLONE_PIDFD, &n->pidfd);
+    n->pid = dml_child_start_beside(run_inside, n, flags | CLONE_PIDFD, &n->pidfd, &n->stack);
     if (n->pid < 0)
-        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL, -errno);
 }
 
 /* Still outside, where root can give its groups up. Its child becomes ours; it shares our descriptors, so
@@ -294,7 +312,7 @@ static void start(struct dml_native *n)
      */
     pid_t helper = dml_child_start(run_outside, n, CLONE_FILES, NULL);
     if (helper < 0)
-        dml_native_fail(n, DML_NATIVE_CLONE, NULL);
+        dml_native_fail(n, DML_NATIVE_CLONE, NULL, -errno);
     while (helper > 0 && waitid(P_PID, (id_t)helper, &(siginfo_t){0}, WEXITED | (int)__WCLONE) != 0 &&
            errno == EINTR)
         ;
@@ -311,7 +329,7 @@ static bool is_change(const struct dml_native *n)
 static const struct {
     const char *name, *text;
 } steps[DML_NATIVE_STEP_COUNT] = {
-    [DML_NATIVE_NONE] = {"process", "it was killed"},
+    [DML_NATIVE_NONE] = {"process", "it ended without a word"},
     [DML_NATIVE_CGROUP] = {"cgroup", "the sandbox cannot be put into its cgroup"},
     [DML_NATIVE_CLONE] = {"namespaces", "no new namespaces"},
     [DML_NATIVE_ID_MAP] = {"id_map", "ids cannot be mapped"},
@@ -339,7 +357,7 @@ static const struct {
     [DML_NATIVE_EXECUTE] = {"execute", "the inner stage cannot be executed"},
 };
 
-static void explain(const struct dml_native *n, struct dml_error *error)
+void dml_native_explain(const struct dml_native *n, struct dml_error *error)
 {
     const struct dml_entry *object = n->object;
     char quoted[256];
@@ -358,34 +376,33 @@ static void explain(const struct dml_native *n, struct dml_error *error)
     error->step = steps[n->step].name;
 }
 
-int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
-                      const int *cgroups, size_t cgroup_count, struct dml_native_times *times, pid_t *pid,
-                      struct dml_error *error)
+void dml_native_free(struct dml_native *n)
 {
-    struct dml_native n = {
-        .plan = plan,
-        .times = times,
-        .descriptors = descriptors,
-        .descriptor_count = descriptor_count,
-        .cgroups = cgroups,
-        .cgroup_count = cgroup_count,
-        .pid = -1,
-    };
-    bool prepared = prepare(&n);
-    note_time(times, "prepare");
-    if (prepared)
-        start(&n);
-    else
+    if (!n)
+        return;
+    dml_child_free_stack(n->stack);
+    dml_arena_clear(&n->arena);
+    free(n);
+}
+
+struct dml_native *dml_native_start(const struct dml_plan *plan, const int *descriptors,
+                                    size_t descriptor_count, const int *cgroups, size_t cgroup_count,
+                                    struct dml_error *error)
+{
+    struct dml_native *n = malloc(sizeof *n);
+    if (n)
+        *n = (struct dml_native){
+            .plan = plan, .descriptor_count = descriptor_count, .cgroup_count = cgroup_count};
+    if (!n || !prepare(n, descriptors, cgroups)) {
+        dml_native_free(n);
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    note_time(times, "execute");
-    bool launched = prepared && n.step == DML_NATIVE_NONE && n.pidfd >= 0;
-    if (prepared && !launched) {
-        if (n.pidfd >= 0)
-            dml_spawn_reap(n.pidfd);
-        explain(&n, error);
+        return NULL;
     }
-    *pid = n.pid;
-    int pidfd = launched ? n.pidfd : -1;
-    dml_arena_clear(&n.arena);
-    return pidfd;
+    note_time(&n->times, "preparing");
+    start(n);
+    if (n->pid >= 0)
+        return n;
+    dml_native_explain(n, error);
+    dml_native_free(n);
+    return NULL;
 }

@@ -2,6 +2,7 @@
  * are still the host's, and everything inside is reached from the descriptor of the new root alone, through
  * no symbolic link. The shop is that root, unless the plan puts a host tree there; files are made in it and
  * leave it as mounts. */
+#include "calls.h"
 #include "child.h"
 #include "host.h"
 #include "kernel.h"
@@ -14,21 +15,20 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-static bool move(int tree, int directory, const char *path)
+static long move(int tree, int directory, const char *path)
 {
-    return syscall(SYS_move_mount, tree, "", directory, path,
-                   MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH)) == 0;
+    return CALL5(__NR_move_mount, tree, "", directory, path,
+                 MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH));
 }
 
 bool dml_native_attach_here(struct dml_native *n, int tree, int directory, const char *name,
                             const struct dml_entry *entry)
 {
-    return move(tree, directory, name) || dml_native_fail(n, DML_NATIVE_ATTACH, entry);
+    long failed = move(tree, directory, name);
+    return !failed || dml_native_fail(n, DML_NATIVE_ATTACH, entry, failed);
 }
 
 /* Nothing in a file system of ours leads a single name astray; a longer path is opened without its links. */
@@ -37,9 +37,9 @@ static bool attach(struct dml_native *n, const struct dml_native_mount *mount)
     const struct dml_entry *entry = mount->entry;
     if (mount->make && !strchr(mount->at, '/'))
         return dml_native_attach_here(n, mount->tree, n->root, mount->at, entry);
-    int place = dml_host_open_below(n->root, mount->at);
+    int place = dml_host_try_open(n->root, mount->at, true);
     if (place < 0)
-        return dml_native_fail(n, DML_NATIVE_PLACE, entry);
+        return dml_native_fail(n, DML_NATIVE_PLACE, entry, place);
     bool attached = dml_native_attach_here(n, mount->tree, place, "", entry);
     dml_child_close(place);
     return attached;
@@ -58,43 +58,47 @@ static bool is_file(const struct dml_entry *entry)
            (dml_is_host_tree(entry) && !S_ISDIR(entry->source.mode));
 }
 
-static bool make_directory(int root, const char *path)
+static long make_directory(int root, const char *path)
 {
-    return mkdirat(root, path, 0755) == 0 || errno == EEXIST;
+    long failed = CALL3(__NR_mkdirat, root, path, 0755);
+    return failed == -EEXIST ? 0 : failed;
 }
 
-bool dml_native_make_file(int directory, const char *path)
+int dml_native_make_file(int directory, const char *path)
 {
-    return mknodat(directory, path, S_IFREG | 0444, 0) == 0;
+    return (int)CALL4(__NR_mknodat, directory, path, S_IFREG | 0444, 0);
+}
+
+static long make_file_once(int root, const char *path)
+{
+    int failed = dml_native_make_file(root, path);
+    return failed == -EEXIST ? 0 : failed;
 }
 
 /* In file systems of ours alone: below a host tree everything is there. */
 static bool make_place(struct dml_native *n, const struct dml_native_mount *mount)
 {
     const struct dml_entry *entry = mount->entry;
-    for (char *const *at = mount->directories; at && *at; at++) {
-        if (!make_directory(n->root, *at))
-            return dml_native_fail(n, DML_NATIVE_PLACE, entry);
-    }
-    if (!mount->make || entry->kind == DML_SYMLINK)
-        return true;
-    bool made = is_file(entry) ? dml_native_make_file(n->root, mount->at) || errno == EEXIST
-                               : make_directory(n->root, mount->at);
-    return made || dml_native_fail(n, DML_NATIVE_PLACE, entry);
+    long failed = 0;
+    for (char *const *at = mount->directories; at && *at && !failed; at++)
+        failed = make_directory(n->root, *at);
+    if (!failed && mount->make && entry->kind != DML_SYMLINK)
+        failed = is_file(entry) ? make_file_once(n->root, mount->at) : make_directory(n->root, mount->at);
+    return !failed || dml_native_fail(n, DML_NATIVE_PLACE, entry, failed);
 }
 
 /* --- what is mounted --- */
 
-static bool write_all(int fd, const char *at, size_t left)
+static long write_all(int fd, const char *at, size_t left)
 {
     while (left) {
-        ssize_t written = write(fd, at, left);
+        long written = CALL3(__NR_write, fd, at, left);
         if (written < 0)
-            return false;
+            return written;
         at += written;
         left -= (size_t)written;
     }
-    return true;
+    return 0;
 }
 
 static const char file_name[] = ".file";
@@ -102,13 +106,14 @@ static const char file_name[] = ".file";
 /* A file with given content, made in the shop; its name goes once it is mounted elsewhere. */
 static int new_file(struct dml_native *n, const struct dml_entry *entry)
 {
-    int fd = openat(n->shop, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), tree = -1;
+    int fd = (int)CALL4(__NR_openat, n->shop, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return -1;
-    if (write_all(fd, entry->data, entry->length) && fchmod(fd, entry->mode) == 0)
-        tree = dml_native_clone_tree(n->shop, file_name, false);
+        return fd;
+    long failed = write_all(fd, entry->data, entry->length);
+    if (!failed)
+        failed = CALL2(__NR_fchmod, fd, entry->mode);
     dml_child_close(fd);
-    return tree;
+    return failed ? (int)failed : dml_native_clone_tree(n->shop, file_name, false);
 }
 
 /* A part of the new /proc, to be put on itself. Not every kernel has each. */
@@ -119,13 +124,13 @@ static int new_cover(struct dml_native *n, const struct dml_entry *entry)
 
 static bool seal(struct dml_native *n, const struct dml_native_mount *mount)
 {
-    int place = dml_host_open_below(n->root, mount->at);
-    bool sealed = place >= 0 && dml_native_set_attributes(place, MOUNT_ATTR_RDONLY, false);
+    int place = dml_host_try_open(n->root, mount->at, true);
+    int failed = place < 0 ? place : dml_native_set_attributes(place, MOUNT_ATTR_RDONLY, false);
     dml_child_close(place);
-    return sealed || dml_native_fail(n, DML_NATIVE_SEAL, mount->entry);
+    return !failed || dml_native_fail(n, DML_NATIVE_SEAL, mount->entry, failed);
 }
 
-/* What stands at this mount: a tree that is there already, or a new one. -1 with the failure noted. */
+/* What stands at this mount: a tree that is there already, or a new one. Below 0 with the failure noted. */
 static int tree_of(struct dml_native *n, struct dml_native_mount *mount)
 {
     const struct dml_entry *entry = mount->entry;
@@ -149,8 +154,14 @@ static int tree_of(struct dml_native *n, struct dml_native_mount *mount)
     default: break; /* of the host: cloned before */
     }
     if (mount->tree < 0)
-        dml_native_fail(n, step, entry);
+        dml_native_fail(n, step, entry, mount->tree);
     return mount->tree;
+}
+
+static bool make_link(struct dml_native *n, const struct dml_native_mount *mount)
+{
+    long failed = CALL3(__NR_symlinkat, mount->entry->host, n->root, mount->at);
+    return !failed || dml_native_fail(n, DML_NATIVE_LINK, mount->entry, failed);
 }
 
 static bool build_mount(struct dml_native *n, struct dml_native_mount *mount)
@@ -159,19 +170,21 @@ static bool build_mount(struct dml_native *n, struct dml_native_mount *mount)
     if (!make_place(n, mount))
         return false;
     if (entry->kind == DML_SYMLINK)
-        return symlinkat(entry->host, n->root, mount->at) == 0 || dml_native_fail(n, DML_NATIVE_LINK, entry);
+        return make_link(n, mount);
     int tree = tree_of(n, mount);
-    if (tree < 0 && entry->kind == DML_COVER && n->reason == ENOENT)
+    if (tree == -ENOENT && entry->kind == DML_COVER)
         return dml_native_forgive(n);
     if (tree < 0)
         return false;
     bool covers = entry->kind == DML_COVER || is_new_file(entry);
-    if (covers && !dml_native_set_attributes(tree, PLAIN | MOUNT_ATTR_RDONLY, false))
-        return dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry);
+    long failed = covers ? dml_native_set_attributes(tree, PLAIN | MOUNT_ATTR_RDONLY, false) : 0;
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry, failed);
     if (!attach(n, mount))
         return false;
-    if (is_new_file(entry) && unlinkat(n->shop, file_name, 0) != 0)
-        return dml_native_fail(n, DML_NATIVE_FILE, entry);
+    failed = is_new_file(entry) ? CALL3(__NR_unlinkat, n->shop, file_name, 0) : 0;
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_FILE, entry, failed);
     return entry->kind != DML_DEV || dml_native_fill_dev(n, mount);
 }
 
@@ -186,18 +199,20 @@ static bool is_root(const struct dml_native_mount *mount)
 static bool make_root(struct dml_native *n)
 {
     static const char name[] = "root";
-    n->shop = dml_native_new_tmpfs(NULL, "0755");
-    if (n->shop < 0 || !move(n->shop, AT_FDCWD, "/"))
-        return dml_native_fail(n, DML_NATIVE_ROOT, NULL);
-    n->root = n->shop;
+    n->root = n->shop = dml_native_new_tmpfs(NULL, "0755");
+    long failed = n->shop < 0 ? n->shop : move(n->shop, AT_FDCWD, "/");
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_ROOT, NULL, failed);
     if (n->mount_count == 0 || !is_root(&n->mounts[0]))
         return true;
     struct dml_native_mount *mount = &n->mounts[0];
     if (tree_of(n, mount) < 0)
         return false;
     n->root = mount->tree;
-    return (make_directory(n->shop, name) && move(mount->tree, n->shop, name)) ||
-           dml_native_fail(n, DML_NATIVE_ROOT, mount->entry);
+    failed = make_directory(n->shop, name);
+    if (!failed)
+        failed = move(mount->tree, n->shop, name);
+    return !failed || dml_native_fail(n, DML_NATIVE_ROOT, mount->entry, failed);
 }
 
 bool dml_native_build_tree(struct dml_native *n)
@@ -216,8 +231,12 @@ bool dml_native_build_tree(struct dml_native *n)
  * new root, the shop is still on top of the old one, and goes first. */
 bool dml_native_enter_tree(struct dml_native *n)
 {
-    bool entered = fchdir(n->root) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
-                   (n->root == n->shop || umount2(".", MNT_DETACH) == 0) && umount2(".", MNT_DETACH) == 0 &&
-                   chdir("/") == 0;
-    return entered || dml_native_fail(n, DML_NATIVE_PIVOT, NULL);
+    long failed = CALL1(__NR_fchdir, n->root);
+    if (!failed)
+        failed = CALL2(__NR_pivot_root, ".", ".");
+    for (int on_top = n->root == n->shop ? 1 : 2; on_top && !failed; on_top--)
+        failed = CALL2(__NR_umount2, ".", MNT_DETACH);
+    if (!failed)
+        failed = CALL1(__NR_chdir, "/");
+    return !failed || dml_native_fail(n, DML_NATIVE_PIVOT, NULL, failed);
 }

@@ -1,8 +1,8 @@
 /* The native backend: a plan launched by system calls of our own, without any other program.
  *
  * The parent prepares everything, and a child in new namespaces does the steps, one file each in this
- * directory. It shares our memory (child.h): what it learns and where it fails it leaves in the prepared
- * launch. */
+ * directory, while the parent goes on. It shares our memory (child.h): what it learns and where it fails it
+ * leaves in the prepared launch, which therefore stays until the child has executed something or ended. */
 #ifndef DML_NATIVE_H
 #define DML_NATIVE_H
 
@@ -43,7 +43,7 @@ enum dml_native_step {
 
 enum { DML_NATIVE_MOST_TIMES = 24 };
 
-/* What a launch was at, and when that was over, for who asks what it costs. */
+/* What a launch was at, and when that was over: what each step costs. */
 struct dml_native_times {
     const char *names[DML_NATIVE_MOST_TIMES];
     double ended[DML_NATIVE_MOST_TIMES]; /* seconds of CLOCK_MONOTONIC */
@@ -61,15 +61,14 @@ struct dml_native_mount {
     int tree;                /* what is mounted there, once the child has it; -1 */
 };
 
-/* What the child is given; everything in it stays until it has executed the inner stage. */
+/* A launch: what the child is given, and what it has. */
 struct dml_native {
     struct dml_arena arena; /* owns what is prepared here */
     const struct dml_plan *plan;
-    struct dml_native_times *times; /* NULL: nobody asks */
-    const int *descriptors;         /* as struct dml_spawn has them */
+    int *descriptors; /* as struct dml_spawn has them */
     size_t descriptor_count;
     int *scratch;
-    const int *cgroups;
+    int *cgroups;
     size_t cgroup_count;
     bool has_groups; /* supplementary ones, which have to be given up, as root can */
 
@@ -83,7 +82,11 @@ struct dml_native {
     int shop; /* a tmpfs: the root when that is ours, and where files are made; see mounts.c */
     int root;
     int proc;
-    int pidfd; /* of it: written by the kernel */
+    struct dml_native_times times;
+
+    /* The child. */
+    void *stack;
+    int pidfd; /* written by the kernel */
     pid_t pid;
 
     /* How it failed. */
@@ -102,11 +105,19 @@ unsigned dml_native_wanted(const struct dml_plan *plan);
 /* Adds a problem for what the plan requires and this backend does not apply here. */
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
 
-/* Launches a plan whose descriptors and cgroups are ready. Returns a pidfd of the inner stage (close-on-exec,
- * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. `times`
- * may be NULL. Safe in a program with threads. */
-int dml_native_launch(const struct dml_plan *plan, const int *descriptors, size_t descriptor_count,
-                      const int *cgroups, size_t cgroup_count, struct dml_native_times *times, pid_t *pid,
-                      struct dml_error *error);
+/* Begins to launch a plan whose descriptors and cgroups are ready: its child goes on beside us, and becomes
+ * the inner stage. Its pid, and a pidfd (close-on-exec) that the caller closes, are in what is returned; the
+ * caller reaps it. NULL with an error when there is no child. The plan must stay as long as what is returned.
+ * Safe in a program with threads. */
+struct dml_native *dml_native_start(const struct dml_plan *plan, const int *descriptors,
+                                    size_t descriptor_count, const int *cgroups, size_t cgroup_count,
+                                    struct dml_error *error);
+
+/* Why a child ended without executing the inner stage. */
+void dml_native_explain(const struct dml_native *native, struct dml_error *error);
+
+/* Frees a launch, but neither child nor pidfd. Only once the child has executed the stage or ended; NULL does
+ * nothing. */
+void dml_native_free(struct dml_native *native);
 
 #endif

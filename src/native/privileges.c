@@ -1,19 +1,24 @@
 /* What the command may do is settled here, before the inner stage is executed. */
+#include "calls.h"
 #include "steps.h"
 
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+static long control(int option, unsigned long a, unsigned long b)
+{
+    return CALL5(__NR_prctl, option, a, b, 0, 0);
+}
 
 /* As many as this kernel knows. */
-static bool empty_bounding_set(void)
+static long empty_bounding_set(void)
 {
     for (unsigned long capability = 0;; capability++) {
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
-            return errno == EINVAL && capability > 0;
+        long failed = control(PR_CAPBSET_DROP, capability, 0);
+        if (failed)
+            return failed == -EINVAL && capability > 0 ? 0 : failed;
     }
 }
 
@@ -21,13 +26,17 @@ bool dml_native_drop_privileges(struct dml_native *n)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     static const struct __user_cap_data_struct none[2];
-    return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && empty_bounding_set() &&
-            syscall(SYS_capset, &header, none) == 0) ||
-           dml_native_fail(n, DML_NATIVE_PRIVILEGES, NULL);
+    long failed = control(PR_SET_NO_NEW_PRIVS, 1, 0);
+    if (!failed)
+        failed = empty_bounding_set();
+    if (!failed)
+        failed = CALL2(__NR_capset, &header, none);
+    return !failed || dml_native_fail(n, DML_NATIVE_PRIVILEGES, NULL, failed);
 }
 
 bool dml_native_set_filter(struct dml_native *n)
 {
-    return n->filter.len == 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &n->filter) == 0 ||
-           dml_native_fail(n, DML_NATIVE_FILTER, NULL);
+    long failed =
+        n->filter.len == 0 ? 0 : control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (unsigned long)&n->filter);
+    return !failed || dml_native_fail(n, DML_NATIVE_FILTER, NULL, failed);
 }

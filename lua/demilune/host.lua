@@ -86,9 +86,10 @@ local function bwrap()
 end
 
 --- Whether the native backend launches here, found out by trying, once.
+---@param untried? boolean what is known of it already is enough
 ---@return demilune.Tryout|nil failure nil when it does
-function host.native_failure()
-    if found.native_failure == nil then
+function host.native_failure(untried)
+    if found.native_failure == nil and not untried then
         found.native_failure = require("demilune.tryout").run() or false
     end
     return found.native_failure or nil
@@ -103,12 +104,12 @@ function host.bwrap_follows_links()
     return not major or (tonumber(major) == 0 and tonumber(minor) < 12)
 end
 
-local function automatic()
+local function automatic(untried)
     local backend, text, code = bwrap()
     if backend then
         return backend, text
     end
-    local failure = host.native_failure()
+    local failure = host.native_failure(untried)
     if failure then
         return nil, ("%s; and the native backend does not work here: %s"):format(text, failure.text), code
     end
@@ -117,10 +118,11 @@ end
 
 --- The backend that `flag` stands for here; auto is bwrap, then native.
 ---@param flag? "auto"|"bwrap"|"native"|"none"
+---@param untried? boolean native is taken to work until it is known that it does not: a launch finds out by itself
 ---@return demilune.Backend|nil
 ---@return string|nil message a warning, or why there is no such backend
 ---@return string|nil code "unknown_backend" or "backend_unavailable"
-function host.backend(flag)
+function host.backend(flag, untried)
     flag = flag or "auto"
     if type(flag) ~= "string" then
         error(("bad argument #1 to 'backend' (string expected, got %s)"):format(type(flag)), 2)
@@ -131,7 +133,7 @@ function host.backend(flag)
     elseif flag == "bwrap" then
         return bwrap()
     elseif flag == "auto" then
-        return automatic()
+        return automatic(untried)
     end
     local nearest = core.nearest(flag, backends)
     return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),

@@ -1,4 +1,5 @@
 --- A launched plan: what goes in and out, how it ends, and one descriptor for whoever waits for it.
+local choice = require "demilune.choice"
 local core = require "demilune.core"
 local loop = require "demilune.loop"
 local refusal = require "demilune.refusal"
@@ -114,15 +115,33 @@ local function notify(self, name, kind, subject)
     end
 end
 
+-- Begins the launch, by what `choose` says now where it becomes known that the backend does not work here: nothing was
+-- executed until then. The engine's process, or nil, message, code and problems.
+local function start_by(self, options, choose)
+    local launched, text, code = core.start(self.plan.core, self.start)
+    if launched or not choice.changes(options.backend, self.backend, code) then
+        return launched, text, code
+    end
+    local backend, problems
+    backend, text, code, problems = choose()
+    if not backend then
+        return nil, text, code, problems
+    end
+    self.backend, self.start.bwrap = backend, backend.bwrap_path
+    launched, text, code = core.start(self.plan.core, self.start)
+    return launched, text, code
+end
+
 --- Begins the launch of a plan.
 ---@param plan demilune.Plan
 ---@param backend demilune.Backend
 ---@param options demilune.RunOptions
+---@param choose fun(): demilune.Backend|nil, string|nil, string|nil, demilune.Problem[]|nil as plan:backend
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function process.launch(plan, backend, options)
+function process.launch(plan, backend, options, choose)
     if backend.kind == "none" then
         return refusal.plain("the backend none is for the command; a program has os.execute for it",
             "backend_unavailable")
@@ -131,10 +150,10 @@ function process.launch(plan, backend, options)
         process)
     local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
-    local launched, text, code
+    local launched, text, code, problems
     if ok and start then
         self.start = start
-        ok, launched, text, code = pcall(core.start, plan.core, start)
+        ok, launched, text, code, problems = pcall(start_by, self, options, choose)
     else
         launched, text, code = nil, problem, "setup.failed"
     end
@@ -144,6 +163,8 @@ function process.launch(plan, backend, options)
     end
     if not ok then
         error(start ~= self.start and start or launched, 0)
+    elseif problems then
+        return nil, text, code, problems
     elseif not launched then
         return refusal.plain(text, code)
     end

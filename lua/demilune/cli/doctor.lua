@@ -84,7 +84,7 @@ local function examine()
     return {
         kernel = facts.kernel, machine = facts.machine, distribution = facts.distribution, uid = facts.uid,
         landlock = facts.landlock, auto = usable[1], backends = backends, ceiling = ceiling, problems = problems,
-        native_preferred = #usable == 2 and host.bwrap_follows_links(),
+        native_preferred = #usable == 2,
     }
 end
 
@@ -119,7 +119,7 @@ local function print_text(report)
     end
     io.stdout:write(("auto: %s\n"):format(report.auto or "nothing; no command can be run"))
     if report.native_preferred then
-        io.stdout:write("  but native for policies with entries in writable trees, where this bwrap follows links\n")
+        io.stdout:write("  but native for policies with entries in writable trees: bwrap before 0.12 follows links there\n")
     end
 end
 

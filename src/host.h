@@ -84,4 +84,7 @@ int dml_host_landlock_abi(void);
  * copied into `buffer` of `size` bytes; `trusted` says which of the two it was. False when there is none. */
 bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted);
 
+/* Finds a bwrap there that we may not execute. False when there is none, or one that we may. */
+bool dml_host_find_barred_bwrap(const struct dml_host *host, char *buffer, size_t size);
+
 #endif

@@ -381,6 +381,20 @@ static int core_find_bwrap(lua_State *L)
     return 2;
 }
 
+/* barred_bwrap() -> the path of a bwrap that is there and that we may not execute | nil where there is none,
+ * or one that works */
+static int core_barred_bwrap(lua_State *L)
+{
+    struct dml_host host;
+    char path[PATH_MAX];
+    dml_host_gather(&host, environ);
+    if (dml_host_find_barred_bwrap(&host, path, sizeof path))
+        lua_pushstring(L, path);
+    else
+        luaL_pushfail(L);
+    return 1;
+}
+
 /* bwrap_version(path) -> "0.8.0" | nil, message. Runs it. */
 static int core_bwrap_version(lua_State *L)
 {
@@ -418,6 +432,7 @@ void dml_open_host(lua_State *L)
         {"parse_size", core_parse_size},
         {"parse_duration", core_parse_duration},
         {"find_bwrap", core_find_bwrap},
+        {"barred_bwrap", core_barred_bwrap},
         {"bwrap_version", core_bwrap_version},
         {NULL, NULL},
     };

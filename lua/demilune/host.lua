@@ -52,32 +52,13 @@ end
 local backends = { "auto", "bwrap", "native", "none" }
 local not_installed = "bwrap is not installed here (Debian: apt-get install bubblewrap)"
 
---- A bwrap that is there and that we may not execute.
----@return string|nil path nil where there is none, or one that works
-function host.barred_bwrap()
-    if core.find_bwrap() then
-        return nil
-    end
-    local places = table.move(core.trusted_bwrap_paths, 1, #core.trusted_bwrap_paths, 1, {})
-    for directory in ((os.getenv("PATH") or "") .. ":"):gmatch("([^:]*):") do
-        places[#places + 1] = (directory ~= "" and directory .. "/" or "") .. "bwrap"
-    end
-    for _, path in ipairs(places) do
-        local target = core.realpath(path)
-        if target and core.file_type(target) == "file" then
-            return path
-        end
-    end
-    return nil
-end
-
 ---@type demilune.Backend
 host.native = { kind = "native", effective = "native" }
 
 local function bwrap()
     local path, trusted = core.find_bwrap()
     if not path then
-        local barred = host.barred_bwrap()
+        local barred = core.barred_bwrap()
         local text = barred and ("bwrap is there, at %s, but cannot be executed"):format(core.quote(barred))
         return nil, text or not_installed, "backend_unavailable"
     end

@@ -110,6 +110,20 @@ describe("demilune doctor #once", function()
         assert.matches("by the native backend, system calls of our own.*natively: bwrap is not installed", result.err)
     end)
 
+    it("a bwrap in PATH that cannot be executed, unless one that can stands behind it", function()
+        sandbox.sh(("mkdir %s %s && cp /usr/bin/bwrap %s && cp /usr/bin/bwrap %s && chmod 644 %s"):format(scratch "a",
+            scratch "b", scratch "a/bwrap", scratch "b/bwrap", scratch "a/bwrap"))
+        local without = within("mount --bind /dev/null /usr/bin/bwrap && cd " .. scratch "a")
+        local function found(path)
+            local entry = examine(without, 0, { "PATH=" .. path }).bwrap
+            return { entry.path, entry.works }
+        end
+        assert.same({ scratch "b/bwrap", true }, found(scratch "a" .. ":" .. scratch "b"))
+        assert.same({ scratch "a/bwrap", false }, found("/nowhere:" .. scratch "a"))
+        assert.same({ "bwrap", false }, found "/nowhere:") -- an empty word is the current directory
+        assert.same({ nil, false }, found "/nowhere")
+    end)
+
     it("neither: auto is an error that has both reasons", function()
         local result = sandbox.demilune({ "run", "--backend", "auto", "--", "true" }, { env = { "PATH=" .. scratch() },
             prefix = within "mount --bind /dev/null /usr/bin/bwrap && echo 0 >/proc/sys/user/max_user_namespaces" })

@@ -23,7 +23,7 @@ local function examine_bwrap()
     local path, trusted = host.find_bwrap()
     local entry = { name = "bwrap", works = false, path = path, trusted = trusted }
     if not path then
-        entry.path = host.barred_bwrap()
+        entry.path = core.barred_bwrap()
         entry.diagnosis = diagnose.no_bwrap(entry.path)
         return entry
     end

@@ -201,7 +201,7 @@ return function(words, program)
     end
     local backend
     backend, text = choose_backend(settings, true)
-    if not backend and settings.isolation == "bwrap" and host.barred_bwrap() then
+    if not backend and settings.isolation == "bwrap" and core.barred_bwrap() then
         common.complain(text)
         return common.EXIT_NOT_FOUND -- as for any program that cannot be started
     elseif not backend then

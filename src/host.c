@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -424,6 +425,11 @@ int dml_host_landlock_abi(void)
     const unsigned version_query = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
     long abi = syscall(__NR_landlock_create_ruleset, NULL, 0, version_query);
     return abi > 0 ? (int)abi : 0;
+}
+
+bool dml_host_is_dumpable(void)
+{
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
 }
 
 static bool is_file(const char *path)

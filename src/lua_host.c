@@ -365,6 +365,13 @@ static int core_parse_duration(lua_State *L)
     return 1;
 }
 
+/* is_dumpable() -> whether this process is its user's own to look into; else its /proc/self is root's */
+static int core_is_dumpable(lua_State *L)
+{
+    lua_pushboolean(L, dml_host_is_dumpable());
+    return 1;
+}
+
 /* find_bwrap() -> path, trusted | nil */
 static int core_find_bwrap(lua_State *L)
 {
@@ -431,6 +438,7 @@ void dml_open_host(lua_State *L)
         {"nearest", core_nearest},
         {"parse_size", core_parse_size},
         {"parse_duration", core_parse_duration},
+        {"is_dumpable", core_is_dumpable},
         {"find_bwrap", core_find_bwrap},
         {"barred_bwrap", core_barred_bwrap},
         {"bwrap_version", core_bwrap_version},

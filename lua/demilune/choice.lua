@@ -45,7 +45,7 @@ local function native_that_works(asked, untried)
     local found = table.pack(named(asked, "native"))
     local failure = found[1] and host.native_failure(untried)
     if failure then
-        return refusal.plain("the native backend does not work here: " .. failure.text, "backend_unavailable")
+        return refusal.plain(failure, "backend_unavailable")
     end
     return table.unpack(found, 1, found.n)
 end
@@ -100,17 +100,6 @@ function choice.of(asked, flag, untried)
         return automatic(asked, untried)
     end
     return named(asked, flag)
-end
-
---- Whether auto is another backend than the one that has failed to launch, before anything was executed: native was not
---- tried before, and it is the host that keeps it from working, not what is asked about.
----@param flag? "auto"|"bwrap"|"native"|"none"
----@param failed demilune.Backend
----@param code string of the failure
----@return boolean
-function choice.changes(flag, failed, code)
-    local untried = (flag == nil or flag == "auto") and failed.kind == "native" and code == "setup.failed"
-    return untried and host.native_failure() ~= nil
 end
 
 --- What keeps a plan from being launched on any host: the problems of the policy with its backends, none of the host's.

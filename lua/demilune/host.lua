@@ -66,12 +66,14 @@ local function bwrap()
     return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
 end
 
---- Whether the native backend launches here, found out by trying, once.
+--- Why the native backend does not work here, found out by trying, once.
 ---@param untried? boolean what is known of it already is enough
----@return demilune.Tryout|nil failure nil when it does
+---@return string|nil text nil when it works
 function host.native_failure(untried)
     if found.native_failure == nil and not untried then
-        found.native_failure = require("demilune.tryout").run() or false
+        local failure = require("demilune.tryout").run()
+        found.native_failure = failure and "the native backend does not work here: "
+            .. require("demilune.diagnose").line("native", failure) or false
     end
     return found.native_failure or nil
 end
@@ -92,7 +94,7 @@ local function automatic(untried)
     end
     local failure = host.native_failure(untried)
     if failure then
-        return nil, ("%s; and the native backend does not work here: %s"):format(text, failure.text), code
+        return nil, ("%s; and %s"):format(text, failure), code
     end
     return host.native
 end

@@ -1,6 +1,6 @@
 --- A launched plan: what goes in and out, how it ends, and one descriptor for whoever waits for it.
-local choice = require "demilune.choice"
 local core = require "demilune.core"
+local host = require "demilune.host"
 local loop = require "demilune.loop"
 local refusal = require "demilune.refusal"
 local stream = require "demilune.stream"
@@ -115,12 +115,21 @@ local function notify(self, name, kind, subject)
     end
 end
 
--- Begins the launch, by what `choose` says now where it becomes known that the backend does not work here: nothing was
--- executed until then. The engine's process, or nil, message, code and problems.
-local function start_by(self, options, choose)
+-- Begins the launch by the backend that it has: the engine's process, or nil, message, code and why that backend does
+-- not work here, when it is the host that keeps it from it. Nothing was executed then.
+local function try(self)
     local launched, text, code = core.start(self.plan.core, self.start)
-    if launched or not choice.changes(options.backend, self.backend, code) then
+    local may_be_host = not launched and self.backend.kind == "native" and code == "setup.failed"
+    return launched, text, code, may_be_host and host.native_failure() or nil
+end
+
+-- The same, once more by what auto is now that this is known. The engine's process, or nil, message, code and problems.
+local function try_each(self, flag, choose)
+    local launched, text, code, failure = try(self)
+    if not failure then
         return launched, text, code
+    elseif flag and flag ~= "auto" then
+        return nil, failure:find(text, 1, true) and failure or ("%s; %s"):format(text, failure), code
     end
     local backend, problems
     backend, text, code, problems = choose()
@@ -128,7 +137,7 @@ local function start_by(self, options, choose)
         return nil, text, code, problems
     end
     self.backend, self.start.bwrap = backend, backend.bwrap_path
-    launched, text, code = core.start(self.plan.core, self.start)
+    launched, text, code = try(self)
     return launched, text, code
 end
 
@@ -153,7 +162,7 @@ function process.launch(plan, backend, options, choose)
     local launched, text, code, problems
     if ok and start then
         self.start = start
-        ok, launched, text, code, problems = pcall(start_by, self, options, choose)
+        ok, launched, text, code, problems = pcall(try_each, self, options.backend, choose)
     else
         launched, text, code = nil, problem, "setup.failed"
     end

@@ -35,7 +35,7 @@ local function examine_bwrap()
 end
 
 local function examine_native()
-    local failure = host.native_failure()
+    local failure = tryout.run()
     return {
         name = "native", works = not failure,
         diagnosis = failure and diagnose.failure("native", failure) or nil,
@@ -119,7 +119,8 @@ local function print_text(report)
     end
     io.stdout:write(("auto: %s\n"):format(report.auto or "nothing; no command can be run"))
     if report.native_preferred then
-        io.stdout:write("  but native for policies with entries in writable trees: bwrap before 0.12 follows links there\n")
+        io.stdout:write("  but native for policies with entries in writable trees, where bwrap before 0.12 ",
+            "follows links\n")
     end
 end
 

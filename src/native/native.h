@@ -102,6 +102,12 @@ unsigned dml_native_wanted(const struct dml_plan *plan);
 /* Adds a problem for what the plan requires and this backend does not apply here. */
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
 
+/* Prepares the launch of a plan in `n`, where descriptors and cgroups stand already; the plan has to outlive
+ * it. False when there is not enough memory. Whatever it returns, dml_native_clear gives back what it took.
+ */
+bool dml_native_prepare(const struct dml_plan *plan, struct dml_native *n);
+void dml_native_clear(struct dml_native *n);
+
 /* Launches a plan whose descriptors and cgroups are ready. Returns a pidfd of the inner stage (close-on-exec,
  * to be closed by the caller) and its pid, to be reaped by the caller; -1 when nothing was executed. `times`
  * may be NULL. Safe in a program with threads. */

@@ -4,6 +4,7 @@ local core = require "demilune.core"
 local diagnose = {}
 
 local ENOSYS, EPERM, EACCES, EINVAL, ENOSPC, EROFS, EUSERS = 38, 1, 13, 22, 28, 30, 87
+local EAGAIN, ENOMEM, ENFILE, EMFILE = 11, 12, 23, 24
 
 local function first_line(path)
     return ((core.read_file(path, 64 * 1024) or ""):match("^[^\n]*"))
@@ -183,7 +184,18 @@ function diagnose.failure(backend, failure)
     return { reason = failure.text, message = failure.text }
 end
 
---- The same in a line: the reason, what the backend said, and the remedy.
+local shortages = { [EAGAIN] = true, [ENOMEM] = true, [ENFILE] = true, [EMFILE] = true }
+
+--- Whether the failure of a native launch may pass by itself: something is short now, or we cannot tell. It does not
+--- say whether the backend works here.
+---@param failure { step: string|nil, errno: integer|nil }
+---@return boolean
+function diagnose.may_pass(failure)
+    local used_up = failure.step == "namespaces" and failure.errno == ENOSPC
+    return not failure.step or shortages[failure.errno] or used_up and not facts().namespaces_off or false
+end
+
+--- What is behind the failure of a try, in a line: the reason, what the backend said, and the remedy.
 ---@param backend "bwrap"|"native"
 ---@param failure demilune.Tryout
 ---@return string

@@ -68,12 +68,16 @@ end
 
 --- Why the native backend does not work here, found out by trying, once.
 ---@param untried? boolean what is known of it already is enough
----@return string|nil text nil when it works
+---@return string|nil text nil when it works, but for something that may pass
 function host.native_failure(untried)
     if found.native_failure == nil and not untried then
+        local diagnose = require "demilune.diagnose"
         local failure = require("demilune.tryout").run()
+        if failure and diagnose.may_pass(failure) then
+            return nil
+        end
         found.native_failure = failure and "the native backend does not work here: "
-            .. require("demilune.diagnose").line("native", failure) or false
+            .. diagnose.line("native", failure) or false
     end
     return found.native_failure or nil
 end

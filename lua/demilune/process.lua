@@ -118,9 +118,12 @@ end
 -- Begins the launch by the backend that it has: the engine's process, or nil, message, code and why that backend does
 -- not work here, when it is the host that keeps it from it. Nothing was executed then.
 local function try(self)
-    local launched, text, code = core.start(self.plan.core, self.start)
-    local may_be_host = not launched and self.backend.kind == "native" and code == "setup.failed"
-    return launched, text, code, may_be_host and host.native_failure() or nil
+    local launched, text, code, step, errno = core.start(self.plan.core, self.start)
+    if launched or self.backend.kind ~= "native" or code ~= "setup.failed"
+        or require("demilune.diagnose").may_pass { step = step, errno = errno } then
+        return launched, text, code
+    end
+    return nil, text, code, host.native_failure()
 end
 
 -- The same, once more by what auto is now that this is known. The engine's process, or nil, message, code and problems.

@@ -243,6 +243,38 @@ io.write(process.stdout:read("a"), " ", process:wait().backend, "\n")]])
             assert.equal("bwrap fifo bwrap text piped bwrap\n", run(NATIVE_FAILS))
         end)
 
+        it("a shortage is an error and no reason for bwrap, and is forgotten when it is over", function()
+            nested()
+            local program = sandbox.write(scratch "program.lua", [[
+local tree = arg[1]
+local policy = assert(demilune.policy { rw_binds = { { tree, "/t" } }, ro_binds = { { tree .. "/kept", "/t/kept" } },
+    acknowledge = { "path_rw" } })
+local only = assert(policy:spawn({ "/bin/sleep", "60" }, { stdin = "null" })) -- there may be one user namespace
+local result, text, code = policy:run({ "/bin/true" }, { stdin = "null" })
+print(result, text, code)
+only:close()
+for _ = 1, 200 do
+    result = policy:run({ "/bin/true" }, { stdin = "null" })
+    if result then
+        break
+    end
+    os.execute("sleep 0.05")
+end
+print(result and result.backend)]])
+            local result = sandbox.demilune({ "script", program, scratch "tree" },
+                { prefix = within("echo 1 >/proc/sys/user/max_user_namespaces") })
+            assert.equal("nil\tnative backend: no new namespaces: No space left on device\tsetup.failed\nnative\n",
+                result.out, result.err)
+        end)
+
+        it("a shortage makes no client of noether-sandbox run its command bare", function()
+            local short = within("mount --bind /dev/null /usr/bin/bwrap && echo 1 >/proc/sys/user/max_user_namespaces && "
+                .. "exec unshare --user --map-root-user \"$@\" #")
+            local result = noether.script("echo ran", { prefix = short, env = { "PATH=/nowhere" } }, { "--isolate", "auto" })
+            assert.same({ 1, "" }, { result.code, result.out }, result.err)
+            assert.matches("native backend: no new namespaces: No space left on device\n$", result.err)
+        end)
+
         it("a batch says it once, and not with -q; with -v what launches", function()
             local jobs = ('{"command": ["/bin/true"]}\n'):rep(3)
             local function batch(more, prefix)

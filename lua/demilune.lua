@@ -29,7 +29,7 @@ local demilune = {
     build_bwrap_command = policy.build_bwrap_command,
     host = host.facts,
     find_bwrap = host.find_bwrap,
-    backend = host.backend,
+    backend = function(flag) return host.backend(flag) end,
 }
 
 return demilune

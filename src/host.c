@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -431,17 +432,28 @@ int dml_host_landlock_abi(void)
     return abi > 0 ? (int)abi : 0;
 }
 
-static bool is_program(const char *path)
+bool dml_host_is_dumpable(void)
 {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
-           faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
 }
 
-bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted)
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool is_program(const char *path)
+{
+    return is_file(path) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
+/* The first of the places of bwrap that `fits`. */
+static bool find_bwrap(const struct dml_host *host, bool (*fits)(const char *path), char *buffer, size_t size,
+                       bool *trusted)
 {
     for (size_t i = 0; i < DML_TRUSTED_BWRAP_COUNT; i++) {
-        if (is_program(dml_trusted_bwrap_paths[i])) {
+        if (fits(dml_trusted_bwrap_paths[i])) {
             *trusted = true;
             return snprintf(buffer, size, "%s", dml_trusted_bwrap_paths[i]) < (int)size;
         }
@@ -451,9 +463,21 @@ bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size,
     while (path) {
         size_t length = strcspn(path, ":");
         int written = snprintf(buffer, size, "%.*s%sbwrap", (int)length, path, length ? "/" : "");
-        if (written > 0 && (size_t)written < size && is_program(buffer))
+        if (written > 0 && (size_t)written < size && fits(buffer))
             return true;
         path = path[length] ? path + length + 1 : NULL;
     }
     return false;
+}
+
+bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted)
+{
+    return find_bwrap(host, is_program, buffer, size, trusted);
+}
+
+bool dml_host_find_barred_bwrap(const struct dml_host *host, char *buffer, size_t size)
+{
+    bool trusted;
+    return !find_bwrap(host, is_program, buffer, size, &trusted) &&
+           find_bwrap(host, is_file, buffer, size, &trusted);
 }

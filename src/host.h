@@ -81,8 +81,14 @@ bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);
 
+/* Whether this process is its user's own to look into. */
+bool dml_host_is_dumpable(void);
+
 /* Finds a bwrap that we may execute where noether-isolation looks: the trusted paths, then PATH. The path is
  * copied into `buffer` of `size` bytes; `trusted` says which of the two it was. False when there is none. */
 bool dml_host_find_bwrap(const struct dml_host *host, char *buffer, size_t size, bool *trusted);
+
+/* Finds a bwrap there that we may not execute. False when there is none, or one that we may. */
+bool dml_host_find_barred_bwrap(const struct dml_host *host, char *buffer, size_t size);
 
 #endif

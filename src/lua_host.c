@@ -365,6 +365,13 @@ static int core_parse_duration(lua_State *L)
     return 1;
 }
 
+/* is_dumpable() -> whether this process is its user's own to look into; else its /proc/self is root's */
+static int core_is_dumpable(lua_State *L)
+{
+    lua_pushboolean(L, dml_host_is_dumpable());
+    return 1;
+}
+
 /* find_bwrap() -> path, trusted | nil */
 static int core_find_bwrap(lua_State *L)
 {
@@ -379,6 +386,20 @@ static int core_find_bwrap(lua_State *L)
     lua_pushstring(L, path);
     lua_pushboolean(L, trusted);
     return 2;
+}
+
+/* barred_bwrap() -> the path of a bwrap that is there and that we may not execute | nil where there is none,
+ * or one that works */
+static int core_barred_bwrap(lua_State *L)
+{
+    struct dml_host host;
+    char path[PATH_MAX];
+    dml_host_gather(&host, environ);
+    if (dml_host_find_barred_bwrap(&host, path, sizeof path))
+        lua_pushstring(L, path);
+    else
+        luaL_pushfail(L);
+    return 1;
 }
 
 /* bwrap_version(path) -> "0.8.0" | nil, message. Runs it. */
@@ -417,7 +438,9 @@ void dml_open_host(lua_State *L)
         {"nearest", core_nearest},
         {"parse_size", core_parse_size},
         {"parse_duration", core_parse_duration},
+        {"is_dumpable", core_is_dumpable},
         {"find_bwrap", core_find_bwrap},
+        {"barred_bwrap", core_barred_bwrap},
         {"bwrap_version", core_bwrap_version},
         {NULL, NULL},
     };

@@ -40,16 +40,17 @@ local function named(asked, name)
     return backend, text
 end
 
--- The same of the native backend, which has to be tried.
-local function native_that_works(asked)
+-- The same of the native backend, which has to be tried, unless a launch is about to show it.
+local function native_that_works(asked, untried)
     local found = table.pack(named(asked, "native"))
-    local failure = found[1] and host.native_failure()
+    local failure = found[1] and host.native_failure(untried)
     if failure then
-        return refusal.plain("the native backend does not work here: " .. failure.text, "backend_unavailable")
+        return refusal.plain(failure, "backend_unavailable")
     end
     return table.unpack(found, 1, found.n)
 end
 
+local nested = "entries lie in writable trees, where a link that is put there meanwhile leads bwrap before 0.12 astray"
 local astray = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
 
 -- Of two refusals the one that says most: a backend that may not launch says nothing about the policy, and one that is
@@ -65,18 +66,21 @@ local function worse(bwrap, native)
     return table.pack(refusal.plain(("%s; and %s"):format(bwrap[2], native[2]), bwrap[3]))
 end
 
--- bwrap where it can do what is asked for and may, else native; and why it is not bwrap.
-local function automatic(asked)
+-- bwrap where it can do what is asked for and may, else native; and why it is not bwrap. Where entries lie in writable
+-- trees it is native whatever the bwrap is: asking one for its version takes a launch's time, and its distribution may
+-- have mended it all the same.
+local function automatic(asked, untried)
     local bwrap = table.pack(named(asked, "bwrap"))
-    local led_astray = bwrap[1] and core.nests_in_writable(asked.core) and host.bwrap_follows_links()
-    if bwrap[1] and not led_astray then
+    local nests = bwrap[1] and core.nests_in_writable(asked.core)
+    if bwrap[1] and not nests then
         return table.unpack(bwrap, 1, bwrap.n)
     end
-    local native = table.pack(native_that_works(asked))
+    local native = table.pack(native_that_works(asked, untried))
     if native[1] then
-        return native[1], nil, nil, nil, led_astray and astray or bwrap[2]
+        return native[1], nil, nil, nil, nests and nested or bwrap[2]
     elseif bwrap[1] then
-        return bwrap[1], ("%s, and it cannot be native: %s"):format(astray, native[2])
+        local warning = host.bwrap_follows_links() and ("%s, and it cannot be native: %s"):format(astray, native[2])
+        return bwrap[1], warning or bwrap[2]
     end
     local refused = worse(bwrap, native)
     return table.unpack(refused, 1, refused.n)
@@ -85,14 +89,15 @@ end
 --- The backend that launches what is asked about. Only looks at what it is told and at the host.
 ---@param asked demilune.Asked
 ---@param flag? "auto"|"bwrap"|"native"|"none"
+---@param untried? boolean native is taken to work until it is known that it does not: a launch finds out by itself
 ---@return demilune.Backend|nil
 ---@return string|nil message a warning, or why there is none
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 ---@return string|nil why auto is native for it
-function choice.of(asked, flag)
+function choice.of(asked, flag, untried)
     if flag == nil or flag == "auto" then
-        return automatic(asked)
+        return automatic(asked, untried)
     end
     return named(asked, flag)
 end
@@ -102,7 +107,7 @@ end
 ---@param flag? "auto"|"bwrap"|"native"|"none"
 ---@return demilune.Problem[]
 function choice.problems(asked, flag)
-    local backend, _, code, problems = choice.of(asked, flag)
+    local backend, _, code, problems = choice.of(asked, flag, true)
     local of_host = code == "backend_unavailable" or code == "unknown_backend" or code == "ceiling.backend"
     return not backend and not of_host and problems or {}
 end

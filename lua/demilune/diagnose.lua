@@ -4,6 +4,7 @@ local core = require "demilune.core"
 local diagnose = {}
 
 local ENOSYS, EPERM, EACCES, EINVAL, ENOSPC, EROFS, EUSERS = 38, 1, 13, 22, 28, 30, 87
+local EAGAIN, ENOMEM, ENFILE, EMFILE = 11, 12, 23, 24
 
 local function first_line(path)
     return ((core.read_file(path, 64 * 1024) or ""):match("^[^\n]*"))
@@ -54,6 +55,7 @@ local function facts()
         filtered = is_filtered(),
         container = in_container(),
         kernel = core.facts().kernel or "",
+        undumpable = not core.is_dumpable(),
     }
 end
 
@@ -119,6 +121,12 @@ local reasons = {
         "we are in a chroot, where the kernel gives no user namespaces", "enter the directory by pivot_root instead",
     },
     {
+        function(f, failure) return failure.step == "id_map" and is_refusal(failure) and f.undumpable end,
+        "this program is not dumpable, so that its /proc/self is root's and no ids can be mapped there: it is " ..
+            "set-id, has file capabilities, cannot be read by its user, or has called prctl(PR_SET_DUMPABLE, 0)",
+        "use bwrap, or a program without that; or have it call prctl(PR_SET_DUMPABLE, 1) before it launches",
+    },
+    {
         function(f, failure) return f.apparmor and is_refusal(failure) and failure.step ~= "proc" end,
         "AppArmor keeps user namespaces from programs without a profile (Ubuntu 23.10 and later)",
         "use bwrap, which has one; or give this program a profile with the rule userns; or as root: " ..
@@ -174,6 +182,27 @@ function diagnose.failure(backend, failure)
         end
     end
     return { reason = failure.text, message = failure.text }
+end
+
+local shortages = { [EAGAIN] = true, [ENOMEM] = true, [ENFILE] = true, [EMFILE] = true }
+
+--- Whether the failure of a native launch may pass by itself: something is short now, or we cannot tell. It does not
+--- say whether the backend works here.
+---@param failure { step: string|nil, errno: integer|nil }
+---@return boolean
+function diagnose.may_pass(failure)
+    local used_up = failure.step == "namespaces" and failure.errno == ENOSPC
+    return not failure.step or shortages[failure.errno] or used_up and not facts().namespaces_off or false
+end
+
+--- What is behind the failure of a try, in a line: the reason, what the backend said, and the remedy.
+---@param backend "bwrap"|"native"
+---@param failure demilune.Tryout
+---@return string
+function diagnose.line(backend, failure)
+    local found = diagnose.failure(backend, failure)
+    local said = found.message ~= found.reason and (" (%s)"):format(found.message) or ""
+    return found.reason .. said .. (found.remedy and "; " .. found.remedy or "")
 end
 
 --- What keeps bwrap from being found.

@@ -52,32 +52,13 @@ end
 local backends = { "auto", "bwrap", "native", "none" }
 local not_installed = "bwrap is not installed here (Debian: apt-get install bubblewrap)"
 
---- A bwrap that is there and that we may not execute.
----@return string|nil path nil where there is none, or one that works
-function host.barred_bwrap()
-    if core.find_bwrap() then
-        return nil
-    end
-    local places = table.move(core.trusted_bwrap_paths, 1, #core.trusted_bwrap_paths, 1, {})
-    for directory in ((os.getenv("PATH") or "") .. ":"):gmatch("([^:]*):") do
-        places[#places + 1] = (directory ~= "" and directory .. "/" or "") .. "bwrap"
-    end
-    for _, path in ipairs(places) do
-        local target = core.realpath(path)
-        if target and core.file_type(target) == "file" then
-            return path
-        end
-    end
-    return nil
-end
-
 ---@type demilune.Backend
 host.native = { kind = "native", effective = "native" }
 
 local function bwrap()
     local path, trusted = core.find_bwrap()
     if not path then
-        local barred = host.barred_bwrap()
+        local barred = core.barred_bwrap()
         local text = barred and ("bwrap is there, at %s, but cannot be executed"):format(core.quote(barred))
         return nil, text or not_installed, "backend_unavailable"
     end
@@ -85,13 +66,31 @@ local function bwrap()
     return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
 end
 
---- Whether the native backend launches here, found out by trying, once.
----@return demilune.Tryout|nil failure nil when it does
-function host.native_failure()
-    if found.native_failure == nil then
-        found.native_failure = require("demilune.tryout").run() or false
+--- Why the native backend does not work here, found out by trying, once.
+---@param untried? boolean what is known of it already is enough
+---@return string|nil text nil when it works, but for something that may pass
+function host.native_failure(untried)
+    if found.native_failure == nil and not untried then
+        local diagnose = require "demilune.diagnose"
+        local failure = require("demilune.tryout").run()
+        if failure and diagnose.may_pass(failure) then
+            return nil
+        end
+        found.native_failure = failure and "the native backend does not work here: "
+            .. diagnose.line("native", failure) or false
     end
     return found.native_failure or nil
+end
+
+--- Whether it is known that the native backend works here.
+---@return boolean
+function host.native_is_proven()
+    return found.native_failure == false
+end
+
+--- It has worked, which is what a trial would find out.
+function host.prove_native()
+    found.native_failure = false
 end
 
 --- Whether the bwrap that is found may be one that looks up mount points through symbolic links: in a tree that others
@@ -103,24 +102,25 @@ function host.bwrap_follows_links()
     return not major or (tonumber(major) == 0 and tonumber(minor) < 12)
 end
 
-local function automatic()
+local function automatic(untried)
     local backend, text, code = bwrap()
     if backend then
         return backend, text
     end
-    local failure = host.native_failure()
+    local failure = host.native_failure(untried)
     if failure then
-        return nil, ("%s; and the native backend does not work here: %s"):format(text, failure.text), code
+        return nil, ("%s; and %s"):format(text, failure), code
     end
     return host.native
 end
 
 --- The backend that `flag` stands for here; auto is bwrap, then native.
 ---@param flag? "auto"|"bwrap"|"native"|"none"
+---@param untried? boolean native is taken to work until it is known that it does not: a launch finds out by itself
 ---@return demilune.Backend|nil
 ---@return string|nil message a warning, or why there is no such backend
 ---@return string|nil code "unknown_backend" or "backend_unavailable"
-function host.backend(flag)
+function host.backend(flag, untried)
     flag = flag or "auto"
     if type(flag) ~= "string" then
         error(("bad argument #1 to 'backend' (string expected, got %s)"):format(type(flag)), 2)
@@ -131,7 +131,7 @@ function host.backend(flag)
     elseif flag == "bwrap" then
         return bwrap()
     elseif flag == "auto" then
-        return automatic()
+        return automatic(untried)
     end
     local nearest = core.nearest(flag, backends)
     return nil, ("%s is no backend; write auto, bwrap, native or none%s"):format(core.quote(flag),

@@ -10,7 +10,8 @@ options.types = {
     narrow = "table", backend = "string", ceiling = true, trace = "boolean",
 }
 
-local for_command = { signals = "number", before_hooks = "function" } -- of the program, which owns its process alone
+-- Of the program, which owns its process alone.
+local for_command = { signals = "number", before_hooks = "function", launching = "function" }
 
 -- Those that make a plan. One that is made has what they said, and would pass over another word.
 local of_plan = { timeout = true, env = true, chdir = true, narrow = true, ceiling = true, trace = true }

@@ -37,11 +37,18 @@ end
 ---@return demilune.Problem[]|nil problems
 function plan:spawn(given)
     given = check_options(given, 2)
-    local backend, text, code, problems = self:backend(given.backend)
+    local function choose()
+        local backend, text, code, problems, why = choice.of(self, given.backend, true)
+        if backend and given.launching then
+            given.launching(backend, text, why)
+        end
+        return backend, text, code, problems
+    end
+    local backend, text, code, problems = choose()
     if not backend then
         return nil, text, code, problems
     end
-    return require("demilune.process").launch(self, backend, given)
+    return require("demilune.process").launch(self, backend, given, choose)
 end
 
 --- Launches the plan and waits for its end.

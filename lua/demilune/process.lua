@@ -1,5 +1,6 @@
 --- A launched plan: what goes in and out, how it ends, and one descriptor for whoever waits for it.
 local core = require "demilune.core"
+local host = require "demilune.host"
 local loop = require "demilune.loop"
 local refusal = require "demilune.refusal"
 local stream = require "demilune.stream"
@@ -114,15 +115,61 @@ local function notify(self, name, kind, subject)
     end
 end
 
+-- Starts it. The first native launch of a program is waited for: when it was set up, later ones can be, too.
+local function start(self)
+    local launched, text, code, step, errno = core.start(self.plan.core, self.start)
+    if not launched or self.backend.kind ~= "native" or host.native_is_proven() then
+        return launched, text, code, step, errno
+    elseif core.advance(launched, "running") == "ended" then
+        local result = core.result(launched, {})
+        if result.code == "setup.failed" then
+            core.close(launched)
+            return nil, result.message, result.code, result.step, result.errno
+        end
+    end
+    host.prove_native()
+    return launched
+end
+
+-- Begins the launch by the backend that it has: the engine's process, or nil, message, code and why that backend does
+-- not work here, when it is the host that keeps it from it. Nothing was executed then.
+local function try(self)
+    local launched, text, code, step, errno = start(self)
+    if launched or self.backend.kind ~= "native" or code ~= "setup.failed"
+        or require("demilune.diagnose").may_pass { step = step, errno = errno } then
+        return launched, text, code
+    end
+    return nil, text, code, host.native_failure()
+end
+
+-- The same, once more by what auto is now that this is known. The engine's process, or nil, message, code and problems.
+local function try_each(self, flag, choose)
+    local launched, text, code, failure = try(self)
+    if not failure then
+        return launched, text, code
+    elseif flag and flag ~= "auto" then
+        return nil, failure:find(text, 1, true) and failure or ("%s; %s"):format(text, failure), code
+    end
+    local backend, problems
+    backend, text, code, problems = choose()
+    if not backend then
+        return nil, text, code, problems
+    end
+    self.backend, self.start.bwrap = backend, backend.bwrap_path
+    launched, text, code = try(self)
+    return launched, text, code
+end
+
 --- Begins the launch of a plan.
 ---@param plan demilune.Plan
 ---@param backend demilune.Backend
 ---@param options demilune.RunOptions
+---@param choose fun(): demilune.Backend|nil, string|nil, string|nil, demilune.Problem[]|nil as plan:backend
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function process.launch(plan, backend, options)
+function process.launch(plan, backend, options, choose)
     if backend.kind == "none" then
         return refusal.plain("the backend none is for the command; a program has os.execute for it",
             "backend_unavailable")
@@ -131,10 +178,10 @@ function process.launch(plan, backend, options)
         process)
     local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
-    local launched, text, code
+    local launched, text, code, problems
     if ok and start then
         self.start = start
-        ok, launched, text, code = pcall(core.start, plan.core, start)
+        ok, launched, text, code, problems = pcall(try_each, self, options.backend, choose)
     else
         launched, text, code = nil, problem, "setup.failed"
     end
@@ -144,6 +191,8 @@ function process.launch(plan, backend, options)
     end
     if not ok then
         error(start ~= self.start and start or launched, 0)
+    elseif problems then
+        return nil, text, code, problems
     elseif not launched then
         return refusal.plain(text, code)
     end

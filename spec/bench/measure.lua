@@ -146,6 +146,55 @@ function measure.at_a_time(start, total, width)
     end
 end
 
+-- KiB: the proportional share of a process; nil where only root may see it, as of one that is not dumpable.
+local function pss(pid)
+    local file <close> = io.open("/proc/" .. pid .. "/smaps_rollup")
+    local text = file and file:read("a")
+    return text and tonumber(text:match("\nPss:%s+(%d+)"))
+end
+
+local function children(pid)
+    local file <close> = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid)))
+    return file:read("a"):gmatch("%d+")
+end
+
+-- The share of a process and all below it, nil where one of them cannot be seen, and how many they are.
+local function tree(pid)
+    local sum, count = pss(pid), 1
+    for child in children(pid) do
+        local more, number = tree(child)
+        sum, count = sum and more and sum + more, count + number
+    end
+    return sum, count
+end
+
+--- What an idle sandbox of a policy costs, as text: processes, their memory, and that of the host.
+function measure.idle(policy, backend)
+    local COUNT, idle, sum, count = 50, {}, 0, 0
+    collectgarbage()
+    local before = pss("self")
+    for i = 1, COUNT do
+        idle[i] = assert(policy:spawn({ "/usr/bin/sleep", "100" },
+            { stdin = "null", stdout = "null", stderr = "null", backend = backend }))
+    end
+    measure.byhand.settle(0.5)
+    for i = 1, COUNT do
+        idle[i]:poll()
+    end
+    collectgarbage()
+    local after = pss("self")
+    for i = 1, COUNT do
+        local more, number = tree(idle[i]:pid())
+        sum, count = sum and more and sum + more, count + number
+    end
+    for i = 1, COUNT do
+        idle[i]:close()
+    end
+    return ("an idle sandbox (of %d, with sleep in it): %d processes, %s together (PSS); the host grows by %.1f KiB each")
+        :format(COUNT, count // COUNT, sum and ("%.0f KiB"):format(sum / COUNT) or "memory that root alone can see",
+            (after - before) / COUNT)
+end
+
 function measure.over()
     os.execute("rm -rf " .. measure.scratch)
 end

@@ -45,56 +45,9 @@ local function bench_throughput(width)
         total / measure.median(times[1]), total / measure.median(times[2]), ratio))
 end
 
--- KiB: the proportional share of a process.
-local function pss(pid)
-    for line in io.lines("/proc/" .. pid .. "/smaps_rollup") do
-        local size = line:match("^Pss:%s+(%d+)")
-        if size then
-            return tonumber(size)
-        end
-    end
-end
-
-local function children(pid)
-    local file <close> = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid)))
-    return file:read("a"):gmatch("%d+")
-end
-
-local function tree(pid)
-    local sum, count = pss(pid) or 0, 1
-    for child in children(pid) do
-        local more, number = tree(child)
-        sum, count = sum + more, count + number
-    end
-    return sum, count
-end
-
-local function bench_memory()
-    local idle, sleeping = {}, { "/usr/bin/sleep", "100" }
-    collectgarbage()
-    local before = pss("self")
-    for i = 1, 50 do
-        idle[i] = assert(policy:spawn(sleeping, quiet))
-    end
-    local sum, count = 0, 0
-    byhand.settle(0.5)
-    for i = 1, 50 do
-        idle[i]:poll()
-    end
-    collectgarbage()
-    local after = pss("self")
-    for i = 1, 50 do
-        local more, number = tree(idle[i]:pid())
-        sum, count = sum + more, count + number
-        idle[i]:close()
-    end
-    print(("an idle sandbox (of 50, with sleep in it): %d processes, %.0f KiB together (PSS); the host grows by %.1f KiB each")
-        :format(count // 50, sum / 50, (after - before) / 50))
-end
-
 bench_latency()
 for _, width in ipairs { 1, 2, 4, 8 } do
     bench_throughput(width)
 end
-bench_memory()
+print(measure.idle(policy))
 measure.over()

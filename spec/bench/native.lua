@@ -108,4 +108,7 @@ end
 for _, width in ipairs { 1, 2, 4, 8 } do
     bench_throughput(width)
 end
+for _, backend in ipairs(backends) do
+    print(backend .. ", " .. measure.idle(measure.policy(), backend))
+end
 measure.over()

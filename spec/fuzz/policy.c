@@ -2,6 +2,8 @@
 #include "script.h"
 #include "bwrap.h"
 #include "lua_plan.h"
+#include "native/native.h"
+#include "stage_message.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,6 +32,48 @@ static int render(lua_State *L)
     lua_pushinteger(L, (lua_Integer)arguments.source_count);
     dml_bwrap_arguments_clear(&arguments);
     return 3;
+}
+
+static void push_mount(lua_State *L, const struct dml_native_mount *mount)
+{
+    must(mount->at && mount->at[0] && mount->at[0] != '/', "every mount has a path below the root");
+    must(mount->tree == -1, "nothing is opened by the parent");
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, mount->at);
+    lua_setfield(L, -2, "at");
+    lua_pushboolean(L, mount->make);
+    lua_setfield(L, -2, "make");
+    lua_pushstring(L, mount->size);
+    lua_setfield(L, -2, "size");
+    lua_pushstring(L, mount->mode);
+    lua_setfield(L, -2, "mode");
+    lua_newtable(L);
+    for (lua_Integer i = 0; mount->directories && mount->directories[i]; i++) {
+        lua_pushstring(L, mount->directories[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "directories");
+}
+
+/* prepare(plan) -> mounts, length of the filter: as the parent prepares a native launch */
+static int prepare(lua_State *L)
+{
+    const struct dml_lua_plan *held = luaL_checkudata(L, 1, DML_LUA_PLAN);
+    const int descriptors[DML_FD_COUNT] = {0};
+    struct dml_native n = {.descriptors = descriptors, .descriptor_count = DML_FD_COUNT};
+    must(dml_native_prepare(held->plan, &n), "everything is prepared");
+    must(n.step == DML_NATIVE_NONE && n.pid == -1 && n.pidfd == -1, "and nothing is launched");
+    must(n.mount_count == held->plan->mount_count, "every mount of the plan");
+    must((n.filter.len > 0) == held->plan->seccomp, "a filter where the plan has one");
+    lua_createtable(L, (int)n.mount_count, 0);
+    for (size_t i = 0; i < n.mount_count; i++) {
+        must(n.mounts[i].entry == &held->plan->mounts[i], "in its order");
+        push_mount(L, &n.mounts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_pushinteger(L, n.filter.len);
+    dml_native_clear(&n);
+    return 2;
 }
 
 /* --- what the scratch tree is made of; some of it may be there from an earlier run --- */
@@ -64,9 +108,10 @@ static int make_socket(lua_State *L)
 
 static int open_tools(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"render", render},      {"directory", make_directory},
-                                         {"link", make_link},     {"fifo", make_fifo},
-                                         {"socket", make_socket}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"render", render},  {"prepare", prepare}, {"directory", make_directory},
+        {"link", make_link}, {"fifo", make_fifo},  {"socket", make_socket},
+        {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

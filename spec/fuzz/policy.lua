@@ -75,6 +75,28 @@ local function check_mounts(mounts)
     end
 end
 
+-- What has to be there for a mount that is made in a file system of ours: everything on the way from that one.
+local function check_places(mounts, described)
+    local there = {}
+    for i, mount in ipairs(mounts) do
+        local seal = described[i].kind == "seal"
+        assert(("/" .. mount.at):gsub("^/%.$", "/") == described[i].at, "a mount stands where the plan has it")
+        for _, directory in ipairs(mount.directories) do
+            assert(is_within(mount.at, directory), directory .. " is not on the way to " .. mount.at)
+            there[directory] = true
+        end
+        for _, text in pairs { mount.size or "0", mount.mode or "0" } do
+            assert(text:find "^%d+$", "sizes and modes are numbers: " .. text)
+        end
+        local above = mount.at
+        while mount.make and not seal and above:find("/", 1, true) do
+            above = above:match "^(.*)/"
+            assert(there[above], ("nothing makes %s for %s"):format(above, mount.at))
+        end
+        there[mount.at] = true
+    end
+end
+
 -- A value as text, with sorted keys.
 local function written(value)
     if type(value) ~= "table" then
@@ -88,7 +110,7 @@ local function written(value)
     return "{" .. table.concat(parts, ",") .. "}"
 end
 
--- Ways to hand a plan to who launches it: each returns its bytes. Another backend gets its line here.
+-- Ways to hand a plan to who launches it: each returns its bytes.
 local renderings = {
     shown = function(plan)
         return table.concat(core.arguments(plan.core), "\0")
@@ -100,6 +122,11 @@ local renderings = {
         end
         assert(tools.render(plan.core, 15) == #core.arguments(plan.core), "what is shown has as many arguments as what is launched")
         return table.concat(counts, "\n")
+    end,
+    native = function(plan)
+        local mounts, filter = tools.prepare(plan.core)
+        check_places(mounts, core.describe(plan.core).mounts)
+        return written(mounts) .. filter
     end,
 }
 

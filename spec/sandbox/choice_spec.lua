@@ -5,6 +5,7 @@ local host = require "demilune.host"
 local lacking = require "support.lacking"
 local leaks = require "support.leaks"
 local machine = require "support.machine"
+local noether = require "support.noether"
 local sandbox = require "support.sandbox"
 
 local NATIVE_FAILS = lacking.call { "mount_setattr", errno = 38 }
@@ -21,7 +22,7 @@ describe("the backend that auto is #once", function()
         return sandbox.write(scratch "ceiling.lua", ("return { backends = { %s } }"):format(backends))
     end
 
-    -- A policy whose entries lie below a writable tree, for which native is the better one with an old bwrap.
+    -- A policy whose entries lie below a writable tree, for which native is the better one.
     local function nested()
         assert(os.execute("mkdir -p " .. scratch "tree/kept"))
         return { "--rw", scratch "tree" .. ":/t", "--ro", scratch "tree/kept" .. ":/t/kept", "--acknowledge", "path_rw" }
@@ -64,7 +65,7 @@ describe("the backend that auto is #once", function()
     it("is bwrap, and native for what bwrap cannot do: everybody says so", function()
         assert.equal("bwrap", (both {}))
         assert.equal("native", (both { "--require", "landlock" }))
-        assert.equal(host.bwrap_follows_links() and "native" or "bwrap", (both(nested())))
+        assert.equal("native", (both(nested())))
     end)
 
     it("natively has no command line: the dry run tells the digest and the files, and runs nothing", function()
@@ -157,6 +158,162 @@ describe("the backend that auto is #once", function()
         assert.matches("\nbwrap %(/usr/bin/bwrap%): does not work here\n  reason: it is there, but cannot be executed\n" ..
             "  remedy: as root: chmod 755 /usr/bin/bwrap\n", result.out)
         assert.matches("\nauto: native\n", result.out)
+    end)
+
+    describe("is found out by the launch itself:", function()
+        -- How many processes a run of a policy makes, the runner and the command among them.
+        local function processes(name, options, before)
+            local words = { "run", "-q", "--backend", name }
+            table.move(options, 1, #options, #words + 1, words)
+            table.move({ "--", "/bin/true" }, 1, 2, #words + 1, words)
+            for i, word in ipairs(words) do
+                words[i] = sandbox.quote(word)
+            end
+            local line = ("%s && exec 3</proc/loadavg && read -r a b c d before <&3 && exec 3<&- && %s %s && "
+                .. "read -r a b c d after </proc/loadavg && echo $((after - before))"):format(before, sandbox.command,
+                table.concat(words, " "))
+            local result = sandbox.sh("unshare --user --map-root-user --mount --pid --fork --mount-proc sh -c "
+                .. sandbox.quote(line))
+            assert.equal(0, result.code, result.err)
+            return math.tointeger(tonumber(result.out))
+        end
+
+        it("auto makes no process more than native by name, neither a trial nor a bwrap that says its version", function()
+            local by_name = processes("native", nested(), "true")
+            assert.is_true(by_name >= 3)
+            assert.equal(by_name, processes("auto", nested(), "true"))
+            local barred = "mount --bind /dev/null /usr/bin/bwrap && export PATH=/nowhere"
+            assert.equal(by_name, processes("auto", {}, barred))
+        end)
+
+        it("with bwrap after all, everything is as if nothing had been before: input, output, once executed", function()
+            sandbox.sh("mkfifo " .. scratch "input")
+            local options = nested()
+            local words = table.move(options, 1, #options, 2, { "run" })
+            table.move({ "--", "/bin/sh", "-c", "cat; echo ran >>/t/count" }, 1, 4, #words + 1, words)
+            local result = sandbox.demilune(words, { env = { "DEMILUNE_BACKEND=auto" },
+                prefix = ("printf whole >%s & %s"):format(scratch "input", NATIVE_FAILS), suffix = "<" .. scratch "input" })
+            assert.same({ 0, "whole" }, { result.code, result.out }, result.err)
+            assert.equal("ran\n", sandbox.read(scratch "tree/count"))
+            assert.equal(host.bwrap_follows_links() and 1 or 0,
+                select(2, result.err:gsub("warning: entries lie in writable trees", "")))
+        end)
+
+        it("a bwrap that says it is newer takes over without a warning", function()
+            sandbox.sh("cp /usr/bin/bwrap " .. scratch "real")
+            sandbox.write(scratch "bwrap", ('#!/bin/sh\n[ "$1" = --version ] && exec echo bubblewrap 0.12.0\nexec %s "$@"\n')
+                :format(scratch "real"), "755")
+            local newer = within("mount --bind " .. scratch "bwrap" .. " /usr/bin/bwrap")
+            assert.same({ "bwrap", "", 0 }, { launched(nested(), { prefix = newer .. " " .. NATIVE_FAILS }) })
+            assert.same({ "native", "", 0 }, { launched(nested(), { prefix = newer }) })
+        end)
+
+        it("what fails because of the policy is a failure, and no reason for bwrap", function()
+            local options = nested()
+            table.move({ "--hostname", "other" }, 1, 2, #options + 1, options)
+            local more = { prefix = lacking.call { "sethostname", errno = 1 } }
+            local by, said, code = launched(options, more)
+            assert.same({ nil, 125 }, { by, code })
+            assert.matches("^demilune: native backend: the host name cannot be set: Operation not permitted\n$", said)
+            assert.equal("native", (launched(nested(), more)))
+        end)
+
+        it("in the module, too: run and spawn, the first time and from then on", function()
+            local program = sandbox.write(scratch "program.lua", [[
+local tree = arg[1]
+local policy = assert(demilune.policy { rw_binds = { { tree, "/t" } }, ro_binds = { { tree .. "/kept", "/t/kept" } },
+    acknowledge = { "path_rw" } })
+for _, input in ipairs { { path = arg[2] }, "text" } do -- a FIFO can be opened once
+    local result = assert(policy:run({ "/bin/cat" }, { stdin = input, capture = true }))
+    io.write(result.backend, " ", result.stdout, " ")
+end
+local process <close> = assert(policy:spawn({ "/bin/cat" }, { stdin = "pipe", stdout = "pipe" }))
+process.stdin:write("piped")
+process.stdin:close()
+io.write(process.stdout:read("a"), " ", process:wait().backend, "\n")]])
+            nested()
+            local function run(prefix)
+                local result = sandbox.demilune({ "script", program, scratch "tree", scratch "fifo" }, {
+                    prefix = ("mkfifo %s; printf fifo >%s & %s"):format(scratch "fifo", scratch "fifo", prefix or "") })
+                os.remove(scratch "fifo")
+                assert.equal("", result.err)
+                return result.out
+            end
+            assert.equal("native fifo native text piped native\n", run())
+            assert.equal("bwrap fifo bwrap text piped bwrap\n", run(NATIVE_FAILS))
+        end)
+
+        it("a shortage is an error and no reason for bwrap, and is forgotten when it is over", function()
+            nested()
+            local program = sandbox.write(scratch "program.lua", [[
+local tree = arg[1]
+local policy = assert(demilune.policy { rw_binds = { { tree, "/t" } }, ro_binds = { { tree .. "/kept", "/t/kept" } },
+    acknowledge = { "path_rw" } })
+local only = assert(policy:spawn({ "/bin/sleep", "60" }, { stdin = "null" })) -- there may be one user namespace
+local result, text, code = policy:run({ "/bin/true" }, { stdin = "null" })
+print(result, text, code)
+only:close()
+for _ = 1, 200 do
+    result = policy:run({ "/bin/true" }, { stdin = "null" })
+    if result then
+        break
+    end
+    os.execute("sleep 0.05")
+end
+print(result and result.backend)]])
+            local result = sandbox.demilune({ "script", program, scratch "tree" },
+                { prefix = within("echo 1 >/proc/sys/user/max_user_namespaces") })
+            assert.equal("nil\tnative backend: no new namespaces: No space left on device\tsetup.failed\nnative\n",
+                result.out, result.err)
+        end)
+
+        it("a shortage makes no client of noether-sandbox run its command bare", function()
+            local short = within("mount --bind /dev/null /usr/bin/bwrap && echo 1 >/proc/sys/user/max_user_namespaces && "
+                .. "exec unshare --user --map-root-user \"$@\" #")
+            local result = noether.script("echo ran", { prefix = short, env = { "PATH=/nowhere" } }, { "--isolate", "auto" })
+            assert.same({ 1, "" }, { result.code, result.out }, result.err)
+            assert.matches("native backend: no new namespaces: No space left on device\n$", result.err)
+        end)
+
+        it("a batch says it once, and not with -q; with -v what launches", function()
+            local jobs = ('{"command": ["/bin/true"]}\n'):rep(3)
+            local function batch(more, prefix)
+                local options = nested()
+                local words = table.move(options, 1, #options, #more + 1, more)
+                local result = sandbox.demilune({ "batch", table.unpack(words) }, { input = jobs, prefix = prefix,
+                    env = { "DEMILUNE_BACKEND=auto" } })
+                assert.equal(0, result.code, result.err)
+                local by, count = {}, 0
+                for line in result.out:gmatch("[^\n]+") do
+                    by[cjson.decode(line).backend], count = true, count + 1
+                end
+                assert.equal(3, count)
+                return result.err, next(by)
+            end
+            local flawed = host.bwrap_follows_links()
+            local said, by = batch({}, NATIVE_FAILS)
+            assert.equal("bwrap", by)
+            assert.matches(flawed and "^demilune: warning: entries lie in writable trees[^\n]*cannot be native: [^\n]*\n$" or "^$",
+                said)
+            assert.equal("", (batch({ "-q" }, NATIVE_FAILS)))
+            said, by = batch({ "-v" })
+            assert.equal("native", by)
+            assert.matches("^demilune: launching by the native backend, system calls of our own\n"
+                .. "demilune: natively: entries lie in writable trees[^\n]*\n$", said)
+            assert.equal("", (batch {}))
+        end)
+
+        it("so do the clients of noether-sandbox hear of it", function()
+            nested()
+            local policy = noether.policy { rw = { { scratch "tree", "/t" } }, ro = { { scratch "tree/kept", "/t/kept" } } }
+            local function client(prefix)
+                return noether.script("true", { policy = policy, prefix = prefix }, { "--isolate", "auto" })
+            end
+            local result = client(NATIVE_FAILS)
+            local told = result.err:find("warning: entries lie in writable trees.*cannot be native: ") ~= nil
+            assert.equal(host.bwrap_follows_links(), told, result.err)
+            assert.is_nil(client().err:find("entries lie", 1, true))
+        end)
     end)
 
     describe("as doctor tells it", function()

@@ -110,6 +110,47 @@ describe("demilune doctor #once", function()
         assert.matches("by the native backend, system calls of our own.*natively: bwrap is not installed", result.err)
     end)
 
+    it("a program that is not dumpable: where ids have to be mapped as an ordinary user, and in the launch #unsanitized", function()
+        sandbox.write(scratch "undumpable.c", "#include <sys/prctl.h>\n#include <stdlib.h>\n" ..
+            "__attribute__((constructor)) static void hide(void) { prctl(PR_SET_DUMPABLE, 0); unsetenv(\"LD_PRELOAD\"); }\n")
+        assert.equal(0, sandbox.sh(("gcc -shared -fPIC -o %s %s && chmod 755 %s"):format(scratch "undumpable.so",
+            scratch "undumpable.c", scratch())).code)
+        local user = sandbox.is_root and "setpriv --reuid 1000 --regid 1000 --clear-groups" or ""
+        local env = { "LD_PRELOAD=" .. scratch "undumpable.so" }
+        local reason = "this program is not dumpable"
+        local backends, report = examine(user, 0, env)
+        assert.same({ true, false, "bwrap" }, { backends.bwrap.works, backends.native.works, report.auto })
+        assert.matches("^" .. reason .. ".*prctl%(PR_SET_DUMPABLE, 0%)$", backends.native.diagnosis.reason)
+        assert.matches("prctl%(PR_SET_DUMPABLE, 1%)", backends.native.diagnosis.remedy)
+        assert.equal("native backend: ids cannot be mapped: Permission denied", backends.native.diagnosis.message)
+        assert.is_true(examine(user, 0).native.works)
+
+        local program = sandbox.write(scratch "program.lua", [[
+local policy = assert(require("demilune").policy {})
+print(select(2, policy:run({ "/bin/true" }, { backend = "native" })))
+print(policy:run({ "/bin/true" }, { backend = "bwrap" }).ok)]])
+        local build = sandbox.command:match("^(.*)/bin/[^/]*$")
+        table.move({ ("LUA_PATH=%s/share/lua/5.4/?.lua"):format(build), ("LUA_CPATH=%s/lib/lua/5.4/?.so"):format(build) }, 1, 2,
+            2, env)
+        local result = sandbox.demilune({ program }, { command = "lua5.4", prefix = user, env = env })
+        assert.matches("^the native backend does not work here: " .. reason .. ".*%(native backend: ids cannot be mapped: "
+            .. "Permission denied%); use bwrap, [^\n]*prctl%(PR_SET_DUMPABLE, 1%)[^\n]*\ntrue\n$", result.out .. result.err)
+    end)
+
+    it("a bwrap in PATH that cannot be executed, unless one that can stands behind it", function()
+        sandbox.sh(("mkdir %s %s && cp /usr/bin/bwrap %s && cp /usr/bin/bwrap %s && chmod 644 %s"):format(scratch "a",
+            scratch "b", scratch "a/bwrap", scratch "b/bwrap", scratch "a/bwrap"))
+        local without = within("mount --bind /dev/null /usr/bin/bwrap && cd " .. scratch "a")
+        local function found(path)
+            local entry = examine(without, 0, { "PATH=" .. path }).bwrap
+            return { entry.path, entry.works }
+        end
+        assert.same({ scratch "b/bwrap", true }, found(scratch "a" .. ":" .. scratch "b"))
+        assert.same({ scratch "a/bwrap", false }, found("/nowhere:" .. scratch "a"))
+        assert.same({ "bwrap", false }, found "/nowhere:") -- an empty word is the current directory
+        assert.same({ nil, false }, found "/nowhere")
+    end)
+
     it("neither: auto is an error that has both reasons", function()
         local result = sandbox.demilune({ "run", "--backend", "auto", "--", "true" }, { env = { "PATH=" .. scratch() },
             prefix = within "mount --bind /dev/null /usr/bin/bwrap && echo 0 >/proc/sys/user/max_user_namespaces" })

@@ -128,7 +128,7 @@ describe("a process", function()
         end
         process.stdin:write("\n")
         process.stdin:close()
-        os.execute("sleep 0.2; kill -CONT " .. init) -- by now the command has ended
+        os.execute(("sleep 0.2; kill -CONT %s; sleep 0.2"):format(init)) -- the command has ended, then its init
         local result = process:wait()
         assert.same({ "exit", 7 }, { result.kind, result.exit_code })
     end)

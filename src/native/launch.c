@@ -1,11 +1,6 @@
-/* The launch: what is prepared, the child that does the steps in their order, and what a failed one means. */
+/* The launch: the child that does the steps in their order, and what a failed one means. */
 #include "calls.h"
 #include "child.h"
-#include "host.h"
-#include "mounts.h"
-#include "path.h"
-#include "seccomp.h"
-#include "spawn.h"
 #include "stage_message.h"
 #include "steps.h"
 #include "text.h"
@@ -22,155 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    LANDLOCK_ABI = 2,     /* the first by which files can be renamed from one directory into another */
-    OWN_DESCRIPTORS = 64, /* at most, besides those of mounts */
-};
-
-/* --- what this backend can do --- */
-
-static bool restricts_files(const struct dml_plan *plan, int abi)
-{
-    return abi >= LANDLOCK_ABI && !plan->nested; /* it would forbid the mounts that nested is for */
-}
-
-/* Why it does not, in a sentence that begins with the control. */
-static void say_why(const struct dml_plan *plan, int abi, char *text, size_t size)
-{
-    if (plan->nested)
-        snprintf(text, size, "is not to be had with nested, whose mounts it forbids; leave one of them out");
-    else
-        snprintf(text, size,
-                 "is not to be had with this kernel: its Landlock is %s, and that of Linux 5.19 (ABI %d) is "
-                 "needed; leave it out",
-                 abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
-}
-
-bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error)
-{
-    char why[200];
-    int abi = dml_host_landlock_abi();
-    bool landlock = restricts_files(plan, abi);
-    *controls = 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE | 1u << DML_CONTROL_DISABLE_USERNS |
-                1u << DML_CONTROL_SECCOMP | (landlock ? 1u << DML_CONTROL_LANDLOCK : 0);
-    if (landlock || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
-        return true;
-    say_why(plan, abi, why, sizeof why);
-    return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: landlock %s", why);
-}
-
-unsigned dml_native_wanted(const struct dml_plan *plan)
-{
-    return dml_plan_controls(plan) | (plan->nested ? 0 : 1u << DML_CONTROL_LANDLOCK);
-}
-
-void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems)
-{
-    char why[200];
-    int abi = dml_host_landlock_abi();
-    if (restricts_files(plan, abi) || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
-        return;
-    say_why(plan, abi, why, sizeof why);
-    dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8, "%s", why);
-}
-
-/* --- what is prepared --- */
-
-/* The directories between `above` and `path`, outermost first, without their leading slash. */
-static char *const *directories_between(struct dml_arena *arena, const char *above, const char *path)
-{
-    size_t count = dml_path_depth(path) - dml_path_depth(above), made = 0;
-    char **list = dml_arena_array(arena, count, sizeof *list); /* one of them is `path` itself: the NULL */
-    const char *slash = list ? strchr(dml_path_below(path, above), '/') : NULL;
-    for (; slash; slash = strchr(slash + 1, '/')) {
-        if (!(list[made++] = dml_arena_copy(arena, path + 1, (size_t)(slash - path - 1))))
-            return NULL;
-    }
-    return list;
-}
-
-/* What has to be made for a mount to stand there. `before` is the mount before it: of two with the same
- * parent the second finds everything there. */
-static bool prepare_place(struct dml_native *n, struct dml_native_mount *mount,
-                          const struct dml_native_mount *before)
-{
-    const char *path = mount->entry->sandbox;
-    size_t parent = (size_t)(strrchr(path, '/') - path);
-    if (before && strncmp(before->entry->sandbox, path, parent + 1) == 0 &&
-        !strchr(before->entry->sandbox + parent + 1, '/')) {
-        mount->make = before->make;
-        return true;
-    }
-    const struct dml_entry *above = dml_plan_mount_at(n->plan, path, true);
-    mount->make = !above || !(dml_is_host_tree(above) || above->kind == DML_PROC);
-    if (mount->make)
-        mount->directories = directories_between(&n->arena, above ? above->sandbox : "/", path);
-    return !mount->make || mount->directories;
-}
-
-static bool prepare_mount(struct dml_native *n, size_t index, const struct dml_native_mount **before)
-{
-    struct dml_native_mount *mount = &n->mounts[index];
-    const struct dml_entry *entry = mount->entry = &n->plan->mounts[index];
-    bool mask = entry->kind == DML_MASK, root = entry->sandbox[1] == '\0';
-    mount->tree = -1;
-    mount->at = root ? "." : entry->sandbox + 1;
-    if (entry->kind == DML_TMPFS || mask) {
-        unsigned long long size = mask ? 4096 : entry->size;
-        mount->size = size ? dml_arena_format(&n->arena, "%llu", size) : NULL;
-        mount->mode = dml_arena_format(&n->arena, "%04o", entry->mode);
-        if (!mount->mode || (size && !mount->size))
-            return false;
-    }
-    if (root || entry->kind == DML_SEAL)
-        return true;
-    bool placed = prepare_place(n, mount, *before);
-    *before = mount;
-    return placed;
-}
-
-static bool prepare_filter(struct dml_native *n)
-{
-    if (!n->plan->seccomp)
-        return true;
-    n->filter.filter = dml_arena_array(&n->arena, DML_FILTER_MAX, sizeof *n->filter.filter);
-    if (n->filter.filter)
-        n->filter.len = (unsigned short)dml_seccomp_filter(dml_seccomp_machine(), n->plan->seccomp_options,
-                                                           n->filter.filter);
-    return n->filter.filter != NULL;
-}
-
-static int *copy_numbers(struct dml_arena *arena, const int *numbers, size_t count)
-{
-    int *copy = dml_arena_array(arena, count, sizeof *copy);
-    for (size_t i = 0; copy && i < count; i++)
-        copy[i] = numbers[i];
-    return copy;
-}
-
-/* What it is about is in `n`. */
-static bool prepare(struct dml_native *n, const int *descriptors, const int *cgroups)
-{
-    const struct dml_plan *plan = n->plan;
-    int abi = dml_host_landlock_abi();
-    n->shop = n->root = n->proc = n->pidfd = -1;
-    n->pid = -1;
-    n->has_groups = geteuid() == 0 && getgroups(0, NULL) != 0;
-    n->landlock = restricts_files(plan, abi) ? abi : 0;
-    n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
-    n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
-    n->descriptors = copy_numbers(&n->arena, descriptors, n->descriptor_count);
-    n->cgroups = copy_numbers(&n->arena, cgroups, n->cgroup_count);
-    n->scratch = dml_arena_array(&n->arena, n->descriptor_count, sizeof *n->scratch);
-    n->mount_count = plan->mount_count;
-    n->mounts = dml_arena_array(&n->arena, n->mount_count, sizeof *n->mounts);
-    bool prepared = n->uid_map && n->gid_map && n->descriptors && n->cgroups && n->scratch && n->mounts &&
-                    prepare_filter(n);
-    const struct dml_native_mount *before = NULL;
-    for (size_t i = 0; prepared && i < n->mount_count; i++)
-        prepared = prepare_mount(n, i, &before);
-    return prepared;
-}
+enum { OWN_DESCRIPTORS = 64 }; /* at most, besides those of mounts */
 
 /* --- the children --- */
 
@@ -381,7 +228,7 @@ void dml_native_free(struct dml_native *n)
     if (!n)
         return;
     dml_child_free_stack(n->stack);
-    dml_arena_clear(&n->arena);
+    dml_native_clear(n);
     free(n);
 }
 
@@ -391,9 +238,11 @@ struct dml_native *dml_native_start(const struct dml_plan *plan, const int *desc
 {
     struct dml_native *n = malloc(sizeof *n);
     if (n)
-        *n = (struct dml_native){
-            .plan = plan, .descriptor_count = descriptor_count, .cgroup_count = cgroup_count};
-    if (!n || !prepare(n, descriptors, cgroups)) {
+        *n = (struct dml_native){.descriptors = descriptors,
+                                 .descriptor_count = descriptor_count,
+                                 .cgroups = cgroups,
+                                 .cgroup_count = cgroup_count};
+    if (!n || !dml_native_prepare(plan, n)) {
         dml_native_free(n);
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
         return NULL;

@@ -65,10 +65,10 @@ struct dml_native_mount {
 struct dml_native {
     struct dml_arena arena; /* owns what is prepared here */
     const struct dml_plan *plan;
-    int *descriptors; /* as struct dml_spawn has them */
+    const int *descriptors; /* as struct dml_spawn has them */
     size_t descriptor_count;
     int *scratch;
-    int *cgroups;
+    const int *cgroups;
     size_t cgroup_count;
     bool has_groups; /* supplementary ones, which have to be given up, as root can */
 
@@ -104,6 +104,12 @@ unsigned dml_native_wanted(const struct dml_plan *plan);
 
 /* Adds a problem for what the plan requires and this backend does not apply here. */
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems);
+
+/* Prepares the launch of a plan in `n`, where descriptors and cgroups stand already; they are copied, the
+ * plan has to outlive it. False when there is not enough memory. Whatever it returns, dml_native_clear gives
+ * back what it took. */
+bool dml_native_prepare(const struct dml_plan *plan, struct dml_native *n);
+void dml_native_clear(struct dml_native *n);
 
 /* Begins to launch a plan whose descriptors and cgroups are ready: its child goes on beside us, and becomes
  * the inner stage. Its pid, and a pidfd (close-on-exec) that the caller closes, are in what is returned; the

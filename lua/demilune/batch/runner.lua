@@ -27,6 +27,7 @@ local CONT, TSTP = 18, 20
 ---@field progress? demilune.Progress
 ---@field signals integer the descriptor of core.forward_signals
 ---@field complain fun(text: string)
+---@field launching function as common.backend_teller makes it
 ---@field report_skipped fun(result: demilune.Result)
 
 ---@class demilune.Runner: demilune.BatchSetup what is handed around here
@@ -35,13 +36,6 @@ local CONT, TSTP = 18, 20
 ---@field ended table[] records of this round
 ---@field stopped string|nil why no more jobs are started: "failed", "journal", "output" or "signal"
 local runner = {}
-
-local function complain(self, text)
-    if self.progress then
-        self.progress:clear()
-    end
-    self.complain(text)
-end
 
 local function each_running(self, method, ...)
     for _, slot in pairs(self.running) do
@@ -68,7 +62,7 @@ local function stop_for_journal(self)
     self.stopped = self.stopped or "journal"
     if not self.told_journal then
         self.told_journal = true
-        complain(self, ("the journal cannot be written: %s; no more jobs are started, and what ends now runs again"
+        self.complain(("the journal cannot be written: %s; no more jobs are started, and what ends now runs again"
             .. " when the batch goes on"):format(self.journal.problem))
     end
 end
@@ -81,7 +75,7 @@ local function count(self, record)
     self.failed = self.failed + 1
     if not self.keep_going and not self.stopped then
         self.stopped = "failed"
-        complain(self, ("%s failed; no more are started (--keep-going goes on)"):format(name_of(record)))
+        self.complain(("%s failed; no more are started (--keep-going goes on)"):format(name_of(record)))
     end
 end
 
@@ -116,7 +110,7 @@ end
 local function replay(self, job)
     local text = self.journal:result(job)
     if not text then
-        complain(self, ("line %d: its result in the journal can no more be read"):format(job.line))
+        self.complain(("line %d: its result in the journal can no more be read"):format(job.line))
     else
         self.output:add(text .. "\n")
     end
@@ -192,6 +186,7 @@ function start(self, job)
     local process, _
     process, _, _, problems = plan:spawn {
         stdin = job.stdin and { text = job.stdin } or "null", capture = true, backend = self.backend,
+        launching = self.launching,
     }
     if not process and start_again(self, job) then
         return nil
@@ -285,7 +280,7 @@ local function take_signals(self)
             each_running(self, "kill", "KILL") -- once more: at once, and without a reader
             self.output:drop()
         elseif ending[signal] then
-            complain(self, ("%s: ending %d that are running"):format(ending[signal], self.busy))
+            self.complain(("%s: ending %d that are running"):format(ending[signal], self.busy))
             stop(self, "signal", signal)
         end
         signal = core.take_signal(self.signals)
@@ -297,7 +292,7 @@ local function stop_for_output(self)
     self.output.add = function() end -- nobody gets what comes now
     if not self.told_output then
         self.told_output = true
-        complain(self, ("standard output cannot be written: %s; ending %d that are running"):format(problem, self.busy))
+        self.complain(("standard output cannot be written: %s; ending %d that are running"):format(problem, self.busy))
         stop(self, "output", self.signal)
     end
 end
@@ -339,11 +334,11 @@ local function sum_up(self)
         self.progress:clear()
     end
     if self.skipped > 0 then
-        complain(self, ("%d jobs have their results in the journal and were not run again"):format(self.skipped)
+        self.complain(("%d jobs have their results in the journal and were not run again"):format(self.skipped)
             .. (self.failed_before > 0 and (", %d of them failed"):format(self.failed_before) or ""))
     end
     if self.input.problem then
-        complain(self, ("standard input cannot be read: %s"):format(message.plain(self.input.problem)))
+        self.complain(("standard input cannot be read: %s"):format(message.plain(self.input.problem)))
     end
     if self.signal then
         return 128 + self.signal

@@ -102,14 +102,22 @@ end
 
 local function run(state, policy, journal)
     local watched = not state.quiet and core.is_terminal(2) and not core.is_terminal(1)
+    local progress = watched and require("demilune.batch.progress").new(core.bytes_left(0)) or nil
+    local function complain(text)
+        if progress then
+            progress:clear()
+        end
+        common.complain(text)
+    end
     local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
         policy = policy, has_hooks = policy:has_hooks(), backend = state.backend,
         jobs = state.jobs, keep_going = state.keep_going, replay = state.replay,
         journal = journal, journal_risk = journal_risk(state, policy),
-        progress = watched and require("demilune.batch.progress").new(core.bytes_left(0)) or nil,
+        progress = progress,
         signals = core.forward_signals(),
-        complain = common.complain,
+        complain = complain,
+        launching = common.backend_teller(state, nil, complain),
         report_skipped = state.quiet and function() end or common.report_skipped,
     }
 end
@@ -139,8 +147,6 @@ return function(words)
         return refuse(text)
     elseif backend.kind == "none" then
         return common.usage("batch", "--backend none: a batch runs in sandboxes alone")
-    elseif text and not state.quiet then
-        common.complain("warning: " .. text)
     end
     guard.last_words(common.EXIT_REFUSED, "the batch ends, and what it runs; jobs without a result can be run again")
     local policy, journal, ok

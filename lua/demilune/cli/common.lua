@@ -91,6 +91,34 @@ function common.report_skipped(result)
     end
 end
 
+--- What says by which backend is launched, as the option `launching`: a warning about it, unless those are not wanted,
+--- and with `verbose` which it is and why. The same is said once, whatever launches after it.
+---@param state { quiet: boolean?, verbose: boolean? }
+---@param digest? string of the plan, where there is one
+---@param complain? fun(text: string)
+---@return fun(backend: demilune.Backend, warning: string|nil, why: string|nil)
+function common.backend_teller(state, digest, complain)
+    local told = {}
+    local function tell(text)
+        if not told[text] then
+            told[text] = true
+            (complain or common.complain)(text)
+        end
+    end
+    return function(backend, warning, why)
+        if warning and not state.quiet then
+            tell("warning: " .. warning)
+        end
+        if state.verbose then
+            local how = backend.bwrap_path or "the native backend, system calls of our own"
+            tell(("launching by %s%s"):format(how, digest and ", digest " .. digest or ""))
+            if why then
+                tell("natively: " .. why)
+            end
+        end
+    end
+end
+
 local limit_ends = { timeout = true, cpu_time = true, memory = true }
 
 --- Says which limits it came to.

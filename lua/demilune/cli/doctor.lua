@@ -23,7 +23,7 @@ local function examine_bwrap()
     local path, trusted = host.find_bwrap()
     local entry = { name = "bwrap", works = false, path = path, trusted = trusted }
     if not path then
-        entry.path = host.barred_bwrap()
+        entry.path = core.barred_bwrap()
         entry.diagnosis = diagnose.no_bwrap(entry.path)
         return entry
     end
@@ -35,7 +35,7 @@ local function examine_bwrap()
 end
 
 local function examine_native()
-    local failure = host.native_failure()
+    local failure = tryout.run()
     return {
         name = "native", works = not failure,
         diagnosis = failure and diagnose.failure("native", failure) or nil,
@@ -84,7 +84,7 @@ local function examine()
     return {
         kernel = facts.kernel, machine = facts.machine, distribution = facts.distribution, uid = facts.uid,
         landlock = facts.landlock, auto = usable[1], backends = backends, ceiling = ceiling, problems = problems,
-        native_preferred = #usable == 2 and host.bwrap_follows_links(),
+        native_preferred = #usable == 2,
     }
 end
 
@@ -119,7 +119,8 @@ local function print_text(report)
     end
     io.stdout:write(("auto: %s\n"):format(report.auto or "nothing; no command can be run"))
     if report.native_preferred then
-        io.stdout:write("  but native for policies with entries in writable trees, where this bwrap follows links\n")
+        io.stdout:write("  but native for policies with entries in writable trees, where bwrap before 0.12 ",
+            "follows links\n")
     end
 end
 

@@ -201,7 +201,7 @@ options.groups = {
         { "--json", nil, nil, "as JSON", flag("json"), of = { explain = true } },
         { "--quiet", "-q", nil, "no warnings", flag("quiet") },
         { "--verbose", "-v", nil, "say what is launched; with explain: a line for each entry", flag("verbose"),
-            of = one_command },
+            of = { run = true, explain = true, batch = true } },
         { "--help", "-h", nil, "this text", flag("help") },
     },
 }

@@ -1,8 +1,8 @@
 --- demilune run: run a command in a sandbox.
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
-local demilune = require "demilune"
 local guard = require "demilune.guard"
+local host = require "demilune.host"
 local options = require "demilune.cli.options"
 
 local function help()
@@ -134,6 +134,18 @@ local function run_bare(state, warning)
     return missing and common.EXIT_NOT_FOUND or common.EXIT_NOT_EXECUTABLE
 end
 
+-- Without a launch: what there is to say of the backend, and the bare command.
+local function without_launch(state, plan, write_status)
+    local backend, text, code, problems = plan:backend(state.backend)
+    if not backend then
+        return refuse(write_status, text, code, problems)
+    elseif state.dry_run then
+        io.stdout:write(dry_run(plan, backend, state))
+        return 0
+    end
+    return run_bare(state, text)
+end
+
 local function launch(state, policy, write_status, status)
     local plan, text, code, problems = policy:plan(state.command, { backend = state.backend })
     if not plan then
@@ -148,29 +160,14 @@ local function launch(state, policy, write_status, status)
     if (policy.fields.limits or {}).output and not state.quiet then
         common.complain("warning: limits.output holds for output that the module captures; here it passes through")
     end
-    local backend, why
-    backend, text, code, problems, why = plan:backend(state.backend)
-    if not backend then
-        return refuse(write_status, text, code, problems)
-    elseif state.dry_run then
-        io.stdout:write(dry_run(plan, backend, state))
-        return 0
-    elseif backend.kind == "none" then
-        return run_bare(state, text)
-    elseif text and not state.quiet then
-        common.complain("warning: " .. text)
-    end
-    if state.verbose then
-        local how = backend.bwrap_path or "the native backend, system calls of our own"
-        common.complain(("launching by %s, digest %s"):format(how, plan:digest()))
-        if why then
-            common.complain("natively: " .. why)
-        end
+    if state.dry_run or state.backend == "none" then
+        return without_launch(state, plan, write_status)
     end
     local _ <close> = common.settle(plan)
     local result
     result, text, code, problems, state.unexecuted = plan:run {
         backend = state.backend, signals = core.forward_signals(), before_hooks = before_hooks(status),
+        launching = common.backend_teller(state, state.verbose and plan:digest()),
     }
     if not result then
         local exit_code = refuse(write_status, text, code, problems, state.unexecuted)
@@ -209,7 +206,7 @@ return function(words)
     expect_hang(status, common.EXIT_REFUSED, "nothing was run",
         { kind = "refused", ok = false, code = "policy.hung", problems = {} })
     state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
-    local backend, text, code = demilune.backend(state.backend)
+    local backend, text, code = host.backend(state.backend, true)
     if not backend then
         return refuse(write_status, text, code)
     elseif backend.kind == "none" and state.status then

@@ -2,7 +2,6 @@
 local arguments = require "demilune.cli.sandbox.arguments"
 local common = require "demilune.cli.common"
 local core = require "demilune.core"
-local demilune = require "demilune"
 local fields_of = require "demilune.cli.sandbox.fields"
 local host = require "demilune.host"
 local message = require "demilune.message"
@@ -69,9 +68,9 @@ local function read_policy(settings, environment)
     return require("demilune.source").of_wire(fields_of(wire, environment), path)
 end
 
--- The backend and a warning; or nil and why there is none.
-local function choose_backend(settings)
-    local backend, text = demilune.backend(settings.isolation)
+-- The backend and a warning; or nil and why there is none. `untried`: native is taken to work.
+local function choose_backend(settings, untried)
+    local backend, text = host.backend(settings.isolation, untried)
     local falls_back = not backend and settings.isolation == "auto"
     if not backend and not falls_back then
         return nil, text
@@ -119,7 +118,7 @@ local codes = {
     ["source.changed"] = EXIT_SETUP_FAILED,
 }
 
--- `begun`: the launch got as far as bwrap, or there is none that could be missing.
+-- `begun`: the launch got as far as bwrap, or there was none that could be missing.
 local function unexecuted_code(code, begun)
     return codes[code] or begun and EXIT_SETUP_FAILED or common.EXIT_NOT_FOUND
 end
@@ -133,24 +132,53 @@ local function is_of_command(problems)
     return true
 end
 
-local function launch(plan, backend)
+-- Runs a plan and gives the exit code; or nil, the one for what was refused, and why.
+local function launch(plan, isolation)
     common.warn(plan.warnings)
-    local result, text, code, _, unexecuted = plan:run { backend = backend, signals = core.forward_signals() }
+    local tell, native = common.backend_teller {}, false
+    local function launching(backend, ...)
+        native = backend.kind == "native"
+        tell(backend, ...)
+    end
+    local result, text, code, _, unexecuted = plan:run {
+        backend = isolation, signals = core.forward_signals(), launching = launching,
+    }
     if not result then
-        common.complain(text)
-        return unexecuted_code(code, unexecuted or backend == "native")
+        return nil, unexecuted_code(code, unexecuted or native), text
     end
     common.report_skipped(result)
     return common.exit_code(result)
 end
 
-local function run_isolated(policy, command, backend)
-    local plan, text, _, problems = policy:plan(command, { backend = backend })
+local function plan_and_launch(policy, command, isolation)
+    local plan, text, _, problems = policy:plan(command, { backend = isolation })
     if not plan then
-        common.complain(text)
-        return is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED
+        return nil, is_of_command(problems) and common.EXIT_NOT_FOUND or EXIT_REFUSED, text
     end
-    return launch(plan, backend)
+    return launch(plan, isolation)
+end
+
+local function warn(text)
+    if text then
+        common.complain("warning: " .. text)
+    end
+end
+
+-- Where nothing was executed, it may be that there is no backend after all, which was not tried before.
+local function run_isolated(policy, settings)
+    local ended, refused, text = plan_and_launch(policy, settings.command, settings.isolation)
+    if ended then
+        return ended
+    end
+    local backend, why = choose_backend(settings)
+    if not backend then
+        return refuse(why)
+    elseif backend.kind == "none" then
+        warn(why)
+        return run_bare(policy, settings.command)
+    end
+    common.complain(text)
+    return refused
 end
 
 ---@param words string[]
@@ -172,18 +200,19 @@ return function(words, program)
         return refuse(text)
     end
     local backend
-    backend, text = choose_backend(settings)
-    if not backend and settings.isolation == "bwrap" and host.barred_bwrap() then
+    backend, text = choose_backend(settings, true)
+    if not backend and settings.isolation == "bwrap" and core.barred_bwrap() then
         common.complain(text)
         return common.EXIT_NOT_FOUND -- as for any program that cannot be started
     elseif not backend then
         return refuse(text)
-    elseif text then
-        common.complain("warning: " .. text)
     end
-    local run = backend.kind == "none" and run_bare or run_isolated
     if source.is_input(settings.policy_file) then
         core.end_input() -- the command finds its end there; through a file it could rewrite the policy
     end
-    return run(policy, settings.command, settings.isolation)
+    if backend.kind == "none" then
+        warn(text)
+        return run_bare(policy, settings.command)
+    end
+    return run_isolated(policy, settings)
 end

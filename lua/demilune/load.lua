@@ -83,6 +83,11 @@ function load_policy.is_name(word)
     return word:find("^[%w_][%w_%-]*$") ~= nil and find(word) ~= nil
 end
 
+-- A file's text as Lua itself reads files: without a byte order mark, and with a first line that begins with # empty.
+local function program_of(text)
+    return text and (text:gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", ""))
+end
+
 -- Finds what `include "name"` means. A file of the policy's own directory has to be as trustworthy as the policy: no
 -- link leads to it, and `owner` is the policy's. Otherwise it is a preset. Returns its path, the same with every link
 -- resolved, and its source; or nothing, where there is none.
@@ -111,7 +116,7 @@ local function includer(directory, files, owner)
             return nil, ("%s: %s"):format(core.quote(path), problem)
         end
         files[#files + 1] = resolved
-        return source, path
+        return program_of(source), path
     end
 end
 
@@ -240,7 +245,7 @@ function load_policy.ceiling(path, home)
     if not source then
         return nil, owner, resolved
     end
-    return load_policy.source(source, path, directory_of(resolved), {
+    return load_policy.source(program_of(source), path, directory_of(resolved), {
         path = path, resolved = resolved, owner = owner, home = home,
     })
 end
@@ -269,7 +274,7 @@ function load_policy.file(name, project, own)
         return { is_json = true, source = source, path = path, files = links, resolved = resolved }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), {
+    loaded, problem, code = load_policy.source(program_of(source), path, directory_of(resolved), {
         path = path, resolved = resolved, owner = owner, project = project,
     })
     for _, link in ipairs(loaded and links or {}) do

@@ -37,8 +37,8 @@ local function put(policy, field, name, value)
     if name == nil or name ~= name then
         error(("a name is needed, not %s"):format(tostring(name)), 2)
     elseif value == nil then
-        name = type(name) == "string" and name or tostring(name)
-        error(("%s.%s: a value is needed, not nil; to take it away: policy.%s.%s = nil"):format(field, name, field, name), 2)
+        local at = field .. "." .. tostring(name)
+        error(("%s: a value is needed, not nil; to take it away: policy.%s = nil"):format(at, at), 2)
     end
     table_in(policy, field)[name] = value
     return policy

@@ -9,7 +9,7 @@ local freezing = {}
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
 function freezing.with_places(self, problems)
-    if self.file and #problems > 0 then
+    if #problems > 0 then
         require("demilune.places").add(self.layers, problems)
     end
     return problems

@@ -38,6 +38,13 @@ function words.source(mount)
     return ""
 end
 
+--- What an entry that is optional waits for.
+---@param entry table
+---@return string
+function words.awaited(entry)
+    return entry.source and message.plain(entry.source) .. ", not there" or "nothing there to mask"
+end
+
 local limit_format = {
     timeout = "%g s", cpu_time = "%g s", memory = "size", file_size = "size", output = "size", tmp = "size",
 }

@@ -44,6 +44,7 @@ describe("a problem of an option", function()
 
     for line, message in pairs {
         ["--ro S/none"] = '--ro: "S/none" does not exist; create it, or leave it out [bind.missing]',
+        ["--ro S/none -e policy.name='x'"] = '--ro: "S/none" does not exist; create it, or leave it out [bind.missing]',
         ["--device /dev/none"] = '--device: "/dev/none" does not exist; create it, or leave it out [bind.missing]',
         ["--ro /usr:/a --ro S:/a"] = '--ro: "/a" is already taken by --ro; one path inside can show one thing [entry.duplicate]',
         ["--rw /"] = '--rw: "/" is the whole host, writable; leave it out, or accept it: --acknowledge root_rw [bind.dangerous]',

@@ -242,7 +242,7 @@ print(process.wait(), process.stderr.read().decode())
         assert.equal("here", from("mine.lua"))
         for _, home in ipairs { ".", "", scratch "none" } do
             local said = from("mine", "HOME=" .. home)
-            assert(said:find('no policy is called "mine"; looked for ', 1, true), said)
+            assert(said:find('no policy is called "mine"; the presets are agent, build, ', 1, true), said)
             assert(said:find("/etc/demilune/mine.lua, ", 1, true), said)
             assert(said:find("/demilune/presets/mine.lua; for a file write ./mine.lua [policy.missing]", 1, true), said)
         end

@@ -15,7 +15,8 @@ local function absolute(path)
     return path:sub(1, 1) == "/" and path or (core.cwd() or "") .. "/" .. path
 end
 
-local presets = { "agent", "build", "gpu", "judge", "luarocks", "node", "project", "python", "x11" }
+--- The names of the presets.
+load_policy.presets = { "agent", "build", "gpu", "judge", "luarocks", "node", "project", "python", "x11" }
 
 -- The file of a preset. A host program may look for its modules in the current directory, too; policies are not.
 local function preset(name)
@@ -42,12 +43,15 @@ end
 
 -- That nothing has a name, where it was looked for, and what was perhaps meant.
 local function no_such_name(name, list)
+    local presets = load_policy.presets
     local directory, nearest = (preset(presets[1]) or ""):match("^(.*)/"), core.nearest(name, presets)
     if directory then
         list[#list + 1] = ("%s/%s.lua"):format(directory, name)
     end
-    return ("no policy is called %s; %slooked for %s; for a file write ./%s.lua"):format(core.quote(name),
-        nearest and ("did you mean %s? "):format(nearest) or "", table.concat(list, ", "), name)
+    local meant = nearest and ("did you mean %s? "):format(nearest)
+        or ("the presets are %s; "):format(table.concat(presets, ", "))
+    return ("no policy is called %s; %slooked for %s; for a file write ./%s.lua"):format(core.quote(name), meant,
+        table.concat(list, ", "), name)
 end
 
 -- The file that a name stands for. Of a bare name those that `own` has are passed over: they extend what stands behind

@@ -310,6 +310,8 @@ function options.help(command)
             table.insert(lines, before + 1, "\n" .. group[1] .. ":")
         end
     end
+    lines[#lines + 1] = "\npresets, policies that are there: " ..
+        table.concat(require("demilune.load").presets, " ")
     return table.concat(lines, "\n") .. "\n"
 end
 

@@ -37,8 +37,7 @@ local function find(layers, field)
         local layer, at = layer_of_item(layers, name, math.tointeger(index))
         return layer, layer and ("%s[%d]%s"):format(name, at, after)
     end
-    local layer = layer_of_field(layers, name, rest:match("^%.([^%.%[]+)") or rest:match('^%["(.-)"%]'))
-    return layer, layer and field
+    return layer_of_field(layers, name, rest:match("^%.([^%.%[]+)") or rest:match('^%["(.-)"%]')), field
 end
 
 --- The line on which a layer says a field, or nil.
@@ -71,7 +70,7 @@ function places.add(layers, problems)
         layer = layer or #layers == 1 and layers[1] or {}
         problem.file = layer.file
         problem.line = i <= MOST_LINES and field and places.line(layer, field) or nil
-        if field and layer.kind == "flags" then
+        if layer.kind == "flags" then
             speak_of_options(layers, problem)
         end
     end

@@ -435,6 +435,14 @@ environment
             assert.equal(300, #data("-p", scratch "many.lua", "--base", "none").mounts - #data("--base", "none").mounts)
         end)
 
+        it("what the policy calls itself, in one line that drives no terminal", function()
+            write("named.lua", [[return { name = "mine", description = "what\nI \27[31m do" }]])
+            local result = run("-p", scratch "named.lua", "--", "x")
+            assert.matches("^policy +mine\nabout +what\\nI \\x1b%[31m do\ncommand +x\n", result.out)
+            assert.equal("what\nI \27[31m do", data("-p", scratch "named.lua").description)
+            assert.is_nil(run("--", "x").out:find("about", 1, true))
+        end)
+
         it("in colour on a terminal alone, and never with NO_COLOR", function()
             local function escapes(env, ...)
                 local words = { "import pty, sys; pty.spawn(sys.argv[1:])", sandbox.command, ... }

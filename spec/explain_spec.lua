@@ -749,6 +749,20 @@ environment
             end
         end)
 
+        it("takes one policy from standard input, and not both", function()
+            local given = '{"base":"host","ro_binds":[],"network":true,"env_allowlist":["LANG"]}'
+            local result = sandbox.demilune({ "explain", "-p", "-", "--diff", "-" }, { input = given })
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.matches("--diff -: standard input can be read once", result.err, 1, true)
+            result = sandbox.demilune({ "check", "-", "-" }, { input = given }) -- the second would be blank, which is a policy too
+            assert.same({ 125, "-: fine\n" }, { result.code, result.out })
+            assert.matches('"standard input": was read already, and can be read once', result.err, 1, true)
+            result = sandbox.demilune({ "explain", "-p", "-", "--diff", scratch "a.lua" }, { input = given })
+            assert.matches("\n%- network +the host's.*\n%+ network +off", result.out)
+            result = sandbox.demilune({ "explain", "--diff", "-", "-p", scratch "a.lua" }, { input = given })
+            assert.matches("\n%- network +off.*\n%+ network +the host's", result.out)
+        end)
+
         it("tells of what has no line that something differs", function()
             write("t.lua", "return { tmpfs = { { sandbox = '/t', mode = '0700' } } }")
             write("u.lua", "return { tmpfs = { { sandbox = '/t', mode = '0755' } } }")

@@ -180,8 +180,14 @@ local function unreadable(name, problem, largest, code)
         ("is too large; a policy has at most %d bytes"):format(largest) or problem), code
 end
 
+local input_is_read = false -- what is read a second time would be blank, and blank text is a policy
+
 -- JSON from standard input, to its end: the command finds nothing more there.
 local function read_input()
+    if input_is_read then
+        return unreadable("standard input", "was read already, and can be read once", LARGEST_JSON, "policy.unreadable")
+    end
+    input_is_read = true
     local source, problem = io.stdin:read(LARGEST_JSON + 1)
     if source and #source > LARGEST_JSON then
         problem = "is too large"

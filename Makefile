@@ -120,7 +120,7 @@ test: all
 	@BUILD=$(BUILD) sh spec/support/check.sh $(SPECS)
 
 # Measurements, in interleaved runs; or some of them: make bench BENCH=module ROUNDS=300
-BENCH ?= launch module native steps host filter batch private
+BENCH ?= launch module native steps host filter batch private explain
 bench: all $(BUILD)/bench/driver $(BUILD)/bench/byhand.so $(BUILD)/bench/payload
 	@for b in $(BENCH); do echo "--- $$b"; BUILD=$(BUILD) LUA_PATH="$(LUADIR)/?.lua;spec/?.lua;;" \
 	    LUA_CPATH="$(LIBDIR)/?.so;;" $(LUA) spec/bench/$$b.lua || exit 1; done

@@ -232,16 +232,22 @@ describe("a ceiling", function()
 
     it("is the most of each limit, and what a policy has that does not say", function()
         local most = { timeout = "1m", cpu_time = 10, memory = "1G", file_size = "1M", open_files = 64, output = 1024,
-            tmp = "1M" }
+            tmp = "1M", pids = not sandbox.is_root and 10 or nil }
         for name, value in pairs(most) do
-            local more = { timeout = 61, cpu_time = "11s", memory = "2G", file_size = "2M", open_files = 65,
+            local more = { pids = 11, timeout = 61, cpu_time = "11s", memory = "2G", file_size = "2M", open_files = 65,
                 output = 1025, tmp = "10%" }
             local bound = { limits = { [name] = value } }
             refuses(bound, { limits = { [name] = more[name] } }, "ceiling.limit", "limits." .. name)
             allows(bound, { limits = { [name] = value } })
         end
+        for said, given in pairs { ["2G is more than the 1G that it allows"] = { "memory", "1G", "2G" },
+            ["1.5M is more than the 1M that it allows"] = { "output", "1M", "1536K" },
+            ["3600 s is more than the 90.5 s that it allows"] = { "timeout", 90.5, "1h" } } do
+            assert(refuses({ limits = { [given[1]] = given[2] } }, { limits = { [given[1]] = given[3] } },
+                "ceiling.limit", "limits." .. given[1]):find(said, 1, true), said)
+        end
         local plan = assert(assert(demilune.policy {}):plan({ "true" }, { ceiling = demilune.ceiling { limits = most } }))
-        assert.same({ timeout = 60.0, cpu_time = 10.0, memory = 1 << 30, file_size = 1 << 20, open_files = 64,
+        assert.same({ pids = most.pids, timeout = 60.0, cpu_time = 10.0, memory = 1 << 30, file_size = 1 << 20, open_files = 64,
             output = 1024, tmp = 1 << 20 }, core.describe(plan.core).limits)
     end)
 

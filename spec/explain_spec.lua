@@ -435,6 +435,14 @@ environment
             assert.equal(300, #data("-p", scratch "many.lua", "--base", "none").mounts - #data("--base", "none").mounts)
         end)
 
+        it("what the policy calls itself, in one line that drives no terminal", function()
+            write("named.lua", [[return { name = "mine", description = "what\nI \27[31m do" }]])
+            local result = run("-p", scratch "named.lua", "--", "x")
+            assert.matches("^policy +mine\nabout +what\\nI \\x1b%[31m do\ncommand +x\n", result.out)
+            assert.equal("what\nI \27[31m do", data("-p", scratch "named.lua").description)
+            assert.is_nil(run("--", "x").out:find("about", 1, true))
+        end)
+
         it("in colour on a terminal alone, and never with NO_COLOR", function()
             local function escapes(env, ...)
                 local words = { "import pty, sys; pty.spawn(sys.argv[1:])", sandbox.command, ... }
@@ -558,6 +566,27 @@ return {
             assert.equal("/no/where is not there\n  entry  none: nothing is put at it or above it\n", text)
         end)
 
+        it("says what would be there, were it not optional", function()
+            local file = write("o.lua", [[
+return {
+    ro_binds = { { host = "/none/o", sandbox = "/o", optional = true } },
+    rw_binds = { { host = "/none/s", sandbox = "/usr/share", optional = true } },
+    masks = { { sandbox = "/usr/none", optional = true } },
+}]])
+            for _, path in ipairs { "/o", "/o/below" } do
+                local text = why("-p", file, "--why", path)
+                assert.equal(path .. " is not there\n  entry  none: nothing is put at it or above it\n"
+                    .. "  optional  /o  read-only  /none/o, not there  o.lua:2 (ro_binds[1])\n", text)
+            end
+            has(why("-p", file, "--why", "/usr/none/x"), "/usr/none/x is not there",
+                "  optional  /usr/none  masked  nothing there to mask  o.lua:4 (masks[1])")
+            has(why("-p", file, "--why", "/usr/share"), "/usr/share can be read, not written",
+                "  optional  /usr/share  read-write  /none/s, not there  o.lua:3 (rw_binds[1])")
+            assert.is_nil((why("-p", file, "--why", "/other")):find("optional", 1, true))
+            local answer = cjson.decode(run("--json", "-p", file, "--why", "/o").out)
+            assert.equal("/none/o", answer.optional[1].source)
+        end)
+
         it("says of a file which permissions are in the way", function()
             assert(os.execute("chmod 0 " .. scratch "p/f"))
             local text, code = why("-p", scratch "p.lua", "--why", "/src/f")
@@ -649,6 +678,40 @@ dangers acknowledged
             assert.matches("TOKEN +one", run("--show-values", "-p", scratch "a.lua", "--diff", scratch "b.lua").out)
         end)
 
+        it("tells of what is only there under a condition, which does not hold", function()
+            write("o.lua", [[
+return {
+    ro_binds = { { host = "/none/a", sandbox = "/a", optional = true }, { host = "/none/c", sandbox = "/c", optional = true } },
+    masks = { { sandbox = "/usr/none", optional = true } },
+    env = { TOKEN = true, LANG = false, SAME = true },
+}]])
+            write("n.lua", [[
+return {
+    rw_binds = { { host = "/none/a", sandbox = "/a", optional = true } },
+    ro_binds = { { host = "/none/c", sandbox = "/c", optional = true } },
+    env = { TOKEN = false, LANG = false, SAME = true, A = true },
+}]])
+            local told = [[
+optional, and not there
+- /a  read-only  /none/a, not there  o.lua:2
++ /a  read-write  /none/a, not there  n.lua:2
+- /usr/none  masked  nothing there to mask  o.lua:3
+environment
++ A  not set outside  n.lua:4
+- TOKEN  not set outside  o.lua:4
++ TOKEN  left out  n.lua:4
+]]
+            local words = { "-p", scratch "o.lua", "--diff", scratch "n.lua" }
+            local result = run(table.unpack(words))
+            assert.same({ 1, told }, { result.code, squeezed(result.out) })
+            local changes = cjson.decode(run("--json", table.unpack(words)).out)
+            assert.same({ false, 2, 2, "/none/a", "omit" }, { changes.equal, #changes.absent, #changes.environment,
+                changes.absent[1].new.source, changes.environment[2].new.action })
+            words[4] = words[2]
+            result = run(table.unpack(words))
+            assert.same({ 0, "" }, { result.code, result.out })
+        end)
+
         it("says nothing and exits with 0 where nothing differs, whoever said it", function()
             local result = run("-p", scratch "a.lua", "--diff", scratch "a.lua")
             assert.same({ 0, "", "" }, { result.code, result.out, result.err })
@@ -677,12 +740,27 @@ dangers acknowledged
 
         it("refuses what check refuses, of either", function()
             write("bad.lua", "return { hostname = '-' }")
-            for _, words in ipairs { { "-p", scratch "bad.lua", "--diff", scratch "a.lua" },
-                { "-p", scratch "a.lua", "--diff", scratch "bad.lua" }, { "--diff", scratch "none.lua" } } do
-                local result = run(table.unpack(words))
+            for _, case in ipairs { { "bad.lua:1: hostname:", "-p", scratch "bad.lua", "--diff", scratch "a.lua" },
+                { "bad.lua:1: hostname:", "-p", scratch "a.lua", "--diff", scratch "bad.lua" },
+                { 'none.lua": No such file', "--diff", scratch "none.lua" } } do
+                local result = run(table.unpack(case, 2))
                 assert.same({ 125, "" }, { result.code, result.out })
-                assert.matches("bad.lua:1: hostname:", result.err .. "bad.lua:1: hostname:", 1, true)
+                assert.matches(case[1], result.err, 1, true)
             end
+        end)
+
+        it("takes one policy from standard input, and not both", function()
+            local given = '{"base":"host","ro_binds":[],"network":true,"env_allowlist":["LANG"]}'
+            local result = sandbox.demilune({ "explain", "-p", "-", "--diff", "-" }, { input = given })
+            assert.same({ 125, "" }, { result.code, result.out })
+            assert.matches("--diff -: standard input can be read once", result.err, 1, true)
+            result = sandbox.demilune({ "check", "-", "-" }, { input = given }) -- the second would be blank, which is a policy too
+            assert.same({ 125, "-: fine\n" }, { result.code, result.out })
+            assert.matches('"standard input": was read already, and can be read once', result.err, 1, true)
+            result = sandbox.demilune({ "explain", "-p", "-", "--diff", scratch "a.lua" }, { input = given })
+            assert.matches("\n%- network +the host's.*\n%+ network +off", result.out)
+            result = sandbox.demilune({ "explain", "--diff", "-", "-p", scratch "a.lua" }, { input = given })
+            assert.matches("\n%- network +off.*\n%+ network +the host's", result.out)
         end)
 
         it("tells of what has no line that something differs", function()

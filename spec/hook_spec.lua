@@ -45,6 +45,28 @@ describe("a prepare hook of a program", function()
         assert.same({ 1 << 30, 5 }, { description.limits.memory, description.limits.output })
     end)
 
+    it("refuses when what it masks, binds, sets or limits turns out to be nil, wherever it runs", function()
+        local scratch = os.tmpname()
+        for call, message in pairs {
+            ["mask(context.env.NOT_THERE)"] = "masks: a path is needed, not nil",
+            ["ro_bind()"] = "ro_binds: a path is needed, not nil",
+            ["rw_bind()"] = "rw_binds: a path is needed, not nil",
+            ["limit('memory', context.env.NOT_THERE)"] =
+                "limits.memory: a value is needed, not nil; to take it away: policy.limits.memory = nil",
+            ["set_env('A')"] = "env.A: a value is needed, not nil; to take it away: policy.env.A = nil",
+            ["pass_env(nil)"] = "a name is needed, not nil",
+        } do
+            local text = ("return { limits = { memory = '1G' }, env = { A = '1' },\nprepare = function(policy, context)\n"
+                .. "policy:%s\nend }"):format(call)
+            sandbox.write(scratch, text)
+            for _, policy in ipairs { demilune.policy(assert(load(text, "@" .. scratch))()), assert(demilune.load(scratch)) } do
+                local problem = refusal(policy)
+                assert.same({ "hook.failed", 3, message }, { problem.code, problem.line, problem.message })
+            end
+        end
+        os.remove(scratch)
+    end)
+
     it("changes any field as a table", function()
         local description = core.describe(plan_of(with_hook(function(policy)
             policy.hostname, policy.chdir, policy.tmpfs = "other", "/t", { "/t" }

@@ -53,6 +53,33 @@ describe("a policy file", function()
         end
     end)
 
+    it("may begin with a byte order mark and a line for the shell, as any Lua file", function()
+        local mark, line = "\xef\xbb\xbf", "#!/usr/bin/env -S demilune run -p"
+        for _, before in ipairs { mark, line .. "\n", mark .. line .. "\n", "#\n" } do
+            local lines = select(2, before:gsub("\n", ""))
+            write("text.lua", before .. "return {\n env = { A = include 'part' } }")
+            write("part.lua", before .. "return 'part'")
+            assert.equal("part", env(scratch "text.lua").A)
+            write("wrong.lua", before .. "return {\n network = 1 }")
+            assert.equal(lines + 2, refused(scratch "wrong.lua", "type").line)
+            write("wrong.lua", before .. "return {\n } }")
+            refused(scratch "wrong.lua", "policy.script", ("wrong.lua:%d: "):format(lines + 2))
+            write("ceiling.lua", before .. "return {\n netwrk = false }")
+            local ceiling, _, _, problems = require("demilune.ceiling").load(scratch "ceiling.lua")
+            assert.is_nil(ceiling)
+            assert.equal(lines + 2, problems[1].line)
+            -- each of them once, and nothing else
+            for text, where in pairs { [before .. mark .. "return {}"] = lines + 1, [" " .. before .. "return {}"] = 1, [line] = false } do
+                write("wrong.lua", text)
+                refused(scratch "wrong.lua", "policy.script", where and ("wrong.lua:%d: "):format(where) or "returns nothing")
+            end
+        end
+        write("wrong.lua", mark .. "\27Lua")
+        refused(scratch "wrong.lua", "policy.script", "attempt to load a binary chunk")
+        write("wrong.lua", line .. "\n\27Lua")
+        refused(scratch "wrong.lua", "policy.script", "wrong.lua:2: unexpected symbol")
+    end)
+
     it("has 256 KiB at most", function()
         local text = "return {} --"
         write("big.lua", text .. ("x"):rep(256 * 1024 - #text + 1))
@@ -215,7 +242,7 @@ print(process.wait(), process.stderr.read().decode())
         assert.equal("here", from("mine.lua"))
         for _, home in ipairs { ".", "", scratch "none" } do
             local said = from("mine", "HOME=" .. home)
-            assert(said:find('no policy is called "mine"; looked for ', 1, true), said)
+            assert(said:find('no policy is called "mine"; the presets are agent, build, ', 1, true), said)
             assert(said:find("/etc/demilune/mine.lua, ", 1, true), said)
             assert(said:find("/demilune/presets/mine.lua; for a file write ./mine.lua [policy.missing]", 1, true), said)
         end

@@ -111,14 +111,24 @@ describe("policy:narrower", function()
     it("compares limits: none is more than any", function()
         for name, values in pairs {
             timeout = { "1s", "2s" }, cpu_time = { 1, 1.5 }, memory = { "1G", "2G" }, file_size = { 0, 1 },
-            open_files = { 10, 11 }, output = { 0, 10 },
+            open_files = { 10, 11 }, output = { 0, 10 }, pids = not sandbox.is_root and { 10, 11 } or nil,
         } do
             less({ limits = { [name] = values[1] } }, { limits = { [name] = values[2] } }, "limits." .. name, "more than")
             less({ limits = { [name] = values[2] } }, {}, "limits." .. name, "no such limit")
         end
         less({ limits = { tmp = "1%" } }, {}, "limits.tmp")
+        -- as a person writes them, and to the byte where that would look the same
+        for name, said in pairs {
+            memory = { "1G", "2560M", "2.5G is more than the 1G of the other" }, timeout = { "1m", "1h",
+                "3600 s is more than the 60 s of the other" }, open_files = { 10, 20, "20 is more than the 10 of the other" },
+            output = { 1 << 30, (1 << 30) + 1, "1073741825 bytes is more than the 1073741824 bytes of the other" },
+        } do
+            less({ limits = { [name] = said[1] } }, { limits = { [name] = said[2] } }, said[3])
+            local most = said[1] == 1 << 30 and "1G" or said[3]:match("the (.-) of the other$")
+            less({ limits = { [name] = said[1] } }, {}, "the other has one of " .. most)
+        end
         less({ limits = { tmp = "1M" }, tmpfs = { { sandbox = "/x", size = "1M" } } },
-            { limits = { tmp = "1M" }, tmpfs = { { sandbox = "/x", size = "2M" } } }, "tmpfs[1]", "/x")
+            { limits = { tmp = "1M" }, tmpfs = { { sandbox = "/x", size = "2M" } } }, "tmpfs[1]", "/x", "can hold 2M; the other allows 1M")
         assert.is_true(compare({ tmpfs = { "/x" } }, {}))
     end)
 

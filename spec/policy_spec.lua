@@ -59,7 +59,7 @@ local wrong = {
     { { chdir = false }, "type", "chdir", "false is a boolean; a path inside is needed" },
     { { hostname = 1.5 }, "type", "hostname", "1.5 is a number; a host name is needed" },
     { { user = 0 }, "type", "user", '0 is a number; "nobody" or "caller" is needed' },
-    { { user = "root" }, "user.unknown", "user", '"root" write "nobody" or "caller"' },
+    { { user = "root" }, "user.unknown", "user", '"root" is no user; write "nobody" or "caller"' },
 
     { { ro_binds = "/etc" }, "type", "ro_binds", '"/etc" is a string; a list of binds is needed' },
     { { rw_binds = true }, "type", "rw_binds", "true is a boolean; a list of binds is needed" },
@@ -113,7 +113,7 @@ local wrong = {
     { { secrets = { ["/a"] = 1234 } }, "type", 'secrets["/a"]', "number where a string is needed" },
 
     { { seccomp = false }, "type", "seccomp", "false is a boolean" },
-    { { seccomp = "on" }, "seccomp.unknown", "seccomp", '"on" write "default", "off" or { allow = { ... } }' },
+    { { seccomp = "on" }, "seccomp.unknown", "seccomp", '"on" is no filter; write "default", "off" or { allow = { ... } }' },
     { { seccomp = { allow = { "debgu" } } }, "seccomp.option", "seccomp.allow[1]", 'did you mean "debug"?' },
     { { seccomp = { allow = { "xyzzyx" } } }, "seccomp.option", "seccomp.allow[1]",
         "debug nested perf io_uring keyring" },

@@ -262,7 +262,7 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
     }
     if (plan->requires & 1u << DML_CONTROL_LANDLOCK) {
         dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8,
-                        "bwrap applies no Landlock rules; leave it out");
+                        "is no control of bwrap's; leave it out, or launch natively");
         return;
     }
     struct dml_bwrap_arguments arguments;

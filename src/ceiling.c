@@ -1,4 +1,5 @@
 #include "ceiling.h"
+#include "amount.h"
 #include "ceiling_files.h"
 #include "environment.h"
 #include "seccomp_rules.h"
@@ -151,12 +152,9 @@ static uint64_t most_of(const struct dml_limits *limits, int limit, const struct
 static void too_much(struct dml_ceiling_check *c, int limit, const char *field, uint64_t value)
 {
     uint64_t most = most_of(&c->ceiling->policy->limits, limit, c->host);
-    if (limit == DML_LIMIT_TIMEOUT || limit == DML_LIMIT_CPU_TIME)
-        dml_exceeds(c, "ceiling.limit", field, NULL, "%g s is more than the %g s that it allows",
-                    (double)value / 1000, (double)most / 1000);
-    else
-        dml_exceeds(c, "ceiling.limit", field, NULL, "%llu is more than the %llu that it allows",
-                    (unsigned long long)value, (unsigned long long)most);
+    dml_exceeds(c, "ceiling.limit", field, NULL, "%s is more than the %s that it allows",
+                dml_limit_amount_beside(limit, value, most).text,
+                dml_limit_amount_beside(limit, most, value).text);
 }
 
 static void check_limits(struct dml_ceiling_check *c)

@@ -149,7 +149,7 @@ static unsigned controllers_of(const struct dml_cgroup *cgroup)
     return controllers;
 }
 
-static bool refuse(unsigned missing, int reason, struct dml_error *error)
+static bool refuse(unsigned missing, bool required, int reason, struct dml_error *error)
 {
     char names[64] = "";
     for (unsigned i = 0; i < DML_CONTROLLER_COUNT; i++) {
@@ -158,9 +158,10 @@ static bool refuse(unsigned missing, int reason, struct dml_error *error)
                      controller_names[i]);
     }
     return dml_fail(error, DML_ERROR_UNAVAILABLE, reason,
-                    "no cgroup can be made below our own%s%s; start as root, or in a delegated one "
+                    "%sno cgroup can be made below our own%s%s; start as root, or in a delegated one "
                     "(systemd-run --user --scope -p Delegate=yes)",
-                    *names ? " to limit " : "", names);
+                    required ? "requires: \"cgroup\" cannot be had: " : "", *names ? " to limit " : "",
+                    names);
 }
 
 bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits, unsigned ours, bool required,
@@ -199,7 +200,7 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
     dml_cgroup_remove(cgroup, 0);
     dml_cgroup_clear(cgroup);
     return exhausted ? dml_fail(error, DML_ERROR_SYSTEM, reason, "no cgroup")
-                     : refuse(missing, reason, error);
+                     : refuse(missing, required, reason, error);
 }
 
 int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error)

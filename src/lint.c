@@ -57,9 +57,9 @@ static void lint_pins(const struct dml_plan *plan, struct dml_problems *warnings
     for (size_t i = 0; i < plan->mount_count; i++) {
         const struct dml_entry *mount = &plan->mounts[i], *parent, *pin;
         bool read_only = mount->kind == DML_BIND_RO;
-        bool protects =
-            read_only || mount->kind == DML_MASK || mount->kind == DML_DATA || mount->kind == DML_TMPFS;
-        if (!protects || dml_is_default(mount) || !(parent = mount_of_parent(plan, mount)))
+        bool stays = read_only || mount->kind == DML_BIND_RW || mount->kind == DML_MASK ||
+                     mount->kind == DML_DATA || mount->kind == DML_TMPFS;
+        if (!stays || dml_is_default(mount) || !(parent = mount_of_parent(plan, mount)))
             continue;
         size_t pins = count_pins(plan, mount, &pin);
         struct shown shown;

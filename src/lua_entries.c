@@ -1,3 +1,4 @@
+#include "amount.h"
 #include "lua_entries.h"
 
 #include <string.h>
@@ -144,7 +145,7 @@ static void read_tmpfs(struct dml_reader *r, int index, const char *field)
         if (!lua_isnil(L, at) && dml_read_size(r, at, size_field, &entry.size) &&
             (entry.size < 4096 || entry.size > INT64_MAX))
             dml_problem_add(r->problems, "size.range", size_field, NULL, 0,
-                            "%llu bytes is %s; a tmpfs has at least 4096", (unsigned long long)entry.size,
+                            "%s is %s; a tmpfs has at least 4K", dml_size_amount(entry.size).text,
                             entry.size < 4096 ? "too small" : "too large");
         at = dml_read_field(r, index, "mode");
         if (!lua_isnil(L, at))

@@ -54,6 +54,9 @@ static int core_permits(lua_State *L)
 static bool can_limit(const struct dml_plan *plan)
 {
     unsigned meant = dml_limits_as_a_whole(&plan->limits);
+    if (!meant) /* required for itself: any will do */
+        return dml_host_can_limit(DML_CONTROLLER_MEMORY) || dml_host_can_limit(DML_CONTROLLER_PIDS) ||
+               dml_host_can_limit(DML_CONTROLLER_CPU);
     return (!(meant & 1u << DML_LIMIT_MEMORY) || dml_host_can_limit(DML_CONTROLLER_MEMORY)) &&
            (!(meant & 1u << DML_LIMIT_PIDS) || dml_host_can_limit(DML_CONTROLLER_PIDS)) &&
            (!(meant & 1u << DML_LIMIT_CPU_TIME) || dml_host_can_limit(DML_CONTROLLER_CPU));

@@ -1,3 +1,4 @@
+#include "amount.h"
 #include "lua_entries.h"
 #include "lua_expect.h"
 #include "lua_fields.h"
@@ -67,7 +68,7 @@ static void read_user(struct dml_reader *r, int index, const char *field)
     r->policy->caller = strcmp(user, "caller") == 0;
     if (!r->policy->caller && strcmp(user, "nobody") != 0)
         dml_problem_add(r->problems, "user.unknown", field, user, strlen(user),
-                        "write \"nobody\" or \"caller\"");
+                        "is no user; write \"nobody\" or \"caller\"");
 }
 
 static void read_hostname(struct dml_reader *r, int index, const char *field)
@@ -258,8 +259,8 @@ void dml_read_seccomp(struct dml_reader *r, int index, const char *field)
             return;
         r->policy->seccomp = strcmp(value, "off") == 0 ? DML_SECCOMP_OFF : DML_SECCOMP_DEFAULT;
         if (strcmp(value, "off") != 0 && strcmp(value, "default") != 0)
-            dml_problem_add(r->problems, "seccomp.unknown", field, value, strlen(value), "write %s",
-                            expected);
+            dml_problem_add(r->problems, "seccomp.unknown", field, value, strlen(value),
+                            "is no filter; write %s", expected);
         return;
     }
     if (!dml_read_table(r, index, field, expected))
@@ -278,11 +279,15 @@ static bool read_tmp(struct dml_reader *r, int index, const char *field, uint64_
         size_t length;
         const char *text = lua_tolstring(r->L, index, &length);
         uint64_t percent;
-        if (length > 1 && text[length - 1] == '%' && dml_parse_size(text, length - 1, &percent) &&
-            percent >= 1 && percent <= 100) {
+        bool is_share = length > 1 && text[length - 1] == '%';
+        if (is_share && dml_parse_size(text, length - 1, &percent) && percent >= 1 && percent <= 100) {
             r->policy->limits.tmp_share = (double)percent / 100;
             *bytes = UINT64_MAX;
             return true;
+        } else if (is_share) {
+            dml_problem_add(r->problems, "size.invalid", field, text, length,
+                            "is no share of the memory; write \"1%%\" to \"100%%\"");
+            return false;
         }
     }
     return dml_read_size(r, index, field, bytes);
@@ -309,9 +314,8 @@ static void read_limit(struct dml_reader *r, int index, const char *field, int l
     if (!read)
         return;
     if (value < least[limit]) {
-        dml_problem_add(r->problems, "limit.range", field, NULL, 0,
-                        "%llu is too small; at least %llu is needed", (unsigned long long)value,
-                        (unsigned long long)least[limit]);
+        dml_problem_add(r->problems, "limit.range", field, NULL, 0, "%s is too small; at least %s is needed",
+                        dml_limit_amount(limit, value).text, dml_limit_amount(limit, least[limit]).text);
         return;
     }
     r->policy->limits.has[limit] = true;

@@ -1,5 +1,6 @@
 /* What Lua may ask about the host. */
 #include "lua_glue.h"
+#include "amount.h"
 #include "bwrap.h"
 #include "host.h"
 #include "lua_policy.h"
@@ -302,6 +303,13 @@ static int core_escape(lua_State *L)
     return 1;
 }
 
+/* size(bytes) -> as a person writes it: "1G" */
+static int core_size(lua_State *L)
+{
+    lua_pushstring(L, dml_size_amount((uint64_t)luaL_checkinteger(L, 1)).text);
+    return 1;
+}
+
 /* is_secret_name(name) -> whether a variable of this name holds a secret */
 static int core_is_secret_name(lua_State *L)
 {
@@ -432,6 +440,7 @@ void dml_open_host(lua_State *L)
         {"read_exact", core_read_exact},
         {"fileno", core_fileno},
         {"quote", core_quote},
+        {"size", core_size},
         {"escape", core_escape},
         {"is_secret_name", core_is_secret_name},
         {"shown_name", core_shown_name},

@@ -1,4 +1,5 @@
 #include "narrower.h"
+#include "amount.h"
 #include "environment.h"
 #include "reach.h"
 #include "seccomp_rules.h"
@@ -83,8 +84,9 @@ static bool compare_memory_files(struct comparison *c)
                 most = other->size;
         }
         if (mount->size > most)
-            return wider(c, mount->field, mount->sandbox, "can hold %llu bytes; the other allows %llu",
-                         (unsigned long long)mount->size, (unsigned long long)most);
+            return wider(c, mount->field, mount->sandbox, "can hold %s; the other allows %s",
+                         dml_limit_amount_beside(DML_LIMIT_TMP, mount->size, most).text,
+                         dml_limit_amount_beside(DML_LIMIT_TMP, most, mount->size).text);
     }
     return true;
 }
@@ -154,7 +156,7 @@ static bool compare_filter(struct comparison *c)
     for (unsigned i = 0; i < DML_OPTION_COUNT; i++) {
         if (a->seccomp_options & ~b->seccomp_options & 1u << i)
             return wider(c, "seccomp", dml_seccomp_option_names[i],
-                         "is let through; the other's filter refuses it");
+                         "is let through; the filter of the other refuses it");
     }
     return true;
 }
@@ -168,13 +170,14 @@ static bool compare_limits(struct comparison *c)
         strcat(field, dml_limit_names[i]);
         if (!always && !b->has[i])
             continue;
-        const char *unit = i == DML_LIMIT_TIMEOUT || i == DML_LIMIT_CPU_TIME ? " ms" : "";
+        uint64_t ours = a->value[i], theirs = b->value[i];
         if (!always && !a->has[i])
-            return wider(c, field, NULL, "there is no such limit; the other has one of %llu%s",
-                         (unsigned long long)b->value[i], unit);
-        if (a->value[i] > b->value[i])
-            return wider(c, field, NULL, "%llu%s is more than the other's %llu%s",
-                         (unsigned long long)a->value[i], unit, (unsigned long long)b->value[i], unit);
+            return wider(c, field, NULL, "there is no such limit; the other has one of %s",
+                         dml_limit_amount(i, theirs).text);
+        if (ours > theirs)
+            return wider(c, field, NULL, "%s is more than the %s of the other",
+                         dml_limit_amount_beside(i, ours, theirs).text,
+                         dml_limit_amount_beside(i, theirs, ours).text);
     }
     return true;
 }

@@ -439,7 +439,7 @@ static void check_requires(struct context *c)
         const char *name = dml_control_names[off[i].control];
         if (off[i].off && policy->requires & 1u << off[i].control)
             dml_problem_add(c->problems, "requires.off", "requires", name, strlen(name),
-                            "the policy switches it off, with %s; leave out one of them", off[i].by);
+                            "is switched off by the policy, with %s; leave out one of them", off[i].by);
     }
 }
 

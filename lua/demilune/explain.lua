@@ -16,6 +16,9 @@ local function add_head(drawing, account)
     if account.name then
         add("policy", require("demilune.message").plain(account.name))
     end
+    if account.description then
+        add("about", require("demilune.message").plain(account.description))
+    end
     if #account.argv > 0 then
         local list = {}
         for i, word in ipairs(account.argv) do

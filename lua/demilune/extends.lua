@@ -118,12 +118,12 @@ function extends.loop(resolved, origin)
 end
 
 -- What is wrong with one name: what was wrong with the whole of the file that it leads to, or its own problem.
-local function at_name(problems, field, name)
+local function at_name(problems, field)
     local first = problems[1]
     if #problems > 1 or first.field ~= "" or first.file then
         return problems
     end
-    return { { field = field, value = core.quote(name), code = first.code, message = first.message } }
+    return { { field = field, code = first.code, message = first.message } } -- which has the name
 end
 
 -- The policy of one name; false when it is a layer already; or nil and the problems.
@@ -138,7 +138,7 @@ local function load_one(name, field, origin, load)
     end
     local one, _, _, problems = load(place, origin)
     if one == nil then
-        return nil, at_name(problems, field, name)
+        return nil, at_name(problems, field)
     end
     return one
 end

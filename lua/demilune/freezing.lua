@@ -4,12 +4,22 @@ local merge = require "demilune.merge"
 
 local freezing = {}
 
---- Adds file and line to each problem, where they are known.
+-- Whether what a policy says stands somewhere: in a file, on a command line.
+local function has_places(self)
+    for _, layer in ipairs(self.layers) do
+        if layer.file or layer.kind == "flags" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Adds file and line, or the option, to each problem, where they are known.
 ---@param self demilune.Policy
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
 function freezing.with_places(self, problems)
-    if self.file and #problems > 0 then
+    if #problems > 0 and has_places(self) then
         require("demilune.places").add(self.layers, problems)
     end
     return problems

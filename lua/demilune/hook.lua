@@ -21,8 +21,12 @@ local function table_in(policy, field)
     return value
 end
 
+-- What a hook computes may turn out to be nil: nothing bound is a surprise, nothing masked or limited a hole.
 local function append(policy, field, entry)
     check_policy(policy)
+    if entry == nil then
+        error(("%s: a path is needed, not nil"):format(field), 2)
+    end
     local list = table_in(policy, field)
     list[#list + 1] = entry
     return policy
@@ -32,6 +36,9 @@ local function put(policy, field, name, value)
     check_policy(policy)
     if name == nil or name ~= name then
         error(("a name is needed, not %s"):format(tostring(name)), 2)
+    elseif value == nil then
+        local at = field .. "." .. tostring(name)
+        error(("%s: a value is needed, not nil; to take it away: policy.%s = nil"):format(at, at), 2)
     end
     table_in(policy, field)[name] = value
     return policy

@@ -15,7 +15,8 @@ local function absolute(path)
     return path:sub(1, 1) == "/" and path or (core.cwd() or "") .. "/" .. path
 end
 
-local presets = { "agent", "build", "gpu", "judge", "luarocks", "node", "project", "python", "x11" }
+--- The names of the presets.
+load_policy.presets = { "agent", "build", "gpu", "judge", "luarocks", "node", "project", "python", "x11" }
 
 -- The file of a preset. A host program may look for its modules in the current directory, too; policies are not.
 local function preset(name)
@@ -42,12 +43,15 @@ end
 
 -- That nothing has a name, where it was looked for, and what was perhaps meant.
 local function no_such_name(name, list)
+    local presets = load_policy.presets
     local directory, nearest = (preset(presets[1]) or ""):match("^(.*)/"), core.nearest(name, presets)
     if directory then
         list[#list + 1] = ("%s/%s.lua"):format(directory, name)
     end
-    return ("no policy is called %s; %slooked for %s; for a file write ./%s.lua"):format(core.quote(name),
-        nearest and ("did you mean %s? "):format(nearest) or "", table.concat(list, ", "), name)
+    local meant = nearest and ("did you mean %s? "):format(nearest)
+        or ("the presets are %s; "):format(table.concat(presets, ", "))
+    return ("no policy is called %s; %slooked for %s; for a file write ./%s.lua"):format(core.quote(name), meant,
+        table.concat(list, ", "), name)
 end
 
 -- The file that a name stands for. Of a bare name those that `own` has are passed over: they extend what stands behind
@@ -83,6 +87,11 @@ function load_policy.is_name(word)
     return word:find("^[%w_][%w_%-]*$") ~= nil and find(word) ~= nil
 end
 
+-- A file's text as Lua itself reads files: without a byte order mark, and with a first line that begins with # empty.
+local function program_of(text)
+    return text and (text:gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", ""))
+end
+
 -- Finds what `include "name"` means. A file of the policy's own directory has to be as trustworthy as the policy: no
 -- link leads to it, and `owner` is the policy's. Otherwise it is a preset. Returns its path, the same with every link
 -- resolved, and its source; or nothing, where there is none.
@@ -111,7 +120,7 @@ local function includer(directory, files, owner)
             return nil, ("%s: %s"):format(core.quote(path), problem)
         end
         files[#files + 1] = resolved
-        return source, path
+        return program_of(source), path
     end
 end
 
@@ -171,8 +180,14 @@ local function unreadable(name, problem, largest, code)
         ("is too large; a policy has at most %d bytes"):format(largest) or problem), code
 end
 
+local input_is_read = false -- what is read a second time would be blank, and blank text is a policy
+
 -- JSON from standard input, to its end: the command finds nothing more there.
 local function read_input()
+    if input_is_read then
+        return unreadable("standard input", "was read already, and can be read once", LARGEST_JSON, "policy.unreadable")
+    end
+    input_is_read = true
     local source, problem = io.stdin:read(LARGEST_JSON + 1)
     if source and #source > LARGEST_JSON then
         problem = "is too large"
@@ -240,7 +255,7 @@ function load_policy.ceiling(path, home)
     if not source then
         return nil, owner, resolved
     end
-    return load_policy.source(source, path, directory_of(resolved), {
+    return load_policy.source(program_of(source), path, directory_of(resolved), {
         path = path, resolved = resolved, owner = owner, home = home,
     })
 end
@@ -269,7 +284,7 @@ function load_policy.file(name, project, own)
         return { is_json = true, source = source, path = path, files = links, resolved = resolved }
     end
     local loaded
-    loaded, problem, code = load_policy.source(source, path, directory_of(resolved), {
+    loaded, problem, code = load_policy.source(program_of(source), path, directory_of(resolved), {
         path = path, resolved = resolved, owner = owner, project = project,
     })
     for _, link in ipairs(loaded and links or {}) do

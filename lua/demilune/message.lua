@@ -10,7 +10,7 @@ local function shown_file(file)
     return file:find("[^%w%._/%-+@]") and core.quote(file) or file
 end
 
---- `file:line: field: "value" what is wrong [code]`.
+--- `file:line: field: "value" what is wrong [code]`; of what an option says, `--option: "value" what is wrong [code]`.
 ---@param problem demilune.Problem
 ---@return string
 function message.problem(problem)
@@ -18,7 +18,9 @@ function message.problem(problem)
     if problem.file then
         parts[#parts + 1] = shown_file(problem.file) .. (problem.line and ":" .. problem.line or "") .. ":"
     end
-    if problem.field ~= "" then
+    if problem.option then
+        parts[#parts + 1] = problem.option .. ":"
+    elseif problem.field ~= "" then
         local field = problem.field
         local plain = #field <= LONGEST_FIELD and not field:find("[^%w%._%[%]\"/%-]")
         parts[#parts + 1] = (plain and field or core.quote(field)) .. ":"

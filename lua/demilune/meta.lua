@@ -125,6 +125,7 @@
 ---@field message string what is wrong and what would be right
 ---@field file? string
 ---@field line? integer
+---@field option? string of a command line, when one says the field: "--ro"
 
 --- What no policy may exceed. What is not said is not bounded, but for what says otherwise.
 ---@class (exact) demilune.CeilingFields

@@ -49,8 +49,18 @@ function places.line(layer, field)
     return layer.source and locate.line(layer.source, field) or nil
 end
 
---- Adds its file to each problem, and the line where that can be found. What no layer says (a hook does) belongs to the
---- file when there is but one.
+-- A problem of what an option says names the option, and speaks as a command line does.
+local function speak_of_options(layers, problem)
+    local flags = require "demilune.cli.flags"
+    problem.option = flags.option(problem.field)
+    problem.message = flags.message(problem.message):gsub("[%a_]+%[%d+%]", function(other)
+        local layer = find(layers, other)
+        return layer and layer.kind == "flags" and flags.option(other) or nil
+    end)
+end
+
+--- Adds its file to each problem, and the line where that can be found; or the option that says it. What no layer says
+--- (a hook does) belongs to the file when there is but one.
 ---@param layers demilune.Layer[]
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
@@ -60,6 +70,9 @@ function places.add(layers, problems)
         layer = layer or #layers == 1 and layers[1] or {}
         problem.file = layer.file
         problem.line = i <= MOST_LINES and field and places.line(layer, field) or nil
+        if layer.kind == "flags" then
+            speak_of_options(layers, problem)
+        end
     end
     return problems
 end

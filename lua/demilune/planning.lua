@@ -146,7 +146,7 @@ local function with_hooks(self, problems, command, options, ceilings)
     for _, problem in ipairs(problems) do
         if not own[problem.code .. problem.field .. (problem.value or "")] then
             problem.message = problem.message .. "; a prepare hook left it so"
-            problem.file, problem.line = origin.file, origin.line
+            problem.file, problem.line, problem.option = origin.file, origin.line, nil
         end
     end
     return problems

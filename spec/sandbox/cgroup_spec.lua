@@ -187,7 +187,7 @@ describe("limits of the whole sandbox:", function()
             local hide = "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\""
             local result = hidden { "-m", "sh", "-c", hide, sandbox.command, "run", "--pids", "5", "--", "true" }
             assert.equal(125, result.code)
-            assert.matches("limits.pids: .* start as an ordinary user %[limit.unavailable%]", result.err)
+            assert.matches("%-%-pids: .* start as an ordinary user %[limit.unavailable%]", result.err)
             result = hidden { "-m", "sh", "-c", hide, sandbox.command, "run", "--memory", "512M", "--", "/usr/bin/python3",
                 "-c", "x = bytearray(600 << 20)" }
             assert.matches("MemoryError", result.err)
@@ -206,12 +206,13 @@ describe("limits of the whole sandbox:", function()
                 "process, not for all together\n", said.err)
         end)
 
-        it(("user %d where none can be made: one that is required is a refusal"):format(uid), function()
+        it(("user %d where none can be made: one that is required is a refusal, which explain foretells"):format(uid), function()
             local policy = assert(demilune.policy { requires = { "cgroup" } })
             local result, message, code = policy:run { "true" }
             assert.is_nil(result)
             assert.equal("control.unavailable", code)
-            assert.matches("^no cgroup can be made below our own; start as root, or in a delegated one", message)
+            assert.matches('^requires: "cgroup" cannot be had: no cgroup can be made below our own; start as root, '
+                .. "or in a delegated one", message)
         end)
     end
 

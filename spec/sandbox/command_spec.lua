@@ -84,6 +84,20 @@ describe("demilune", function()
                 'demilune: "bwarp" is no backend; write auto, bwrap, native or none (did you mean bwrap?)\n')
         end)
 
+        it("a policy by a name that is none is refused, with the presets, which each help lists", function()
+            local names = {}
+            for name in sandbox.sh("ls lua/demilune/presets").out:gmatch("(%l[%w]*)%.lua") do
+                names[#names + 1] = name
+            end
+            local result = sandbox.demilune { "run", "-p", "zzz", "--", "true" }
+            assert.equal(125, result.code)
+            assert(result.err:find("; the presets are " .. table.concat(names, ", ") .. "; looked for ", 1, true), result.err)
+            for _, command in ipairs { "run", "explain", "batch", "test" } do
+                local help = sandbox.demilune({ command, "--help" }).out
+                assert(help:find("\npresets, policies that are there: " .. table.concat(names, " ") .. "\n", 1, true), help)
+            end
+        end)
+
         it("a policy that stands where a command is looked for is told, and how it is named", function()
             refused({ "-p", "build", "--", "make" }, 'demilune: "-p": the command stands before its options; ' ..
                 "did you mean demilune run -p? see demilune --help\n")

@@ -158,6 +158,21 @@ describe("what explain says", function()
         assert.equal(result.digest, account.of(plan).digest)
     end)
 
+    it("of a cgroup that is required for itself, is what a launch comes to", function()
+        local policy = assert(demilune.policy { requires = { "cgroup" } })
+        local plan = assert(policy:plan { "/bin/true" })
+        local about = require("demilune.explain.backend").of(plan)
+        local result, message = plan:run()
+        assert.same(result and {} or { "cgroup" }, about.skipped)
+        assert(result or message:find('requires: "cgroup" cannot be had', 1, true), message)
+        local rows = require("demilune.explain.backend").rows(about, { "cgroup" })
+        local told = {}
+        for i, row in ipairs(rows) do
+            told[i] = row.name .. " " .. row[1]
+        end
+        assert.equal(not result, table.concat(told, "\n"):find("cannot cgroup: .*; it is required, so nothing will run") ~= nil)
+    end)
+
     it("of the environment and the settings, is what the command has", function()
         local words = { "--env", "A=1", "--env", "PASSED", "--env", "TERM=x", "--hostname", "there", "--chdir", "/usr" }
         local more_env = { env = { "PASSED=p", "OTHER=o", "LANG=C" } }

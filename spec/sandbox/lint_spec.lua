@@ -50,7 +50,7 @@ for call, source, target in ((os.rename, "a", "z"), (os.rename, "a/b", "a/z"), (
         end
 
         before_each(function()
-            make "mkdir -p w/a/b && echo kept >w/a/b/f && : >w/a/b/other && : >w/top && : >w/top2"
+            make "mkdir -p w/a/b && echo kept >w/a/b/f && : >w/a/b/other && : >w/other && : >w/top && : >w/top2"
         end)
 
         it("a read-only file in a writable tree: what is above it cannot be moved, nor anything across", function()
@@ -84,6 +84,13 @@ for call, source, target in ((os.rename, "a", "z"), (os.rename, "a/b", "a/z"), (
                 local found = lints { rw_binds = { w }, [name] = deep }
                 assert(#found == 1 and found[1]:find("^lint.pinned " .. name), table.concat(found, "\n"))
             end
+            -- something else that is writable, but not what is there anyway
+            local fields = { rw_binds = { w, { scratch "w/top", w .. "/a/b/f" } } }
+            assert.same({ "lint.pinned rw_binds[2]" }, (lints(fields)))
+            assert.equal("rename EBUSY\nrename EBUSY\nlink EXDEV\nrename EXDEV\nrename done\n", moves(fields))
+            fields = { rw_binds = { w, w .. "/a/b/f" } }
+            assert.same({}, (lints(fields)))
+            assert.same({}, (lints { rw_binds = { w, { scratch "w/top", w .. "/other" } } }))
             assert.same({}, (lints { rw_binds = { w }, masks = { w .. "/top" } }))
             assert.same({}, (lints { ro_binds = { w }, masks = { w .. "/a/b/f" } }))
             assert.same({}, (lints { rw_binds = { w .. "/a/b/f" }, ro_binds = { w } }))

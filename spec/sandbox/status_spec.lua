@@ -84,7 +84,7 @@ describe("exit status:", function()
         assert.equal(125, result.code)
         assert.same({ "refused", "chdir.missing" }, { record.kind, record.code })
         assert.equal("demilune: " .. record.message .. "\n", result.err)
-        assert.matches('^demilune: chdir: "/nowhere" .*%[chdir.missing%]\n$', result.err)
+        assert.matches('^demilune: %-%-chdir: "/nowhere" .*%[chdir.missing%]\n$', result.err)
         assert.is_false(sandbox.exists(scratch("marker")))
     end)
 

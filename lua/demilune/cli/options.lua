@@ -280,12 +280,12 @@ function options.parse(words, command)
     if words[at] == "--" then
         at = at + 1
     end
-    local from_input = 0
+    local from_input = state.diff == "-" and 1 or 0
     for _, name in ipairs(state.policies) do
         from_input = from_input + (name == "-" and 1 or 0)
     end
     if from_input > 1 then
-        return nil, "--policy -: standard input can be read once"
+        return nil, (state.diff == "-" and "--diff -" or "--policy -") .. ": standard input can be read once"
     end
     state.command = table.move(words, at, #words, 1, {})
     return state
@@ -310,6 +310,8 @@ function options.help(command)
             table.insert(lines, before + 1, "\n" .. group[1] .. ":")
         end
     end
+    lines[#lines + 1] = "\npresets, policies that are there: " ..
+        table.concat(require("demilune.load").presets, " ")
     return table.concat(lines, "\n") .. "\n"
 end
 

@@ -230,6 +230,7 @@ function account.of(plan)
     local known = provenance.of(plan)
     local fields, ceilings = plan.fields, plan.ceilings or {}
     description.base = type(fields.base) == "string" and fields.base or "host"
+    description.description = type(fields.description) == "string" and fields.description or nil
     local tell = teller(known, description.base)
     description.layers = layers_of(plan.policy)
     description.hooks = #plan.policy.hooks.prepare

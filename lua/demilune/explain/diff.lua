@@ -53,8 +53,26 @@ local function same_mount(a, b)
         a.secret == b.secret
 end
 
+-- What is optional and not there; of two at one path the last.
+local function absent_by_path(account)
+    local map = {}
+    for _, entry in ipairs(account.absent) do
+        map[entry.at] = entry
+    end
+    return map
+end
+
+-- Those that are set, and those that something but the base says something of.
+local function variables_of(account)
+    local map = by(account.env, "name")
+    for _, variable in ipairs(account.env_absent) do
+        map[variable.name] = variable.said.by ~= "base" and variable or nil
+    end
+    return map
+end
+
 local function same_variable(a, b)
-    return a.value == b.value and a.passed == b.passed
+    return a.value == b.value and a.passed == b.passed and a.action == b.action
 end
 
 local function limits_of(account)
@@ -99,7 +117,8 @@ end
 function diff.of(old, new)
     local changes = {
         files = changes_of(mounts_by_path(old), mounts_by_path(new), same_mount),
-        environment = changes_of(by(old.env, "name"), by(new.env, "name"), same_variable),
+        absent = changes_of(absent_by_path(old), absent_by_path(new), same_mount),
+        environment = changes_of(variables_of(old), variables_of(new), same_variable),
         limits = changes_of(limits_of(old), limits_of(new), same "value"),
         settings = changes_of(settings_of(old), settings_of(new), same "text"),
         requires = changes_of(named(old.requires, old.requires_said), named(new.requires, new.requires_said), anything),
@@ -119,8 +138,11 @@ local cells = {
     files = function(mount)
         return { words.access(mount), words.source(mount) }
     end,
+    absent = function(entry)
+        return { words.access(entry), words.awaited(entry) }
+    end,
     environment = function(variable, _, show_values)
-        return { environment.value(variable, show_values) }
+        return { variable.action and environment.absence(variable) or environment.value(variable, show_values) }
     end,
     limits = function(limit, name)
         return { words.limit(name, limit.value) }
@@ -148,8 +170,8 @@ local function add_rows(rows, change, names, cells_of, show_values)
     end
 end
 
-local parts = { "files", "environment", "limits", "settings", "requires", "acknowledged" }
-local titles = { acknowledged = "dangers acknowledged", requires = "required" }
+local parts = { "files", "absent", "environment", "limits", "settings", "requires", "acknowledged" }
+local titles = { absent = "optional, and not there", acknowledged = "dangers acknowledged", requires = "required" }
 
 --- The changes on a page.
 ---@param drawing table

@@ -14,6 +14,13 @@ function environment.value(variable, show_values)
     return variable.passed and "<passed through>" or "<hidden>"
 end
 
+--- Why a variable is not set that something is said of.
+---@param variable table
+---@return string
+function environment.absence(variable)
+    return variable.action == "omit" and "left out" or "not set outside"
+end
+
 local actions = { set = "set by", pass = "passed through by", omit = "left out by" }
 
 local function add_shadows(rows, list, names)
@@ -51,7 +58,7 @@ function environment.rows(account, names, show_values)
         if variable.said.by ~= "base" then
             rows[#rows + 1] = {
                 depth = 1, name = message.plain(variable.name),
-                variable.action == "omit" and "left out" or "not set outside", names:who(variable.said),
+                environment.absence(variable), names:who(variable.said),
             }
             add_links(rows, variable.said, names)
         end

@@ -15,6 +15,7 @@ local why = {}
 ---@field sight? demilune.Sight
 ---@field host_places? { at: string, mount: table }[] where a host path is seen instead
 ---@field host_exists? boolean
+---@field optional? table[] entries at it or above it that are optional, and not there
 
 -- --- paths -----------------------------------------------------------------------------------------------------------
 
@@ -42,12 +43,23 @@ local function entries_below(account, path)
     return list
 end
 
+-- What would stand at a path or above it, were it there.
+local function optional_above(account, path)
+    local list = {}
+    for _, entry in ipairs(account.absent) do
+        local prefix = entry.at == "/" and "/" or entry.at .. "/"
+        list[#list + 1] = (path .. "/"):sub(1, #prefix) == prefix and entry or nil
+    end
+    return list
+end
+
 local function about_path(account, path)
     local seen = view.of(account)
     local sight = seen:look(path)
     local answer = { about = path, yes = sight.read, verdict = verdict_of(sight), sight = sight }
     sight.within = sight.mount and seen:entry(sight.mount.at, true)
     sight.below = entries_below(account, sight.at)
+    answer.optional = optional_above(account, sight.at)
     local host = sight.there == false and core.realpath(path)
     answer.host_exists = host and true or nil
     answer.host_places = host and seen:places_of(host) or nil
@@ -194,6 +206,12 @@ local function path_rows(answer, names)
             break
         end
         rows[#rows + 1] = entry_row("below it", mount, names)
+    end
+    for _, entry in ipairs(answer.optional) do
+        rows[#rows + 1] = {
+            depth = 1, name = "optional", message.plain(entry.at), words.access(entry), words.awaited(entry),
+            said_text(names, entry.said),
+        }
     end
     for _, place in ipairs(answer.host_places or {}) do
         rows[#rows + 1] = {

@@ -1,19 +1,8 @@
 --- The words of explain: sizes, kinds of entries, and who said something, short and safe to print.
+local core = require "demilune.core"
 local message = require "demilune.message"
 
 local words = {}
-
---- Bytes as a person writes them.
----@param bytes integer
----@return string
-function words.size(bytes)
-    for _, unit in ipairs { { 30, "G" }, { 20, "M" }, { 10, "K" } } do
-        if bytes >= 1 << unit[1] then
-            return ("%.4g%s"):format(bytes / (1 << unit[1]), unit[2])
-        end
-    end
-    return ("%d"):format(bytes)
-end
 
 local access = {
     ro_bind = "read-only", rw_bind = "read-write", tmpfs = "private", symlink = "link", file = "read-only",
@@ -36,7 +25,7 @@ function words.source(mount)
     elseif mount.source and mount.kind ~= "cover" and mount.kind ~= "mask" then
         return message.plain(mount.source)
     elseif mount.kind == "tmpfs" then
-        return "memory, at most " .. words.size(mount.size)
+        return "memory, at most " .. core.size(mount.size)
     elseif mount.kind == "file" then
         return mount.secret and "a secret" or ("%d bytes, generated"):format(mount.length)
     elseif mount.kind == "proc" then
@@ -49,6 +38,13 @@ function words.source(mount)
     return ""
 end
 
+--- What an entry that is optional waits for.
+---@param entry table
+---@return string
+function words.awaited(entry)
+    return entry.source and message.plain(entry.source) .. ", not there" or "nothing there to mask"
+end
+
 local limit_format = {
     timeout = "%g s", cpu_time = "%g s", memory = "size", file_size = "size", output = "size", tmp = "size",
 }
@@ -59,7 +55,7 @@ local limit_format = {
 ---@return string
 function words.limit(name, value)
     local format = limit_format[name] or "%d"
-    return format == "size" and words.size(value) or format:format(value)
+    return format == "size" and core.size(value) or format:format(value)
 end
 
 --- What was written for a limit: a number, or text such as "512M".

@@ -1,10 +1,10 @@
 --- Why a backend does not work here, and what would make it: from what the kernel said and what the host shows.
 local core = require "demilune.core"
+local host = require "demilune.host"
 
 local diagnose = {}
 
 local ENOSYS, EPERM, EACCES, EINVAL, ENOSPC, EROFS, EUSERS = 38, 1, 13, 22, 28, 30, 87
-local EAGAIN, ENOMEM, ENFILE, EMFILE = 11, 12, 23, 24
 
 local function first_line(path)
     return ((core.read_file(path, 64 * 1024) or ""):match("^[^\n]*"))
@@ -184,15 +184,13 @@ function diagnose.failure(backend, failure)
     return { reason = failure.text, message = failure.text }
 end
 
-local shortages = { [EAGAIN] = true, [ENOMEM] = true, [ENFILE] = true, [EMFILE] = true }
-
 --- Whether the failure of a native launch may pass by itself: something is short now, or we cannot tell. It does not
 --- say whether the backend works here.
 ---@param failure { step: string|nil, errno: integer|nil }
 ---@return boolean
 function diagnose.may_pass(failure)
     local used_up = failure.step == "namespaces" and failure.errno == ENOSPC
-    return not failure.step or shortages[failure.errno] or used_up and not facts().namespaces_off or false
+    return not failure.step or host.is_shortage(failure.errno) or used_up and not facts().namespaces_off
 end
 
 --- What is behind the failure of a try, in a line: the reason, what the backend said, and the remedy.

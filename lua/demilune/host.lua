@@ -66,6 +66,16 @@ local function bwrap()
     return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
 end
 
+local EAGAIN, ENOMEM, ENFILE, EMFILE = 11, 12, 23, 24
+local shortages = { [EAGAIN] = true, [ENOMEM] = true, [ENFILE] = true, [EMFILE] = true }
+
+--- Whether an errno says that something is short now, which says nothing about the host.
+---@param errno integer|nil
+---@return boolean
+function host.is_shortage(errno)
+    return shortages[errno] or false
+end
+
 --- Why the native backend does not work here, found out by trying, once.
 ---@param untried? boolean what is known of it already is enough
 ---@return string|nil text nil when it works, but for something that may pass

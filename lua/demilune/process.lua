@@ -116,7 +116,7 @@ local function notify(self, name, kind, subject)
 end
 
 -- Starts it. The first native launch of a program is waited for: when it was set up, later ones can be, too.
-local function start(self)
+local function begin(self)
     local launched, text, code, step, errno = core.start(self.plan.core, self.start)
     if not launched or self.backend.kind ~= "native" or host.native_is_proven() then
         return launched, text, code, step, errno
@@ -134,8 +134,9 @@ end
 -- Begins the launch by the backend that it has: the engine's process, or nil, message, code and why that backend does
 -- not work here, when it is the host that keeps it from it. Nothing was executed then.
 local function try(self)
-    local launched, text, code, step, errno = start(self)
+    local launched, text, code, step, errno = begin(self)
     if launched or self.backend.kind ~= "native" or code ~= "setup.failed"
+        or host.is_shortage(errno) -- asked first: without descriptors no module can be loaded
         or require("demilune.diagnose").may_pass { step = step, errno = errno } then
         return launched, text, code
     end

@@ -107,7 +107,7 @@ describe("the backend that auto is #once", function()
             for _, name in ipairs { "run", "explain" } do
                 local result = demilune(name, options)
                 assert.equal(125, result.code)
-                assert.matches('requires: "landlock" is no control of bwrap.s; leave it out, or launch natively', result.err)
+                assert.matches('%-%-require: "landlock" is no control of bwrap.s; leave it out, or launch natively', result.err)
             end
         end)
 

@@ -321,17 +321,21 @@ print(os.ttyname(slave), sorted(os.listdir("/dev/pts")))
 import errno, os
 at = "/h/secret"
 print(oct(os.stat(at).st_mode & 0o7777), os.stat(at).st_uid, open(at).read())
-for change in (lambda: os.chmod(at, 0o600), lambda: os.unlink(at), lambda: open(at, "w"), lambda: os.rename(at, at + "x"),
-               lambda: os.truncate(at, 0)):
+for change in (lambda: os.chmod(at, 0o600), lambda: os.unlink(at), lambda: open(at, "w"), lambda: os.rename(at, at + "x")):
     try:
         change()
         print("done")
     except OSError as error:
         print(errno.errorcode[error.errno])
+try:
+    os.truncate(at, 0)
+    print("done")
+except OSError as error: # kernels differ in what they look at first, the mount or the permissions
+    print("truncated by nobody", error.errno in (errno.EROFS, errno.EACCES))
 ]]
         local policy = assert(demilune.policy { secrets = { ["/h/secret"] = "in memory" } })
         local result = assert(policy:run({ "/usr/bin/python3", "-c", code }, { capture = true, stdin = "null" }))
-        assert.equal("0o400 65534 in memory\nEROFS\nEROFS\nEROFS\nEROFS\nEACCES\n", result.stdout, result.stderr)
+        assert.equal("0o400 65534 in memory\nEROFS\nEROFS\nEROFS\nEROFS\ntruncated by nobody True\n", result.stdout, result.stderr)
     end)
 
     it("F14: paths as long as bwrap can take, and a problem of the plan beyond", function()

@@ -72,9 +72,12 @@ except OSError as error: print(error.strerror)']]
         assert.matches("is not to be had with nested", text)
     end)
 
-    for what, errno in pairs { ["that has none"] = 38, ["where it is switched off"] = 95 } do
+    for what, without in pairs {
+        ["that has none"] = lacking.call { "landlock_create_ruleset", errno = 38 },
+        ["where it is switched off"] = lacking.call { "landlock_create_ruleset", errno = 95 },
+        ["whose files can be renamed within a directory alone (ABI 1)"] = lacking.landlock(1),
+    } do
         it("of a kernel " .. what .. " is left out with a warning, and refused where it is required", function()
-            local without = lacking.call { "landlock_create_ruleset", errno = errno }
             local result = run("native", { "--status", scratch("status") }, "echo ran", { prefix = without })
             assert.equal("ran\n", result.out)
             assert.matches("warning: Landlock is too old in this kernel, or not there", result.err)
@@ -84,6 +87,36 @@ except OSError as error: print(error.strerror)']]
             assert.matches("landlock.*is not to be had with this kernel", result.err)
         end)
     end
+
+    for abi = 2, math.min(5, demilune.host().landlock) do
+        it(("of ABI %d is applied to the files"):format(abi), function()
+            local older = lacking.landlock(abi)
+            assert.matches(("Landlock: ABI %d\n"):format(abi), sandbox.demilune({ "doctor" }, { prefix = older }).out, 1, true)
+            assert(os.execute("mkdir " .. scratch("ro") .. " && mkfifo -m 666 " .. scratch("ro/pipe")))
+            local result = run("native", { "--ro", scratch("ro") .. ":/ro", "--require", "landlock" },
+                "echo ran; : <>/ro/pipe", { prefix = older })
+            assert.equal("ran\n", result.out, result.err)
+            assert.matches("Permission denied", result.err)
+        end)
+    end
+
+    -- What explain says of native, with the network shared.
+    local function explained(options, prefix)
+        local words = table.move(options, 1, #options, 5, { "explain", "--backend", "native", "--net" })
+        return sandbox.demilune(table.move({ "--", "true" }, 1, 2, #words + 1, words), { prefix = prefix }).out
+    end
+
+    it("is what explain says it is, for this kernel and this plan", function()
+        local landlock = demilune.host().landlock
+        local function says(fifos, sockets, out)
+            assert.matches(fifos and "cannot be written to (Landlock)" or "can be written to\n", out, 1, true)
+            assert.matches(sockets and "out of reach with network" or "within reach\n", out, 1, true)
+        end
+        says(true, landlock >= 6, explained {})
+        says(true, false, explained({}, lacking.landlock(2)))
+        says(false, false, explained({}, lacking.call { "landlock_create_ruleset", errno = 38 }))
+        says(false, false, explained { "--nested" })
+    end)
 
     it("of a kernel that refuses the rules is an error", function()
         local result = run("native", {}, "echo ran", { prefix = lacking.call { "landlock_restrict_self", errno = 7 } })

@@ -14,18 +14,17 @@ local meanings = {
 }
 
 -- What differs between the backends by nature: the table of the manual, as far as one cannot see it in the policy.
+-- `landlock`: the ABI that native's row needs; without it bwrap's is true of native, too.
 local differences = {
-    bwrap = {
-        { "abstract", "with network, abstract sockets of the host are within reach", network = true },
-        { "FIFOs", "those in read-only binds can be written to" },
-        { "mounts", "what the host mounts later below a bind appears, writable" },
-    },
-    native = {
-        { "abstract", "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)",
-            network = true },
-        { "FIFOs", "those in read-only binds cannot be written to (Landlock)" },
-        { "mounts", "what the host mounts later below a bind does not appear" },
-    },
+    { "abstract", network = true, landlock = 6,
+        bwrap = "with network, abstract sockets of the host are within reach",
+        native = "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)" },
+    { "FIFOs", landlock = 2,
+        bwrap = "those in read-only binds can be written to",
+        native = "those in read-only binds cannot be written to (Landlock)" },
+    { "mounts", landlock = 0,
+        bwrap = "what the host mounts later below a bind appears, writable",
+        native = "what the host mounts later below a bind does not appear" },
 }
 
 -- For each kind of backend: its name for people, and the controls that the plan asks for and that it lacks here.
@@ -43,6 +42,29 @@ local kinds = {
     end,
 }
 
+-- The ABI of the Landlock that a plan gets; 0: none.
+local function landlock_of(about)
+    local applied = 0
+    for _, name in ipairs(about.wanted) do
+        applied = name == "landlock" and core.facts().landlock or applied
+    end
+    for _, name in ipairs(about.skipped) do
+        applied = name == "landlock" and 0 or applied
+    end
+    return applied
+end
+
+local function differences_of(about, network)
+    local list, landlock = {}, landlock_of(about)
+    for _, row in ipairs(about.kind == "none" and {} or differences) do
+        local native = about.kind == "native" and landlock >= row.landlock
+        if network or not row.network then
+            list[#list + 1] = { name = row[1], text = native and row.native or row.bwrap }
+        end
+    end
+    return list
+end
+
 --- What the backend of that name makes of a plan: `kind`, `path`, the controls `wanted` and `skipped`, or a `problem`;
 --- nil and a message when there is none of that name.
 ---@param plan demilune.Plan
@@ -59,12 +81,7 @@ function backend.of(plan, name)
     local about = kinds[found.kind] and kinds[found.kind](plan, found) or { wanted = {}, skipped = {} }
     about.kind, about.because = found.kind, why
     about.warning = found.kind ~= "none" and text or nil
-    about.differs = {}
-    for _, difference in ipairs(differences[found.kind] or {}) do
-        if not difference.network or core.describe(plan.core).network then
-            table.insert(about.differs, { name = difference[1], text = difference[2] })
-        end
-    end
+    about.differs = differences_of(about, core.describe(plan.core).network)
     if about.problem then
         about.skipped = {}
     end

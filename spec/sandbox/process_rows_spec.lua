@@ -166,11 +166,19 @@ def wait_for(mark):
             text += os.read(master, 4096)
     found, text = mark in text, text.partition(mark)[2]
     return found
+def wait_for_job():
+    end = time.time() + 20
+    while os.tcgetpgrp(master) == shell and time.time() < end:
+        time.sleep(0.02)
+shell = None
 for typed, answer in (b"", b"$ "), (b"sleep 300\n", b"300\r\n"), (b"\x1a", b"Stopped"), (b"jobs\n", b"Stopped"), \
         (b"fg\n", b"sleep 300\r\n"), (b"\x03", b"$ "), (b"echo $((6*7))\n", b"42\r\n"), (b"exit 5\n", b"exit"):
+    if typed in (b"\x1a", b"\x03"):
+        wait_for_job()
     os.write(master, typed)
     if not wait_for(answer):
         print("no", answer, "after", typed)
+    shell = shell or os.tcgetpgrp(master)
     time.sleep(0.1)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ]]

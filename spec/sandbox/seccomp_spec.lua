@@ -69,8 +69,10 @@ local absent = { clone3 = true, openat2 = true, io_uring_setup = true, io_uring_
 local privileged = {
     acct = true, swapon = true, swapoff = true, reboot = true, kexec_load = true, init_module = true, finit_module = true,
     delete_module = true, vhangup = true, pivot_root = true, move_mount = true, fsopen = true, fsmount = true,
-    fspick = true, umount2 = true, syslog = true,
+    fspick = true, umount2 = true, syslog = true, open_by_handle_at = true, -- that to Linux 6.10
 }
+local no_bpf = io.open("/proc/sys/kernel/unprivileged_bpf_disabled")
+privileged.bpf = no_bpf ~= nil and no_bpf:read("n") ~= 0 -- as Debian has it
 
 local function here(row)
     local cases = {}

@@ -260,10 +260,14 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
         if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
             check_length(mount, mount->source.path, problems);
     }
-    if (plan->requires & 1u << DML_CONTROL_LANDLOCK) {
-        dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8,
-                        "is no control of bwrap's; leave it out, or launch natively");
-        return;
+    static const enum dml_control natives[] = {DML_CONTROL_LANDLOCK, DML_CONTROL_SCOPES};
+    for (int i = 0; i < 2; i++) {
+        const char *name = dml_control_names[natives[i]];
+        if (plan->requires & 1u << natives[i]) {
+            dml_problem_add(problems, "requires.unavailable", "requires", name, strlen(name),
+                            "is no control of bwrap's; leave it out, or launch natively");
+            return;
+        }
     }
     struct dml_bwrap_arguments arguments;
     enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */

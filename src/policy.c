@@ -31,9 +31,10 @@ const char *const dml_danger_names[DML_DANGER_COUNT] = {
 };
 
 const char *const dml_control_names[DML_CONTROL_COUNT] = {
-    [DML_CONTROL_BIND_FD] = "bind_fd",       [DML_CONTROL_DISABLE_USERNS] = "disable_userns",
-    [DML_CONTROL_TMPFS_SIZE] = "tmpfs_size", [DML_CONTROL_SECCOMP] = "seccomp",
-    [DML_CONTROL_CGROUP] = "cgroup",         [DML_CONTROL_LANDLOCK] = "landlock",
+    [DML_CONTROL_BIND_FD] = "bind_fd",        [DML_CONTROL_DISABLE_USERNS] = "disable_userns",
+    [DML_CONTROL_TMPFS_SIZE] = "tmpfs_size",  [DML_CONTROL_SECCOMP] = "seccomp",
+    [DML_CONTROL_CGROUP] = "cgroup",          [DML_CONTROL_LANDLOCK] = "landlock",
+    [DML_CONTROL_SCOPES] = "landlock_scopes",
 };
 
 const char *const dml_limit_names[DML_LIMIT_COUNT] = {

@@ -127,7 +127,8 @@ enum dml_control {
     DML_CONTROL_TMPFS_SIZE,     /* private file systems have a limit */
     DML_CONTROL_SECCOMP,        /* the system call filter */
     DML_CONTROL_CGROUP,         /* limits hold for the sandbox as a whole */
-    DML_CONTROL_LANDLOCK,
+    DML_CONTROL_LANDLOCK,       /* a second wall over the files */
+    DML_CONTROL_SCOPES,         /* Landlock keeps abstract sockets of a shared network out of reach */
     DML_CONTROL_COUNT,
 };
 

@@ -81,7 +81,7 @@
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
 ---@field extends? string|string[] policies to build on: names, or files beside this one ("x.lua", "x.json")
----@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock")[] nothing runs without them
+---@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock"|"landlock_scopes")[] nothing runs without them
 ---@field expect? { denied: demilune.Expectations?, allowed: demilune.Expectations? } its own cases
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
 ---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)

@@ -100,6 +100,28 @@ except OSError as error: print(error.strerror)']]
         end)
     end
 
+    it("of a kernel without scopes says so where they matter, and is refused where they are required", function()
+        local older = lacking.landlock(5)
+        local function skipped(options)
+            local result = run("native", table.move({ "--status", scratch("status") }, 1, 2, #options + 1, options), "echo ran",
+                { prefix = older })
+            return result, sandbox.read(scratch("status")):match('"skipped":(%b[])')
+        end
+        local result, list = skipped { "--net", "--acknowledge", "x11", "--acknowledge", "dbus", "--acknowledge", "engine_socket" }
+        assert.equal('["landlock_scopes"]', list, result.err)
+        assert.matches("warning: Landlock of this kernel is older than Linux 6.12", result.err, 1, true)
+        result, list = skipped {} -- there are no others in a network of its own
+        assert.equal("[]", list, result.err)
+        result = run("native", { "--net", "--require", "landlock_scopes" }, "echo ran", { prefix = older })
+        assert.same({ 125, "" }, { result.code, result.out })
+        assert.matches('"landlock_scopes" is not to be had with this kernel: its Landlock is too old, and that of Linux 6.12',
+            result.err, 1, true)
+        assert.equal(125, run("bwrap", { "--require", "landlock_scopes" }, "echo ran").code)
+        if demilune.host().landlock >= 6 then
+            assert.equal("ran\n", run("native", { "--require", "landlock_scopes" }, "echo ran").out)
+        end
+    end)
+
     -- What explain says of native, with the network shared.
     local function explained(options, prefix)
         local words = table.move(options, 1, #options, 5, { "explain", "--backend", "native", "--net" })

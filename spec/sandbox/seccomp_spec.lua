@@ -293,7 +293,7 @@ describe("a policy that names the filter", function()
     it("is refused an option that there is not, with the nearest name", function()
         local result = sandbox.demilune { "run", "--seccomp", "debgu", "--", "true" }
         assert.equal(125, result.code)
-        assert.matches('seccomp.allow%[1%]: "debgu" is no option; did you mean "debug"?', result.err)
+        assert.matches('%-%-seccomp: "debgu" is no option; did you mean "debug"?', result.err)
     end)
 
     it("runs with options from Lua", function()

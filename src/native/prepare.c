@@ -9,53 +9,77 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LANDLOCK_ABI = 2 }; /* the first by which files can be renamed from one directory into another */
-
 /* --- what this backend can do --- */
 
-static bool restricts_files(const struct dml_plan *plan, int abi)
+/* What Landlock does here, from which ABI on. */
+static const struct landlock_control {
+    enum dml_control control;
+    int abi;
+    const char *since;
+} landlock_controls[] = {
+    {DML_CONTROL_LANDLOCK, 2, "5.19"}, /* the first by which files can be renamed between directories */
+    {DML_CONTROL_SCOPES, 6, "6.12"},
+};
+
+enum { LANDLOCK_CONTROLS = sizeof landlock_controls / sizeof landlock_controls[0] };
+
+static bool can_restrict(const struct dml_plan *plan, const struct landlock_control *wall, int abi)
 {
-    return abi >= LANDLOCK_ABI && !plan->nested; /* it would forbid the mounts that nested is for */
+    return abi >= wall->abi && !plan->nested; /* it would forbid the mounts that nested is for */
 }
 
-/* Why it does not, in a sentence that begins with the control. */
-static void say_why(const struct dml_plan *plan, int abi, char *text, size_t size)
+/* The first control of Landlock that the plan requires and that is not to be had, with the reason as a
+ * sentence that begins with the control; NULL when there is none. */
+static const char *missing_control(const struct dml_plan *plan, char *why, size_t size)
 {
-    if (plan->nested)
-        snprintf(text, size, "is not to be had with nested, whose mounts it forbids; leave one of them out");
-    else
-        snprintf(text, size,
-                 "is not to be had with this kernel: its Landlock is %s, and that of Linux 5.19 (ABI %d) is "
-                 "needed; leave it out",
-                 abi ? "too old (ABI 1)" : "not there or switched off", LANDLOCK_ABI);
+    int abi = dml_host_landlock_abi();
+    for (int i = 0; i < LANDLOCK_CONTROLS; i++) {
+        const struct landlock_control *wall = &landlock_controls[i];
+        if (!(plan->requires & 1u << wall->control) || can_restrict(plan, wall, abi))
+            continue;
+        if (plan->nested)
+            snprintf(why, size,
+                     "is not to be had with nested, whose mounts it forbids; leave one of them out");
+        else
+            snprintf(why, size,
+                     "is not to be had with this kernel: its Landlock is %s, and that of Linux %s (ABI %d) "
+                     "is needed; "
+                     "leave it out",
+                     abi ? "too old" : "not there or switched off", wall->since, wall->abi);
+        return dml_control_names[wall->control];
+    }
+    return NULL;
 }
 
 bool dml_native_controls(const struct dml_plan *plan, unsigned *controls, struct dml_error *error)
 {
     char why[200];
     int abi = dml_host_landlock_abi();
-    bool landlock = restricts_files(plan, abi);
     *controls = 1u << DML_CONTROL_BIND_FD | 1u << DML_CONTROL_TMPFS_SIZE | 1u << DML_CONTROL_DISABLE_USERNS |
-                1u << DML_CONTROL_SECCOMP | (landlock ? 1u << DML_CONTROL_LANDLOCK : 0);
-    if (landlock || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
-        return true;
-    say_why(plan, abi, why, sizeof why);
-    return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: landlock %s", why);
+                1u << DML_CONTROL_SECCOMP;
+    for (int i = 0; i < LANDLOCK_CONTROLS; i++) {
+        if (can_restrict(plan, &landlock_controls[i], abi))
+            *controls |= 1u << landlock_controls[i].control;
+    }
+    const char *missing = missing_control(plan, why, sizeof why);
+    return !missing || dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "requires: %s %s", missing, why);
 }
 
+/* Without the host's network there are no abstract sockets of others, and no processes of others at all. */
 unsigned dml_native_wanted(const struct dml_plan *plan)
 {
-    return dml_plan_controls(plan) | (plan->nested ? 0 : 1u << DML_CONTROL_LANDLOCK);
+    unsigned wanted = dml_plan_controls(plan);
+    if (!plan->nested)
+        wanted |= 1u << DML_CONTROL_LANDLOCK | (plan->network ? 1u << DML_CONTROL_SCOPES : 0);
+    return wanted;
 }
 
 void dml_native_check(const struct dml_plan *plan, struct dml_problems *problems)
 {
     char why[200];
-    int abi = dml_host_landlock_abi();
-    if (restricts_files(plan, abi) || !(plan->requires & 1u << DML_CONTROL_LANDLOCK))
-        return;
-    say_why(plan, abi, why, sizeof why);
-    dml_problem_add(problems, "requires.unavailable", "requires", "landlock", 8, "%s", why);
+    const char *missing = missing_control(plan, why, sizeof why);
+    if (missing)
+        dml_problem_add(problems, "requires.unavailable", "requires", missing, strlen(missing), "%s", why);
 }
 
 /* --- what is prepared --- */
@@ -139,7 +163,7 @@ bool dml_native_prepare(const struct dml_plan *plan, struct dml_native *n)
     n->pid = -1;
     n->shop = n->root = n->proc = n->pidfd = -1;
     n->has_groups = geteuid() == 0 && getgroups(0, NULL) != 0;
-    n->landlock = restricts_files(plan, abi) ? abi : 0;
+    n->landlock = can_restrict(plan, &landlock_controls[0], abi) ? abi : 0;
     n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
     n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
     n->descriptors = copy_numbers(&n->arena, n->descriptors, n->descriptor_count);

@@ -73,6 +73,7 @@ local left_out = {
     cgroup = "no cgroup can be made here: limits of memory, pids and cpu_time hold for each process, " ..
         "not for all together",
     landlock = "Landlock is too old in this kernel, or not there: the files have one wall, the mounts, and no other",
+    landlock_scopes = "Landlock of this kernel is older than Linux 6.12: abstract sockets of the host are within reach",
 }
 
 --- Says what was left out that this host cannot do.

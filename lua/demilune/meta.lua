@@ -35,6 +35,8 @@
 ---@field output? integer|string bytes kept of each captured stream
 ---@field tmp? integer|string bytes of each private tmpfs, or "25%" of memory
 
+---@alias demilune.Control "bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock"|"landlock_scopes"
+
 ---@class demilune.Seccomp
 ---@field allow ("debug"|"nested"|"perf"|"io_uring"|"keyring"|"netlink"|"set_id")[] what the default filter lets through
 
@@ -81,7 +83,7 @@
 ---@field limits? demilune.Limits
 ---@field acknowledge? string[] dangers accepted on purpose
 ---@field extends? string|string[] policies to build on: names, or files beside this one ("x.lua", "x.json")
----@field requires? ("bind_fd"|"disable_userns"|"tmpfs_size"|"seccomp"|"cgroup"|"landlock"|"landlock_scopes")[] nothing runs without them
+---@field requires? demilune.Control[] nothing runs without them
 ---@field expect? { denied: demilune.Expectations?, allowed: demilune.Expectations? } its own cases
 ---@field prepare? fun(policy: demilune.HookPolicy, context: demilune.Context): any, string?
 ---@field launched? fun(process: demilune.HookProcess, context: demilune.Context)

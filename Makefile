@@ -75,6 +75,9 @@ $(BUILD)/gen/modules: src/pack.lua $(PACKED)
 	@echo PACK $@
 	@$(LUA) src/pack.lua $@ lua $(sort $(PACKED))
 
+# A child beside us may outlive the thread that began it, and with that the guard of its stack.
+$(BUILD)/obj/child.o $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/native/*.c)): LAST_CFLAGS = -fno-stack-protector
+
 # The assembler's .incbin looks in build/gen.
 $(BUILD)/obj/stage_image.o: $(STAGE) $(TRIAL)
 $(BUILD)/obj/lua_modules.o: $(BUILD)/gen/modules
@@ -83,7 +86,7 @@ $(BUILD)/obj/stage_image.o $(BUILD)/obj/lua_modules.o: DML_CFLAGS += -Wa,-I$(BUI
 $(BUILD)/obj/%.o: src/%.c $(HEADERS) Makefile
 	@mkdir -p $(@D)
 	@echo CC $<
-	@$(CC) $(DML_CPPFLAGS) $(CPPFLAGS) $(DML_CFLAGS) $(CFLAGS) -c -o $@ $<
+	@$(CC) $(DML_CPPFLAGS) $(CPPFLAGS) $(DML_CFLAGS) $(CFLAGS) $(LAST_CFLAGS) -c -o $@ $<
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)

@@ -1,11 +1,11 @@
 #include "child.h"
 #include "calls.h"
-#include "host.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -132,10 +132,19 @@ int dml_child_inspect(int fd, struct stat *status)
     return (int)CALL4(__NR_newfstatat, fd, "", status, AT_EMPTY_PATH);
 }
 
+int dml_child_open_path(int directory, const char *path, bool beneath)
+{
+    struct open_how how = {
+        .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
+        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | (beneath ? RESOLVE_BENEATH : 0),
+    };
+    return (int)CALL4(__NR_openat2, directory, path, &how, sizeof how);
+}
+
 int dml_child_open(const struct dml_object *object)
 {
     struct stat status;
-    int fd = dml_host_try_open(AT_FDCWD, object->path, false);
+    int fd = dml_child_open_path(AT_FDCWD, object->path, false);
     int failed = fd < 0 ? fd : dml_child_inspect(fd, &status);
     if (failed)
         return failed;

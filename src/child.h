@@ -1,6 +1,7 @@
 /* Between clone and exec: starting a child that shares our memory, so that nothing of a large host is copied,
  * and what such a child does whatever it becomes. It allocates nothing, frees nothing, takes no lock, leaves
- * errno alone and makes only system calls, on what was prepared before. What fails returns an errno negated.
+ * errno and all else of the thread that started it alone, which may end before it does, and makes only system
+ * calls, on what was prepared before. What fails returns an errno negated.
  */
 #ifndef DML_CHILD_H
 #define DML_CHILD_H
@@ -51,6 +52,10 @@ int dml_child_place_descriptors(const int *descriptors, int *scratch, size_t cou
 /* What an open descriptor is. Returns 0 or an error. */
 struct stat;
 int dml_child_inspect(int fd, struct stat *status);
+
+/* Opens `path` (O_PATH, close-on-exec), in which no component may be a symbolic link, seen from an open
+ * directory, which it may not leave when it has to stay `beneath`. Returns the descriptor or an error. */
+int dml_child_open_path(int directory, const char *path, bool beneath);
 
 /* Opens a host object (O_PATH, close-on-exec) as the one that it was when its path was resolved. Returns the
  * descriptor or an error, which is -ESTALE when another one is there now. */

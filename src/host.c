@@ -1,12 +1,11 @@
 #include "host.h"
 
-#include "calls.h"
+#include "child.h"
 #include "path.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,18 +67,9 @@ const char *dml_host_user_name(const struct dml_host *host)
                                         : "caller";
 }
 
-int dml_host_try_open(int directory, const char *path, bool beneath)
-{
-    struct open_how how = {
-        .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | (beneath ? RESOLVE_BENEATH : 0),
-    };
-    return (int)CALL4(__NR_openat2, directory, path, &how, sizeof how);
-}
-
 static int open_without_links(int directory, const char *path, bool beneath)
 {
-    int fd = dml_host_try_open(directory, path, beneath);
+    int fd = dml_child_open_path(directory, path, beneath);
     if (fd >= 0)
         return fd;
     errno = -fd;

@@ -43,10 +43,6 @@ const char *dml_host_resolve_missing(const char *path, struct dml_arena *arena);
  * -1 with errno. */
 int dml_host_open_exact(const char *path);
 
-/* The same of a path seen from an open directory, which it may not leave when it has to stay `beneath`. An
- * errno negated instead of -1: errno stays as it is, so it may be used between clone and exec. */
-int dml_host_try_open(int directory, const char *path, bool beneath);
-
 /* What is at `below` in the host directory `tree` (no symbolic link on the way, ELOOP). False with errno. */
 bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
 

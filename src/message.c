@@ -3,17 +3,47 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, Linux 6.3 */
 #endif
+
+/* The signal that a limit of file sizes sends is the host's affair, and none of it: without it writing fails.
+ */
+static bool write_quietly(int fd, const char *at, size_t left)
+{
+    static const struct timespec at_once;
+    sigset_t signal, before, pending;
+    sigemptyset(&signal);
+    sigaddset(&signal, SIGXFSZ);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &signal, &before);
+    while (left) {
+        ssize_t written = write(fd, at, left);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            break;
+        at += written;
+        left -= (size_t)written;
+    }
+    int reason = errno;
+    if (left && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
+        sigtimedwait(&signal, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = reason;
+    return left == 0;
+}
 
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
 {
@@ -26,18 +56,8 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
         fd = fcntl(raw, F_DUPFD_CLOEXEC, DML_FD_COUNT);
         close(raw);
     }
-    const char *at = bytes;
-    size_t left = length;
-    while (fd >= 0 && left) {
-        ssize_t written = write(fd, at, left);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            break;
-        at += written;
-        left -= (size_t)written;
-    }
-    if (fd < 0 || left || lseek(fd, 0, SEEK_SET) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0) {
+    bool written = fd >= 0 && write_quietly(fd, bytes, length);
+    if (!written || lseek(fd, 0, SEEK_SET) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0) {
         dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
         if (fd >= 0)
             close(fd);

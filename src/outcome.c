@@ -39,7 +39,8 @@ bool dml_process_ends_within(const struct dml_process *process, int milliseconds
 void dml_process_kill_outermost(struct dml_process *process)
 {
     char path[64], line[256] = "";
-    syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0);
+    if (syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0) != 0)
+        return; /* it is gone, and its number may be another's by now */
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
@@ -69,7 +70,7 @@ void dml_process_reap(struct dml_process *process)
     else if (!dml_process_ends_within(process, LAST_WORDS))
         dml_process_kill_outermost(process);
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
-    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED) < 0 && errno == EINTR)
+    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | __WALL) < 0 && errno == EINTR)
         ;
     dml_process_close(&process->pidfd);
 }

@@ -420,7 +420,7 @@ void dml_process_abandon(struct dml_process *process)
 bool dml_process_bury(struct dml_process *process, bool wait)
 {
     siginfo_t ended = {0};
-    int options = WEXITED | (wait ? 0 : WNOHANG), failed = 0;
+    int options = WEXITED | (int)__WALL | (wait ? 0 : WNOHANG), failed = 0;
     while (process->pidfd >= 0 &&
            (failed = waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, options)) != 0 && errno == EINTR)
         ;

@@ -43,7 +43,7 @@ end
 -- The same of the native backend, which has to be tried, unless a launch is about to show it.
 local function native_that_works(asked, untried)
     local found = table.pack(named(asked, "native"))
-    local failure = found[1] and host.native_failure(untried)
+    local failure = found[1] and host.failure("native", nil, untried)
     if failure then
         return refusal.plain(failure, "backend_unavailable")
     end
@@ -53,10 +53,10 @@ end
 local nested = "entries lie in writable trees, where a link that is put there meanwhile leads bwrap before 0.12 astray"
 local astray = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
 
--- Of two refusals the one that says most: a backend that may not launch says nothing about the policy, and one that is
--- not there says less than what is wrong with the policy.
+-- Of two refusals the one that says most: a backend that may not launch says nothing about the policy, one that is not
+-- there says less than what is wrong with the policy, and what bwrap cannot do by nature native says more of.
 local function worse(bwrap, native)
-    if bwrap[3] == "ceiling.backend" then
+    if bwrap[3] == "ceiling.backend" or bwrap[3] == "requires.unavailable" and native[3] == bwrap[3] then
         return native
     elseif native[3] == "ceiling.backend" or bwrap[3] ~= "backend_unavailable" then
         return bwrap

@@ -10,16 +10,37 @@ local function first_line(path)
     return ((core.read_file(path, 64 * 1024) or ""):match("^[^\n]*"))
 end
 
--- Mounts of the host, as this process sees them: path -> options.
+-- Mounts of the host, as this process sees them: path -> options, and those of its file system.
 local function mounts()
     local found = {}
     for line in (core.read_file("/proc/self/mountinfo", 16 * 1024 * 1024) or ""):gmatch("[^\n]+") do
         local path, options = line:match("^%S+ %S+ %S+ %S+ (%S+) (%S+)")
         if path then
-            found[path] = options
+            found[path] = options .. " " .. (line:match(" %- %S+ %S+ (%S+)") or "")
         end
     end
     return found
+end
+
+-- The limits of namespaces that allow none at all, here.
+local function limits_at_zero()
+    local names = {}
+    for _, kind in ipairs { "user", "mnt", "pid", "ipc", "uts", "net", "cgroup" } do
+        names[#names + 1] = first_line(("/proc/sys/user/max_%s_namespaces"):format(kind)) == "0"
+            and ("user.max_%s_namespaces"):format(kind) or nil
+    end
+    return names
+end
+
+-- Whether the user namespace that we are in knows who we are.
+local function is_mapped()
+    local uid = core.facts().uid
+    for first, count in (core.read_file("/proc/self/uid_map", 1024 * 1024) or ""):gmatch("(%d+) +%d+ +(%d+)") do
+        if uid >= tonumber(first) and uid < tonumber(first) + tonumber(count) then
+            return true
+        end
+    end
+    return false
 end
 
 -- What is mounted over a part of /proc; an automount point that is empty hides nothing.
@@ -47,9 +68,11 @@ local function facts()
     local mounted = mounts()
     return {
         covers = proc_covers(mounted),
-        proc_is_read_only = (mounted["/proc"] or ""):find("^ro[,]?") ~= nil,
+        proc_is_read_only = (" " .. (mounted["/proc"] or "")):find("[ ,]ro%f[ ,\0]") ~= nil,
         in_chroot = next(mounted) ~= nil and not mounted["/"],
+        at_zero = limits_at_zero(),
         namespaces_off = first_line("/proc/sys/user/max_user_namespaces") == "0",
+        mapped = is_mapped(),
         debian_off = first_line("/proc/sys/kernel/unprivileged_userns_clone") == "0" and core.facts().uid ~= 0,
         apparmor = first_line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1",
         filtered = is_filtered(),
@@ -104,17 +127,25 @@ local reasons = {
         "as root: sysctl -w kernel.unprivileged_userns_clone=1",
     },
     {
-        function(_, failure) return failure.step == "namespaces" and failure.errno == EUSERS end,
-        "namespaces are nested too deep already", "start it further out",
+        function(f, failure) return failure.step == "namespaces" and failure.errno == ENOSPC and #f.at_zero > 0 end,
+        function(f) return ("no namespaces of a kind are allowed: %s is 0"):format(table.concat(f.at_zero, ", ")) end,
+        function(f) return ("as root: sysctl -w %s=15000"):format(f.at_zero[1]) end,
     },
     {
-        function(_, failure) return failure.step == "namespaces" and failure.errno == ENOSPC end,
-        "the limit of namespaces is used up, here or in a namespace around this one",
-        "end some sandboxes, or as root raise user.max_user_namespaces and its like",
+        function(_, failure)
+            return failure.step == "namespaces" and (failure.errno == ENOSPC or failure.errno == EUSERS)
+        end,
+        "the limit of namespaces is used up, here or in a namespace around this one, or they are nested too deep already",
+        "end some sandboxes, or as root raise user.max_user_namespaces and its like; or start it further out",
     },
     {
         function(_, failure) return failure.step == "namespaces" and failure.errno == EINVAL end,
         "this kernel was built without user namespaces", "use a kernel with CONFIG_USER_NS=y",
+    },
+    {
+        function(f, failure) return failure.step == "namespaces" and is_refusal(failure) and not f.mapped end,
+        "the user namespace that we are in has no place for our own user id",
+        "start it as a user who is mapped there (unshare -Ur maps the caller)",
     },
     {
         function(f, failure) return failure.step == "namespaces" and is_refusal(failure) and f.in_chroot end,
@@ -136,7 +167,11 @@ local reasons = {
         function(f, failure)
             return failure.step == "namespaces" and is_refusal(failure) and (f.filtered or f.container)
         end,
-        "a filter of system calls refuses namespaces, as inside a container", container_remedy,
+        function(f)
+            return f.filtered and "a filter of system calls refuses namespaces, as inside a container"
+                or "namespaces are refused, as they are inside a container, or in a chroot"
+        end,
+        container_remedy,
     },
     {
         function(f, failure) return failure.step == "id_map" and f.proc_is_read_only end,
@@ -157,8 +192,11 @@ local reasons = {
     },
     {
         function(_, failure) return failure.errno == ENOSYS end,
-        "a system call is missing: the kernel lacks it (Linux 5.13 is needed), or a container's filter hides it",
-        "use bwrap, a newer kernel, or a container whose filter is newer",
+        function(f)
+            return ("a system call is missing that Linux has since 5.13, and this is %s: a filter hides it, as inside a "
+                .. "container"):format(f.kernel)
+        end,
+        "use bwrap, or a container whose filter is newer",
     },
 }
 
@@ -178,17 +216,32 @@ function diagnose.failure(backend, failure)
         local fits, reason, remedy = table.unpack(case)
         if fits(found, seen) then
             reason = type(reason) == "function" and reason(found) or reason
+            remedy = type(remedy) == "function" and remedy(found) or remedy
             return { reason = reason, remedy = remedy, message = failure.text }
         end
     end
     return { reason = failure.text, message = failure.text }
 end
 
---- Whether the failure of a native launch may pass by itself: something is short now, or we cannot tell. It does not
---- say whether the backend works here.
----@param failure { step: string|nil, errno: integer|nil }
+-- What is short, in the words of bwrap.
+local function is_short(text)
+    for _, word in ipairs { "temporarily unavailable", "annot allocate memory", "oo many open files" } do
+        if text:find(word) then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether the failure of a launch may pass by itself: something is short now, or native cannot tell. It does not say
+--- whether the backend works here.
+---@param backend "bwrap"|"native"
+---@param failure { step: string|nil, errno: integer|nil, text: string }
 ---@return boolean
-function diagnose.may_pass(failure)
+function diagnose.may_pass(backend, failure)
+    if backend == "bwrap" then
+        return is_short(failure.text)
+    end
     local used_up = failure.step == "namespaces" and failure.errno == ENOSPC
     return not failure.step or host.is_shortage(failure.errno) or used_up and not facts().namespaces_off
 end

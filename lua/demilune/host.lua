@@ -55,17 +55,6 @@ local not_installed = "bwrap is not installed here (Debian: apt-get install bubb
 ---@type demilune.Backend
 host.native = { kind = "native", effective = "native" }
 
-local function bwrap()
-    local path, trusted = core.find_bwrap()
-    if not path then
-        local barred = core.barred_bwrap()
-        local text = barred and ("bwrap is there, at %s, but cannot be executed"):format(core.quote(barred))
-        return nil, text or not_installed, "backend_unavailable"
-    end
-    local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
-    return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
-end
-
 local EAGAIN, ENOMEM, ENFILE, EMFILE = 11, 12, 23, 24
 local shortages = { [EAGAIN] = true, [ENOMEM] = true, [ENFILE] = true, [EMFILE] = true }
 
@@ -76,31 +65,56 @@ function host.is_shortage(errno)
     return shortages[errno] or false
 end
 
---- Why the native backend does not work here, found out by trying, once.
+-- By backend, and by path for bwrap: why it does not work here; false when it is known to work.
+local failures = {}
+
+--- Why a backend does not work here, found out by trying, once.
+---@param kind "bwrap"|"native"
+---@param path? string of bwrap
 ---@param untried? boolean what is known of it already is enough
 ---@return string|nil text nil when it works, but for something that may pass
-function host.native_failure(untried)
-    if found.native_failure == nil and not untried then
+function host.failure(kind, path, untried)
+    local key = path or kind
+    if failures[key] == nil and not untried then
         local diagnose = require "demilune.diagnose"
-        local failure = require("demilune.tryout").run()
-        if failure and diagnose.may_pass(failure) then
+        local failure = require("demilune.tryout").run(path)
+        if failure and diagnose.may_pass(kind, failure) then
             return nil
         end
-        found.native_failure = failure and "the native backend does not work here: "
-            .. diagnose.line("native", failure) or false
+        failures[key] = failure and ("%s does not work here: %s"):format(kind == "bwrap" and "bwrap" or "the native backend",
+            diagnose.line(kind, failure)) or false
     end
-    return found.native_failure or nil
+    return failures[key] or nil
 end
 
---- Whether it is known that the native backend works here.
+--- Whether it is known that a backend works here.
+---@param kind "bwrap"|"native"
+---@param path? string of bwrap
 ---@return boolean
-function host.native_is_proven()
-    return found.native_failure == false
+function host.is_proven(kind, path)
+    return failures[path or kind] == false
 end
 
 --- It has worked, which is what a trial would find out.
-function host.prove_native()
-    found.native_failure = false
+---@param kind "bwrap"|"native"
+---@param path? string of bwrap
+function host.prove(kind, path)
+    failures[path or kind] = false
+end
+
+local function bwrap()
+    local path, trusted = core.find_bwrap()
+    if not path then
+        local barred = core.barred_bwrap()
+        local text = barred and ("bwrap is there, at %s, but cannot be executed"):format(core.quote(barred))
+        return nil, text or not_installed, "backend_unavailable"
+    end
+    local failure = host.failure("bwrap", path, true)
+    if failure then
+        return nil, failure, "backend_unavailable"
+    end
+    local warning = not trusted and ("bwrap was found through PATH, at %s"):format(core.quote(path)) or nil
+    return { kind = "bwrap", bwrap_path = path, effective = "bwrap" }, warning
 end
 
 --- Whether the bwrap that is found may be one that looks up mount points through symbolic links: in a tree that others
@@ -117,7 +131,7 @@ local function automatic(untried)
     if backend then
         return backend, text
     end
-    local failure = host.native_failure(untried)
+    local failure = host.failure("native", nil, untried)
     if failure then
         return nil, ("%s; and %s"):format(text, failure), code
     end

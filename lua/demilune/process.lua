@@ -115,37 +115,53 @@ local function notify(self, name, kind, subject)
     end
 end
 
--- Starts it. The first native launch of a program is waited for: when it was set up, later ones can be, too.
-local function begin(self)
-    local launched, text, code, step, errno = core.start(self.plan.core, self.start)
-    if not launched or self.backend.kind ~= "native" or host.native_is_proven() then
-        return launched, text, code, step, errno
+-- The first launch of a program by a backend is waited for: when that was set up, later ones can be, too. What it came
+-- to when it was not; else nil.
+local function first_failure(self, launched)
+    local kind, path = self.backend.kind, self.backend.bwrap_path
+    if host.is_proven(kind, path) then
+        return nil
     elseif core.advance(launched, "running") == "ended" then
         local result = core.result(launched, {})
         if result.code == "setup.failed" then
-            core.close(launched)
-            return nil, result.message, result.code, result.step, result.errno
+            return { text = result.message, step = result.step, errno = result.errno }
         end
     end
-    host.prove_native()
-    return launched
+    if core.was_executed(launched) then -- any other end shows nothing
+        host.prove(kind, path)
+    end
+    return nil
+end
+
+-- Why the backend does not work here, when it is the host that kept this launch from it. A bwrap that was asked for by
+-- name speaks for itself.
+local function of_host(self, failure, flag)
+    local kind = self.backend.kind
+    if kind == "bwrap" and flag and flag ~= "auto"
+        or host.is_shortage(failure.errno) -- asked first: without descriptors no module can be loaded
+        or require("demilune.diagnose").may_pass(kind, failure) then
+        return nil
+    end
+    return host.failure(kind, self.backend.bwrap_path)
 end
 
 -- Begins the launch by the backend that it has: the engine's process, or nil, message, code and why that backend does
 -- not work here, when it is the host that keeps it from it. Nothing was executed then.
-local function try(self)
-    local launched, text, code, step, errno = begin(self)
-    if launched or self.backend.kind ~= "native" or code ~= "setup.failed"
-        or host.is_shortage(errno) -- asked first: without descriptors no module can be loaded
-        or require("demilune.diagnose").may_pass { step = step, errno = errno } then
-        return launched, text, code
+local function try(self, flag)
+    local launched, text, code, step, errno = core.start(self.plan.core, self.start)
+    local failure = launched and first_failure(self, launched)
+        or code == "setup.failed" and { text = text, step = step, errno = errno } or nil
+    local why = failure and of_host(self, failure, flag)
+    if why and launched then
+        core.close(launched)
+        launched, text, code = nil, failure.text, "setup.failed"
     end
-    return nil, text, code, host.native_failure()
+    return launched, text, code, why
 end
 
 -- The same, once more by what auto is now that this is known. The engine's process, or nil, message, code and problems.
 local function try_each(self, flag, choose)
-    local launched, text, code, failure = try(self)
+    local launched, text, code, failure = try(self, flag)
     if not failure then
         return launched, text, code
     elseif flag and flag ~= "auto" then
@@ -157,7 +173,7 @@ local function try_each(self, flag, choose)
         return nil, text, code, problems
     end
     self.backend, self.start.bwrap = backend, backend.bwrap_path
-    launched, text, code = try(self)
+    launched, text, code = try(self, flag)
     return launched, text, code
 end
 

@@ -4,12 +4,12 @@ local core = require "demilune.core"
 
 local tryout = {}
 
--- A sandbox with nothing in it; the hook-free policy of one entry is enough for every step of a launch. No ceiling
--- bounds it: whether a backend works is a fact of the host.
+-- A sandbox with hardly anything in it: a bind and a file system are enough for every step of a launch. No ceiling
+-- bounds it: whether a backend works is a fact of the host. Nil and what is wrong where not even that can be planned.
 local function plan()
-    local policy = assert(require("demilune.source").new { base = "none", tmpfs = { "/trial" } })
+    local policy = assert(require("demilune.source").new { base = "none", tmpfs = { "/trial" }, ro_binds = { "/etc" } })
     local built, _, problems = require("demilune.freezing").plan(policy, policy.fields, { "/trial/command" })
-    return built or error(require("demilune.message").problems(problems))
+    return built, problems and require("demilune.message").problems(problems)
 end
 
 ---@class demilune.Tryout
@@ -21,8 +21,11 @@ end
 ---@param path? string
 ---@return demilune.Tryout|nil failure nil when it works
 function tryout.run(path)
-    local process, text, _, step, errno = core.start(plan(),
-        { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
+    local built, wrong = plan()
+    if not built then
+        return { text = wrong }
+    end
+    local process, text, _, step, errno = core.start(built, { bwrap = path, stdin = -1, stdout = -1, stderr = -1 })
     if not process then
         return { text = text, step = step, errno = errno ~= 0 and errno or nil }
     end

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +26,7 @@ enum { OWN_DESCRIPTORS = 64 }; /* at most, besides those of mounts */
 static void note_time(struct dml_native_times *times, const char *name)
 {
     struct timespec time;
-    if (times->count == DML_NATIVE_MOST_TIMES || clock_gettime(CLOCK_MONOTONIC, &time) != 0)
+    if (times->count == DML_NATIVE_MOST_TIMES || CALL2(__NR_clock_gettime, CLOCK_MONOTONIC, &time) != 0)
         return;
     times->names[times->count] = name;
     times->ended[times->count++] = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
@@ -63,15 +65,22 @@ static bool leave_caller(struct dml_native *n)
 static bool join_cgroups(struct dml_native *n)
 {
     long failed = dml_child_join_cgroups(n->cgroups, n->cgroup_count);
-    if (!failed)
-        failed = CALL1(__NR_unshare, CLONE_NEWCGROUP);
-    return !failed || dml_native_fail(n, DML_NATIVE_CGROUP, NULL, failed);
+    for (size_t i = 0; i < n->cgroup_count; i++)
+        dml_child_close(n->cgroups[i]);
+    if (failed)
+        return dml_native_fail(n, DML_NATIVE_CGROUP, NULL, failed);
+    failed = CALL1(__NR_unshare, CLONE_NEWCGROUP);
+    return !failed || dml_native_fail(n, DML_NATIVE_CLONE, NULL, failed);
 }
 
 static bool place_descriptors(struct dml_native *n)
 {
-    dml_child_raise_descriptor_limit(2 * n->descriptor_count + n->mount_count + OWN_DESCRIPTORS);
-    int failed = dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count);
+    dml_child_raise_descriptor_limit(2 * (n->descriptor_count + n->cgroup_count) + n->mount_count +
+                                     OWN_DESCRIPTORS);
+    int failed =
+        dml_child_place_descriptors(n->descriptors, n->scratch, n->descriptor_count + n->cgroup_count);
+    __atomic_store_n(&n->handed_over, 1, __ATOMIC_RELEASE);
+    CALL3(__NR_futex, &n->handed_over, FUTEX_WAKE_PRIVATE, 1);
     return !failed || dml_native_fail(n, DML_NATIVE_DESCRIPTORS, NULL, failed);
 }
 
@@ -105,8 +114,8 @@ __attribute__((no_sanitize_address)) static int run_inside(void *argument)
         bool (*take)(struct dml_native *);
     } steps_inside[] = {
         {"caller", leave_caller},
-        {"cgroup", join_cgroups},
         {"descriptors", place_descriptors},
+        {"cgroup", join_cgroups},
         {"id_map", dml_native_map_ids},
         {"session", leave_session},
         {"hostname", set_hostname},
@@ -223,6 +232,15 @@ void dml_native_explain(const struct dml_native *n, struct dml_error *error)
     error->step = steps[n->step].name;
 }
 
+/* What the host closes from here on is closed: the child has its own descriptors alone, or is dead. */
+static void wait_for_descriptors(struct dml_native *n)
+{
+    static const struct timespec a_while = {.tv_nsec = 10 * 1000 * 1000};
+    struct pollfd child = {.fd = n->pidfd, .events = POLLIN};
+    while (!__atomic_load_n(&n->handed_over, __ATOMIC_ACQUIRE) && poll(&child, 1, 0) == 0)
+        CALL4(__NR_futex, &n->handed_over, FUTEX_WAIT_PRIVATE, 0, &a_while);
+}
+
 void dml_native_free(struct dml_native *n)
 {
     if (!n)
@@ -249,8 +267,10 @@ struct dml_native *dml_native_start(const struct dml_plan *plan, const int *desc
     }
     note_time(&n->times, "preparing");
     start(n);
-    if (n->pid >= 0)
+    if (n->pid >= 0) {
+        wait_for_descriptors(n);
         return n;
+    }
     dml_native_explain(n, error);
     dml_native_free(n);
     return NULL;

@@ -4,7 +4,6 @@
  * leave it as mounts. */
 #include "calls.h"
 #include "child.h"
-#include "host.h"
 #include "kernel.h"
 #include "mounts.h"
 #include "path.h"
@@ -37,7 +36,7 @@ static bool attach(struct dml_native *n, const struct dml_native_mount *mount)
     const struct dml_entry *entry = mount->entry;
     if (mount->make && !strchr(mount->at, '/'))
         return dml_native_attach_here(n, mount->tree, n->root, mount->at, entry);
-    int place = dml_host_try_open(n->root, mount->at, true);
+    int place = dml_child_open_path(n->root, mount->at, true);
     if (place < 0)
         return dml_native_fail(n, DML_NATIVE_PLACE, entry, place);
     bool attached = dml_native_attach_here(n, mount->tree, place, "", entry);
@@ -101,19 +100,17 @@ static long write_all(int fd, const char *at, size_t left)
     return 0;
 }
 
-static const char file_name[] = ".file";
-
 /* A file with given content, made in the shop; its name goes once it is mounted elsewhere. */
 static int new_file(struct dml_native *n, const struct dml_entry *entry)
 {
-    int fd = (int)CALL4(__NR_openat, n->shop, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = (int)CALL4(__NR_openat, n->shop, n->file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fd;
     long failed = write_all(fd, entry->data, entry->length);
     if (!failed)
         failed = CALL2(__NR_fchmod, fd, entry->mode);
     dml_child_close(fd);
-    return failed ? (int)failed : dml_native_clone_tree(n->shop, file_name, false);
+    return failed ? (int)failed : dml_native_clone_tree(n->shop, n->file_name, false);
 }
 
 /* A part of the new /proc, to be put on itself. Not every kernel has each. */
@@ -124,7 +121,7 @@ static int new_cover(struct dml_native *n, const struct dml_entry *entry)
 
 static bool seal(struct dml_native *n, const struct dml_native_mount *mount)
 {
-    int place = dml_host_try_open(n->root, mount->at, true);
+    int place = dml_child_open_path(n->root, mount->at, true);
     int failed = place < 0 ? place : dml_native_set_attributes(place, MOUNT_ATTR_RDONLY, false);
     dml_child_close(place);
     return !failed || dml_native_fail(n, DML_NATIVE_SEAL, mount->entry, failed);
@@ -182,7 +179,7 @@ static bool build_mount(struct dml_native *n, struct dml_native_mount *mount)
         return dml_native_fail(n, DML_NATIVE_ATTRIBUTES, entry, failed);
     if (!attach(n, mount))
         return false;
-    failed = is_new_file(entry) ? CALL3(__NR_unlinkat, n->shop, file_name, 0) : 0;
+    failed = is_new_file(entry) ? CALL3(__NR_unlinkat, n->shop, n->file_name, 0) : 0;
     if (failed)
         return dml_native_fail(n, DML_NATIVE_FILE, entry, failed);
     return entry->kind != DML_DEV || dml_native_fill_dev(n, mount);

@@ -76,13 +76,15 @@ struct dml_native {
     struct dml_native_mount *mounts;
     size_t mount_count;
     struct sock_fprog filter;
-    int landlock; /* ABI that its rules are for; 0: none are set */
+    int landlock;          /* ABI that its rules are for; 0: none are set */
+    const char *file_name; /* in the shop, where nothing else has it: files are made there */
 
     /* What the child has, descriptors of its own. */
     int shop; /* a tmpfs: the root when that is ours, and where files are made; see mounts.c */
     int root;
     int proc;
     struct dml_native_times times;
+    uint32_t handed_over; /* a futex: 1 once the child holds no descriptor of the host that it is not given */
 
     /* The child. */
     void *stack;

@@ -148,12 +148,36 @@ static bool prepare_filter(struct dml_native *n)
     return n->filter.filter != NULL;
 }
 
-static const int *copy_numbers(struct dml_arena *arena, const int *numbers, size_t count)
+/* A name that nothing of the plan has at its root. */
+static const char *free_name(struct dml_native *n)
 {
-    int *copy = dml_arena_array(arena, count, sizeof *copy);
-    for (size_t i = 0; copy && i < count; i++)
-        copy[i] = numbers[i];
-    return copy;
+    for (size_t number = 0; number <= n->plan->mount_count; number++) {
+        const char *name = dml_arena_format(&n->arena, "/.file%zu", number);
+        bool taken = false;
+        for (size_t i = 0; name && i < n->plan->mount_count && !taken; i++)
+            taken = dml_path_within(n->plan->mounts[i].sandbox, name);
+        if (!taken)
+            return name ? name + 1 : NULL;
+    }
+    return NULL; /* there are more names than mounts */
+}
+
+/* Descriptors are placed from 0 on, those of the cgroups last: there the child finds them again. */
+static bool prepare_descriptors(struct dml_native *n, const int *descriptors, const int *cgroups)
+{
+    size_t count = n->descriptor_count, all = count + n->cgroup_count;
+    int *placed = dml_arena_array(&n->arena, all, sizeof *placed);
+    int *joined = dml_arena_array(&n->arena, n->cgroup_count, sizeof *joined);
+    n->scratch = dml_arena_array(&n->arena, all, sizeof *n->scratch);
+    for (size_t i = 0; placed && i < count; i++)
+        placed[i] = descriptors[i];
+    for (size_t i = 0; placed && joined && i < n->cgroup_count; i++) {
+        placed[count + i] = cgroups[i];
+        joined[i] = (int)(count + i);
+    }
+    n->descriptors = placed;
+    n->cgroups = joined;
+    return placed && joined && n->scratch;
 }
 
 bool dml_native_prepare(const struct dml_plan *plan, struct dml_native *n)
@@ -166,13 +190,11 @@ bool dml_native_prepare(const struct dml_plan *plan, struct dml_native *n)
     n->landlock = can_restrict(plan, &landlock_controls[0], abi) ? abi : 0;
     n->uid_map = dml_arena_format(&n->arena, "%u %u 1", plan->uid, geteuid());
     n->gid_map = dml_arena_format(&n->arena, "%u %u 1", plan->gid, getegid());
-    n->descriptors = copy_numbers(&n->arena, n->descriptors, n->descriptor_count);
-    n->cgroups = copy_numbers(&n->arena, n->cgroups, n->cgroup_count);
-    n->scratch = dml_arena_array(&n->arena, n->descriptor_count, sizeof *n->scratch);
+    bool placed = prepare_descriptors(n, n->descriptors, n->cgroups);
     n->mount_count = plan->mount_count;
     n->mounts = dml_arena_array(&n->arena, n->mount_count, sizeof *n->mounts);
-    bool prepared = n->uid_map && n->gid_map && n->descriptors && n->cgroups && n->scratch && n->mounts &&
-                    prepare_filter(n);
+    bool prepared =
+        n->uid_map && n->gid_map && placed && n->mounts && (n->file_name = free_name(n)) && prepare_filter(n);
     const struct dml_native_mount *before = NULL;
     for (size_t i = 0; prepared && i < n->mount_count; i++)
         prepared = prepare_mount(n, i, &before);

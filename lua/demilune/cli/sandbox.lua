@@ -19,8 +19,8 @@ policy: /nix/store read-only and no network. Called as noether-sandbox, demilune
 
 options:
   --isolate auto|bwrap|native|none
-                        auto (the default) takes bwrap or the native backend, and where neither works warns and runs
-                        the command bare (NOETHER_ISOLATION)
+                        auto (the default) takes bwrap or the native backend; where there is no bwrap and native does
+                        not work it warns and runs the command bare (NOETHER_ISOLATION)
   --policy-file PATH    read the policy there; at most 1 MiB is read from standard input
   --require-isolation   refuse to run a command bare (NOETHER_REQUIRE_ISOLATION, unless it is empty or 0)
 
@@ -71,7 +71,8 @@ end
 -- The backend and a warning; or nil and why there is none. `untried`: native is taken to work.
 local function choose_backend(settings, untried)
     local backend, text = host.backend(settings.isolation, untried)
-    local falls_back = not backend and settings.isolation == "auto"
+    -- A bwrap that is there and does not work is a mistake to be mended, and none that may cost the isolation.
+    local falls_back = not backend and settings.isolation == "auto" and not core.find_bwrap()
     if not backend and not falls_back then
         return nil, text
     elseif backend and backend.kind ~= "none" then

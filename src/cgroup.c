@@ -62,12 +62,31 @@ static bool write_number(const char *directory, const char *name, uint64_t numbe
     return write_text(directory, name, text);
 }
 
-/* Memory is memory: what does not fit is not swapped out either, where that is counted. */
-static bool limit_memory(const struct dml_cgroup_part *part, uint64_t bytes)
+static int open_in(const struct dml_cgroup_part *part, const char *name)
 {
-    const char *swap = part->unified ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
-    bool limited = write_number(part->path, part->unified ? "memory.max" : "memory.limit_in_bytes", bytes);
-    return limited && (write_number(part->path, swap, part->unified ? 0 : bytes) || errno == ENOENT);
+    char path[PATH_MAX];
+    errno = ENAMETOOLONG;
+    return snprintf(path, sizeof path, "%s/%s", part->path, name) < (int)sizeof path
+               ? open(path, O_WRONLY | O_CLOEXEC)
+               : -1;
+}
+
+/* Memory is memory: what does not fit is not swapped out either, where that is counted. False with errno. */
+static bool open_memory(const struct dml_cgroup_part *part, int files[2])
+{
+    files[0] = open_in(part, part->unified ? "memory.max" : "memory.limit_in_bytes");
+    files[1] = open_in(part, part->unified ? "memory.swap.max" : "memory.memsw.limit_in_bytes");
+    return files[0] >= 0 && (files[1] >= 0 || errno == ENOENT);
+}
+
+static void close_memory(int files[2])
+{
+    int saved = errno;
+    for (int i = 0; i < 2; i++) {
+        if (files[i] >= 0)
+            close(files[i]);
+    }
+    errno = saved;
 }
 
 /* Sets what this part is for. False with errno. */
@@ -75,7 +94,10 @@ static bool apply(struct dml_cgroup *cgroup, const struct dml_cgroup_part *part,
                   const struct dml_limits *limits, unsigned ours)
 {
     if (part->controllers & 1u << DML_CONTROLLER_MEMORY && limits->has[DML_LIMIT_MEMORY]) {
-        if (!limit_memory(part, limits->value[DML_LIMIT_MEMORY]))
+        int files[2];
+        bool opened = open_memory(part, files);
+        close_memory(files);
+        if (!opened)
             return false;
         cgroup->covers |= 1u << DML_LIMIT_MEMORY;
     }
@@ -227,6 +249,19 @@ static const struct dml_cgroup_part *part_with(const struct dml_cgroup *cgroup,
             return &cgroup->parts[i];
     }
     return NULL;
+}
+
+bool dml_cgroup_open_memory(const struct dml_cgroup *cgroup, uint64_t bytes, struct dml_cgroup_memory *memory,
+                            struct dml_error *error)
+{
+    const struct dml_cgroup_part *part = part_with(cgroup, DML_CONTROLLER_MEMORY);
+    *memory = (struct dml_cgroup_memory){.files = {-1, -1}};
+    if (!part || !(cgroup->covers & 1u << DML_LIMIT_MEMORY))
+        return true;
+    for (int i = 0; i < 2; i++)
+        snprintf(memory->texts[i], sizeof memory->texts[i], "%" PRIu64, i == 1 && part->unified ? 0 : bytes);
+    return open_memory(part, memory->files) ||
+           dml_fail(error, DML_ERROR_SYSTEM, errno, "the limit of memory in %s", part->path);
 }
 
 /* The number that follows `key` in a file of lines "key number"; the first one for an empty key. */

@@ -19,7 +19,8 @@ struct dml_cgroup {
 };
 
 /* Makes a cgroup for these limits below our own: memory, processes and processor time, what there is; a limit
- * that `covers` lacks is for the caller to set otherwise. `ours`: processes in it besides the command's. With
+ * that `covers` lacks is for the caller to set otherwise, and that of memory for who runs in it: see
+ * dml_cgroup_open_memory. `ours`: processes in it besides the command's. With
  * `required` each of them must be had, and a cgroup also where no limit asks for one. `swept`: whether what
  * dead runners left behind was taken away already; it is done and set when not. False with an error when
  * nothing may run; then nothing was made. */
@@ -29,6 +30,18 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
 /* Opens cgroup.procs of each part, close-on-exec, into `fds` (of DML_CONTROLLER_COUNT): a process that writes
  * "0" to each is in it. Returns how many, -1 with an error. The caller closes them. */
 int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error);
+
+/* The files by which the memory of a cgroup is limited and, where that is counted, with it what is swapped
+ * out: close-on-exec, -1 where there is none; and what is to be written to each, in this order. */
+struct dml_cgroup_memory {
+    int files[2];
+    char texts[2][24];
+};
+
+/* Opens them; the caller closes them, also after false with an error. Both are -1 when `covers` lacks memory.
+ */
+bool dml_cgroup_open_memory(const struct dml_cgroup *cgroup, uint64_t bytes, struct dml_cgroup_memory *memory,
+                            struct dml_error *error);
 
 /* Processor time of everything that was in it, milliseconds. */
 uint64_t dml_cgroup_cpu_time(const struct dml_cgroup *cgroup);

@@ -116,10 +116,12 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
 }
 
 /* What the inner stage and the command are given, whatever the backend. */
-static bool prepare_common(struct dml_channels *channels, const struct dml_start *start, unsigned covered,
-                           uint64_t deadline, struct descriptors *d, struct dml_error *error)
+static bool prepare_common(struct dml_channels *channels, const struct dml_start *start,
+                           const struct dml_cgroup *cgroup, uint64_t deadline, struct descriptors *d,
+                           struct dml_error *error)
 {
     int sockets[2];
+    struct dml_cgroup_memory memory;
     d->items = calloc(d->count, sizeof *d->items);
     d->owned = calloc(d->count, sizeof *d->owned);
     if (!d->items || !d->owned)
@@ -127,6 +129,15 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     if (!own(d, 0, raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
     d->items[1] = d->items[2] = d->items[DML_FD_ARGUMENTS] = d->items[0];
+    bool limited =
+        dml_cgroup_open_memory(cgroup, start->plan->limits.value[DML_LIMIT_MEMORY], &memory, error);
+    for (size_t i = 0; i < 2; i++) {
+        d->items[DML_FD_MEMORY + i] = d->items[0];
+        if (memory.files[i] >= 0)
+            limited = own(d, DML_FD_MEMORY + i, raised(memory.files[i])) && limited;
+    }
+    if (!limited)
+        return false;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0 || !raise_both(sockets))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
     channels->control = sockets[0];
@@ -136,7 +147,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
            own(d, DML_FD_MESSAGE,
-               dml_stage_message_file(start->plan, channels->controls, covered, deadline,
+               dml_stage_message_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
                                       start->bwrap_path != NULL, error)) &&
            prepare_standard(channels, start, d, error);
 }
@@ -212,7 +223,7 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
     bool ready = choose_controls(start, features, channels, error) &&
                  (native || dml_bwrap_render(start->plan, features, false, &arguments, error));
     struct descriptors d = {.count = DML_FD_COUNT + arguments.file_count};
-    ready = ready && prepare_common(channels, start, cgroup->covers, deadline, &d, error) &&
+    ready = ready && prepare_common(channels, start, cgroup, deadline, &d, error) &&
             (native || prepare_for_bwrap(channels, &arguments, &d, error)) &&
             (cgroup_count = dml_cgroup_open(cgroup, cgroups, error)) >= 0;
     size_t joined = cgroup_count > 0 ? (size_t)cgroup_count : 0;

@@ -124,7 +124,8 @@ static char *append_string(char *at, const char *string)
 }
 
 int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                           uint64_t deadline, bool by_others, struct dml_error *error)
+                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                           struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -153,6 +154,8 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
         return -1;
     }
+    for (int i = 0; i < 2; i++)
+        memcpy(message->memory[i], memory->texts[i], sizeof message->memory[i]);
     fill_rlimits(message, &plan->limits, covered);
     char *at = (char *)(message + 1);
     for (size_t i = 0; i < plan->argc; i++)

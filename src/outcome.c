@@ -284,8 +284,11 @@ static void end_failed_step(struct dml_process *process, const struct dml_stage_
         [DML_STEP_DESCRIPTORS] = "descriptors cannot be taken over",
         [DML_STEP_CLONE] = "the command's process cannot be made",
         [DML_STEP_WAIT] = "the command cannot be waited for",
+        [DML_STEP_MEMORY] = "its memory cannot be limited",
     };
-    bool known = report->step >= DML_STEP_MESSAGE && report->step <= DML_STEP_WAIT;
+    bool known = report->step >= DML_STEP_MESSAGE && report->step <= DML_STEP_MEMORY;
+    if (report->step == DML_STEP_MEMORY && report->value == EBUSY) /* more is in use already */
+        process->result.hit |= 1u << DML_LIMIT_MEMORY;
     if (report->step == DML_STEP_CHDIR)
         end_unexecuted(process, DML_RESULT_SETUP_FAILED, "chdir.missing", "cannot start in %s: %s",
                        dml_quote(quoted, sizeof quoted, process->plan->chdir, strlen(process->plan->chdir)),

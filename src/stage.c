@@ -468,6 +468,18 @@ static void supervise(long pid, const struct dml_stage_message *message, long en
     report(&what);
 }
 
+/* We are in the cgroup already, alone but for who launched us. */
+static void limit_memory(const struct dml_stage_message *message)
+{
+    for (int i = 0; i < 2; i++) {
+        long length = (long)length_of(message->memory[i]);
+        long written = length ? CALL3(__NR_write, DML_FD_MEMORY + i, message->memory[i], length) : 0;
+        if (written != length)
+            fail(DML_STAGE_FAILED, DML_STEP_MEMORY, -written);
+        CALL1(__NR_close, DML_FD_MEMORY + i);
+    }
+}
+
 void program_main(long *stack)
 {
     (void)stack;
@@ -477,6 +489,7 @@ void program_main(long *stack)
     read_message(&command);
     const struct dml_stage_message *message = command.message;
 
+    limit_memory(message);
     check_namespaces(message);
     check_privileges(message);
     /* The command has our uid: without this it could write our memory and take our descriptors. */

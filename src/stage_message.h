@@ -15,7 +15,9 @@ enum {
     DML_FD_STDOUT = 8,
     DML_FD_STDERR = 9,
     DML_FD_RUNNER = 10, /* a pidfd: readable when the runner has ended */
-    DML_FD_COUNT = 11,  /* more of the backend's follow */
+    DML_FD_MEMORY = 11, /* where a cgroup's limit of memory is written, /dev/null without one */
+    DML_FD_SWAP = 12,   /* the same of memory and swap */
+    DML_FD_COUNT = 13,  /* more of the backend's follow */
 };
 
 /* A system call that no table has, and the error that our filter alone gives for it: so the stage knows it.
@@ -24,7 +26,7 @@ enum { DML_WITNESS_CALL = 511, DML_WITNESS_ERROR = 3511 };
 
 enum { DML_GRACE = 2000 }; /* milliseconds between TERM and KILL */
 
-enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8 };
+enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8, DML_STAGE_NUMBER = 24 };
 
 struct dml_stage_rlimit {
     uint64_t resource, soft, hard;
@@ -40,6 +42,9 @@ struct dml_stage_message {
     uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
     uint32_t filtered;           /* a system call filter must hold */
+    /* What the stage writes to DML_FD_MEMORY and DML_FD_SWAP before anything else; "": nothing. Until then
+     * what makes the sandbox may share its memory with a host, which would not survive this limit. */
+    char memory[2][DML_STAGE_NUMBER];
     uint64_t deadline; /* when the command is asked to end, milliseconds of CLOCK_MONOTONIC; 0: never */
     /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be
      * in any of them; 0 where it may be. */
@@ -73,6 +78,7 @@ enum dml_stage_step {
     DML_STEP_DESCRIPTORS,
     DML_STEP_CLONE,
     DML_STEP_WAIT,
+    DML_STEP_MEMORY,
 };
 
 struct dml_stage_report {

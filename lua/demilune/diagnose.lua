@@ -135,7 +135,7 @@ local reasons = {
         function(_, failure)
             return failure.step == "namespaces" and (failure.errno == ENOSPC or failure.errno == EUSERS)
         end,
-        "the limit of namespaces is used up, here or in a namespace around this one, or they are nested too deep already",
+        "the limit of namespaces is used up, here or in a namespace around this one, or they are nested too deep",
         "end some sandboxes, or as root raise user.max_user_namespaces and its like; or start it further out",
     },
     {
@@ -193,8 +193,8 @@ local reasons = {
     {
         function(_, failure) return failure.errno == ENOSYS end,
         function(f)
-            return ("a system call is missing that Linux has since 5.13, and this is %s: a filter hides it, as inside a "
-                .. "container"):format(f.kernel)
+            return ("a system call is missing that Linux has since 5.13, and this is %s: a filter hides it, as " ..
+                "inside a container"):format(f.kernel)
         end,
         "use bwrap, or a container whose filter is newer",
     },

@@ -81,8 +81,8 @@ function host.failure(kind, path, untried)
         if failure and diagnose.may_pass(kind, failure) then
             return nil
         end
-        failures[key] = failure and ("%s does not work here: %s"):format(kind == "bwrap" and "bwrap" or "the native backend",
-            diagnose.line(kind, failure)) or false
+        local name = kind == "bwrap" and "bwrap" or "the native backend"
+        failures[key] = failure and ("%s does not work here: %s"):format(name, diagnose.line(kind, failure)) or false
     end
     return failures[key] or nil
 end

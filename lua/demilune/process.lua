@@ -134,10 +134,10 @@ local function first_failure(self, launched)
 end
 
 -- Why the backend does not work here, when it is the host that kept this launch from it. A bwrap that was asked for by
--- name speaks for itself.
+-- name speaks for itself, and what it does not say itself is none of its affair.
 local function of_host(self, failure, flag)
     local kind = self.backend.kind
-    if kind == "bwrap" and flag and flag ~= "auto"
+    if kind == "bwrap" and (flag and flag ~= "auto" or not failure.text:find("^bwrap "))
         or host.is_shortage(failure.errno) -- asked first: without descriptors no module can be loaded
         or require("demilune.diagnose").may_pass(kind, failure) then
         return nil

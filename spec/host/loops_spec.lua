@@ -457,6 +457,70 @@ process:close()
         assert.equal("50\n", result.out, result.err)
     end)
 
+    -- The stack of a thread, and with it what is the thread's own, is gone as soon as that has begun a launch; and a
+    -- pipe that the host closes then has nobody else who holds it.
+    local GONE = [[
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static lua_State *L;
+static void *call(void *name)
+{
+    lua_getglobal(L, name);
+    if (lua_pcall(L, 0, 0, 0)) puts(lua_tostring(L, -1));
+    return 0;
+}
+int main(int argc, char **argv)
+{
+    L = luaL_newstate();
+    luaL_openlibs(L);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    int held = 0;
+    for (int i = 0; i < 40; i++) {
+        size_t size = 1 << 20;
+        int ends[2];
+        pthread_t thread;
+        pthread_attr_t own;
+        void *stack = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        pipe2(ends, O_CLOEXEC);
+        pthread_attr_init(&own);
+        pthread_attr_setstack(&own, stack, size);
+        pthread_create(&thread, &own, call, "begin");
+        pthread_join(thread, 0);
+        munmap(stack, size);
+        close(ends[1]);
+        held += poll(&(struct pollfd){ends[0], POLLIN, 0}, 1, 0) != 1;
+        close(ends[0]);
+        call("finish");
+    }
+    printf("%d held\n", held);
+    call("over");
+    return 0;
+}
+]]
+
+    it("whose thread is gone, with its stack, once it has begun a launch #unsanitized", function()
+        local result = run_in(GONE, [[
+local policy = require("demilune").policy { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" } }
+local process, right, wrong = nil, 0, {}
+function begin() process = assert(policy:spawn({ "/bin/sh", "-c", "exit 7" }, { stdin = "null" })) end
+function finish()
+    local result, why = process:wait()
+    right = right + (result and result.exit_code == 7 and 1 or 0)
+    wrong[#wrong + 1] = why
+    process:close()
+end
+function over() print(right, wrong[1]) end
+]])
+        assert.equal("0 held\n40\tnil\n", result.out, result.err)
+    end)
+
     -- What a sandbox is bound to is the process, not a thread of it.
     it("whose threads come and go keeps its sandboxes; any of them waits for any #unsanitized", function()
         local mark = ("60.%s"):format(scratch():match("%d+_%d+$"):gsub("_", ""))

@@ -79,6 +79,17 @@ describe("limits of the whole sandbox:", function()
                 assert.same({ 124, "", "demilune: ended by its limit: memory\n" }, { result.code, result.out, result.err })
             end)
 
+            it("R2: a limit that the sandbox itself does not fit into is an error, and the runner lives", function()
+                local options = { "--memory", "1M" }
+                for i = 1, 300 do
+                    options[#options + 1] = "--ro"
+                    options[#options + 1] = ("/usr/share:/data/q%d/a/b/c"):format(i)
+                end
+                local record, result = run(uid, options, { "true" })
+                assert.same({ "limit.memory", 125 }, { record.code, result.code })
+                assert.matches("limits.memory is too small to start anything", result.err, 1, true)
+            end)
+
             it("R2: what is in private directories is memory too", function()
                 local record = run(uid, { "--memory", "64M" },
                     { "sh", "-c", "head -c 200000000 /dev/zero >/tmp/f; echo done" })

@@ -208,12 +208,34 @@ describe("the backend that auto is #once", function()
             assert.same({ "native", "", 0 }, { launched(nested(), { prefix = newer }) })
         end)
 
+        it("a bwrap that does not work gives way to native, with the reason; asked for by name it is an error", function()
+            local broken = { prefix = within("mount --bind /bin/false /usr/bin/bwrap") }
+            assert.same({ "native", "", 0 }, { launched({}, broken) })
+            local said = demilune("run", { "-v" }, broken).err
+            assert.matches("natively: bwrap does not work here: .*it ended without a word", said)
+            local by, why, code = launched({ "--backend", "bwrap" }, broken)
+            assert.same({ "bwrap", 125 }, { by, code })
+            assert.matches("bwrap could not set the sandbox up", why, 1, true)
+            assert.equal("native", sandbox.demilune({ "doctor" }, broken).out:match("\nauto: (%l+)"))
+        end)
+
+        it("a launch that executed nothing proves nothing", function()
+            local program = sandbox.write(scratch "program.lua", [[
+local demilune, host = require "demilune", require "demilune.host"
+local policy = assert(demilune.policy { chdir = "/nowhere" })
+local _, _, code = policy:run({ "true" }, { backend = "native" })
+io.write(code, " ", tostring(host.is_proven("native")))
+assert(assert(demilune.policy {}):run({ "true" }, { backend = "native" }))
+io.write(" ", tostring(host.is_proven("native")))]])
+            assert.equal("chdir.missing false true", require("support.probe").lua(program, sandbox.read(program)).out)
+        end)
+
         it("what fails because of the policy is a failure, and no reason for bwrap", function()
             local options = nested()
             table.move({ "--hostname", "other" }, 1, 2, #options + 1, options)
             local more = { prefix = lacking.call { "sethostname", errno = 1 } }
             local by, said, code = launched(options, more)
-            assert.same({ nil, 125 }, { by, code })
+            assert.same({ "native", 125 }, { by, code })
             assert.matches("^demilune: native backend: the host name cannot be set: Operation not permitted\n$", said)
             assert.equal("native", (launched(nested(), more)))
         end)

@@ -60,6 +60,23 @@ describe("a host", function()
         end)
     end
 
+    it("that may write no large files is told so, and lives", function()
+        assert.equal("no memory file: File too large\n", launch("ulimit -f 1;", "{}"))
+    end)
+
+    if sandbox.is_root then
+        it("with groups of its own has nobody left to reap of launches that fail", function()
+            local result = probe.lua(scratch("host.lua"), [[
+                local policy = assert(require "demilune".policy { hostname = "other" })
+                local works, reasons = assert(require "demilune".policy {}):run { "true" }, {}
+                for i = 1, 5 do reasons[select(2, policy:run { "true" })] = true end
+                for i = 1, 5 do assert(policy:spawn({ "true" }, { stdin = "null" })):close() end
+                print(works.kind, #io.open("/proc/thread-self/children"):read("a"))]],
+                { prefix = "setpriv --groups 0,4 " .. lacking.call { "sethostname", errno = 1 } })
+            assert.equal("exit\t0\n", result.out, result.err)
+        end)
+    end
+
     it("without signal descriptors says so", function()
         local without = lacking.call { "signalfd4", errno = ENOSYS }
         local result = sandbox.demilune({ "run", "--", "touch", scratch("ran") }, { prefix = without })

@@ -22,6 +22,12 @@ describe("mounts:", function()
         end
     end
 
+    it("names that an own file system might use for itself are free", function()
+        local result = run({ secrets = { ["/.file0"] = "a", ["/.file1/b"] = "b", ["/root"] = "c", ["/dev2"] = "d" },
+            symlinks = { { target = "/.file0", sandbox = "/.file2" } } }, "cat /.file0 /.file1/b /root /dev2 /.file2; ls -a /.file1")
+        assert.equal("abcda.\n..\nb\n", result.stdout)
+    end)
+
     it("the base host shows what it promises and nothing more", function()
         local roots = { "dev", "etc", "proc", "tmp", "usr", "work" }
         for _, name in ipairs { "bin", "lib", "lib32", "lib64", "sbin", "nix" } do

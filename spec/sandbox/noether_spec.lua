@@ -456,7 +456,7 @@ for error in (write, open("/dev/full", "w"), None):
             stand_in(scratch("bwrap"), "755")
             for _, path in ipairs { scratch(), ".", "" } do
                 local result = noether.script("true", { prefix = ("cd %s; %s"):format(scratch(), world_without_bwrap()),
-                    env = { "PATH=/no/such:" .. path .. ":/usr/bin:/bin" } }, { "--isolate", "auto" })
+                    env = { "PATH=/no/such:" .. path .. ":/usr/bin:/bin" } }, { "--isolate", "bwrap" })
                 assert.equal(1, result.code)
                 assert.equal("used\n", sandbox.read(scratch("used")))
                 assert.matches("^noether%-sandbox: warning: bwrap was found through PATH", result.err)

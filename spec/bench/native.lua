@@ -70,8 +70,10 @@ local function bench_binds(count)
         by_hand(policy, measure.payload),
         from_command(file, "native"), from_command(file, "bwrap"), by_hand(policy, { "/usr/bin/true" }),
     })
-    print(("%5d  %s  %8.0f"):format(count, shares({ times[1], times[2], times[3] }, times[4]), measure.median(times[4]) * 1e6))
-    print(("       %s %s  %8.0f"):format(shares({ times[5], times[6] }, times[7]), (" "):rep(17), measure.median(times[7]) * 1e6))
+    print(("%5d  module   %s  %8.0f"):format(count, shares({ times[1], times[2], times[3] }, times[4]),
+        measure.median(times[4]) * 1e6))
+    print(("       command  %s %s  %8.0f"):format(shares({ times[5], times[6] }, times[7]), (" "):rep(17),
+        measure.median(times[7]) * 1e6))
 end
 
 local function bench_throughput(width)
@@ -100,8 +102,10 @@ local function bench_throughput(width)
         rates[2], rates[3], rates[1] / rates[3]))
 end
 
-print(("medians of %d interleaved runs, us (to the same by hand)"):format(ROUNDS))
-print("binds  native            bwrap             floor              by hand")
+print(([[medians of %d interleaved runs, us, and in brackets what share of it is of the same by hand: the ancestor's command line
+of bwrap. module: policy:run of a static program that ends at once; command: demilune run -- /usr/bin/true; start: that
+static program started without a sandbox. binds: read-only ones besides those of the programs.]]):format(ROUNDS))
+print("binds           native            bwrap             start              by hand")
 for _, count in ipairs { 0, 4, 20, 100, 300 } do
     bench_binds(count)
 end

@@ -57,8 +57,9 @@ local work = {
     function() assert(core.run_bare { measure.bench .. "/payload" }) end,
 }
 local times = measure.rounds(ROUNDS, work)
-print(("medians of %d interleaved native launches, us"):format(ROUNDS))
-print(("%-26s %8s %8s"):format("", "", "network"))
+print(([[medians of %d interleaved native launches, us, by the step that took them: with a network namespace, which has to be
+made, and with the network of the host.]]):format(ROUNDS))
+print(("%-26s %8s %8s"):format("", "own", "shared"))
 for _, name in ipairs(own.order) do
     print(("%-26s %s %s"):format(name, microseconds(own, name), microseconds(shared, name)))
 end

@@ -25,6 +25,12 @@ local differences = {
     { "mounts", landlock = 0,
         bwrap = "what the host mounts later below a bind appears, writable",
         native = "what the host mounts later below a bind does not appear" },
+    { "standard", landlock = 2,
+        bwrap = "the command can open its own input and output again by name, for any access",
+        native = "the command can open its own input and output again by name, as they were opened (Landlock)" },
+    { "most", landlock = 0,
+        bwrap = "about 3000 mounts, and paths of 4087 bytes",
+        native = "as many mounts as there is memory for, and paths of 4095 bytes" },
 }
 
 -- For each kind of backend: its name for people, and the controls that the plan asks for and that it lacks here.

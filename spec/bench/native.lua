@@ -42,17 +42,19 @@ local function from_module(policy, payload, backend)
     return function() assert(policy:run(payload, quiet(backend))) end
 end
 
-local function from_command(file, backend)
-    local argv = { measure.command, "run", "--backend", backend, "-p", file, "--", "/usr/bin/true" }
+local function from_command(file, payload, backend)
+    local argv = { measure.command, "run", "--backend", backend, "-p", file, "--", table.unpack(payload) }
     return function()
         local pid, fd = byhand.start(argv)
         assert(byhand.reap(pid, fd) == 0)
     end
 end
 
-local function floor()
-    assert(core.run_bare { measure.bench .. "/payload" })
+local function started(payload)
+    return function() assert(core.run_bare(payload)) end
 end
+
+local floor = started { measure.bench .. "/payload" }
 
 local function shares(times, reference)
     local parts = {}
@@ -63,17 +65,25 @@ local function shares(times, reference)
     return table.concat(parts, "  ")
 end
 
+local dynamic = { "/usr/bin/true" }
+
 local function bench_binds(count)
     local policy, file = with_binds(count)
-    local times = measure.rounds(ROUNDS, {
-        from_module(policy, measure.payload, "native"), from_module(policy, measure.payload, "bwrap"), floor,
-        by_hand(policy, measure.payload),
-        from_command(file, "native"), from_command(file, "bwrap"), by_hand(policy, { "/usr/bin/true" }),
-    })
-    print(("%5d  module   %s  %8.0f"):format(count, shares({ times[1], times[2], times[3] }, times[4]),
-        measure.median(times[4]) * 1e6))
-    print(("       command  %s %s  %8.0f"):format(shares({ times[5], times[6] }, times[7]), (" "):rep(17),
-        measure.median(times[7]) * 1e6))
+    for _, payload in ipairs { measure.payload, dynamic } do
+        local times = measure.rounds(ROUNDS, {
+            from_module(policy, payload, "native"), from_module(policy, payload, "bwrap"),
+            from_command(file, payload, "native"), from_command(file, payload, "bwrap"),
+            payload == dynamic and started(payload) or floor, by_hand(policy, payload),
+        })
+        local hand = times[6]
+        local function row(from, to)
+            return shares(table.move(times, from, to, 1, {}), hand)
+        end
+        local start = row(5, 5)
+        print(("%5d  %s  module   %s  %s  %8.0f"):format(count, payload == dynamic and "dynamic" or "static ", row(1, 2), start,
+            measure.median(hand) * 1e6))
+        print(("%5d  %s  command  %s"):format(count, payload == dynamic and "dynamic" or "static ", row(3, 4)))
+    end
 end
 
 local function bench_throughput(width)
@@ -103,9 +113,9 @@ local function bench_throughput(width)
 end
 
 print(([[medians of %d interleaved runs, us, and in brackets what share of it is of the same by hand: the ancestor's command line
-of bwrap. module: policy:run of a static program that ends at once; command: demilune run -- /usr/bin/true; start: that
-static program started without a sandbox. binds: read-only ones besides those of the programs.]]):format(ROUNDS))
-print("binds           native            bwrap             start              by hand")
+of bwrap. What is run is a static program that ends at once, or /usr/bin/true, from the module by policy:run or by the
+command; start: the same program without a sandbox. binds: read-only ones besides those of the programs.]]):format(ROUNDS))
+print("binds  payload  from       native            bwrap              start              by hand")
 for _, count in ipairs { 0, 4, 20, 100, 300 } do
     bench_binds(count)
 end

@@ -50,6 +50,15 @@ describe("demilune doctor #once", function()
             "sysctl -w user.max_user_namespaces=")
     end)
 
+    it("a kind of namespaces of which none are allowed: it is named", function()
+        neither(within "echo 0 >/proc/sys/user/max_net_namespaces", "user.max_net_namespaces is 0",
+            "sysctl -w user.max_net_namespaces=")
+    end)
+
+    it("a user namespace that does not know us", function()
+        neither("unshare --user", "no place for our own user id", "unshare -Ur")
+    end)
+
     it("a limit of namespaces that is used up further out", function()
         neither(within "echo 1 >/proc/sys/user/max_user_namespaces && exec unshare --user --map-root-user \"$@\" #",
             "is used up", "raise user.max_user_namespaces")

@@ -79,7 +79,7 @@ describe("limits of the whole sandbox:", function()
                 assert.same({ 124, "", "demilune: ended by its limit: memory\n" }, { result.code, result.out, result.err })
             end)
 
-            it("R2: a limit that the sandbox itself does not fit into is an error, and the runner lives", function()
+            it("a limit of memory that the sandbox itself does not fit into is an error, and the runner lives", function()
                 local options = { "--memory", "1M" }
                 for i = 1, 300 do
                     options[#options + 1] = "--ro"

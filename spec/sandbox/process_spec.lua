@@ -527,6 +527,33 @@ print(result.kind, result.exit_code)]])
             end
         end)
 
+        if sandbox.is_root then -- who can say which number comes next
+            it("that ignores SIGCHLD kills nobody who has got the number of one that is gone", function()
+                local result = probe.lua(scratch("numbers.lua"), [[
+                    local process = assert(require "demilune".policy {}:spawn({ "sleep", "0.1" }, { stdin = "null" }))
+                    local pid = process:pid()
+                    os.execute("sleep 0.5") -- it has ended, and nobody has looked
+                    local taking = [=[n=PID; i=0
+                        while [ $i -lt 200 ]; do
+                            echo $((n - 1)) >/proc/sys/kernel/ns_last_pid
+                            sh -c 'sleep 30 & wait' >/dev/null 2>&1 &
+                            [ $! = $n ] && break; kill $!; i=$((i + 1))
+                        done
+                        sleep 0.2; cat /proc/$n/task/$n/children]=]
+                    local pipe = io.popen((taking:gsub("PID", tostring(pid))))
+                    local child = pipe:read("n")
+                    pipe:close()
+                    process = nil
+                    collectgarbage()
+                    collectgarbage()
+                    os.execute("sleep 0.2")
+                    print(math.type(child), io.open("/proc/" .. child .. "/stat") and "alive" or "killed")
+                    os.execute("kill " .. child .. " " .. pid)]], { prefix = "/usr/bin/python3 -c " .. sandbox.quote(
+                        "import signal, os, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])") })
+                assert.equal("integer\talive\n", result.out, result.err)
+            end)
+        end
+
         it("that was forked leaves the sandbox to the one that started it", function()
             sandbox.write(scratch("fork.c"), [[
 #include <lua.h>

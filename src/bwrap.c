@@ -18,18 +18,25 @@ unsigned dml_bwrap_controls(const struct dml_bwrap_features *features)
            (features->seccomp ? 1u << DML_CONTROL_SECCOMP : 0);
 }
 
-/* What a policy requires of this bwrap. */
-static bool provides(const struct dml_bwrap_features *features, unsigned required, struct dml_error *error)
+/* The first control that is required and that a bwrap with these features does not apply; NULL: none. */
+static const char *missing_control(const struct dml_bwrap_features *features, unsigned required)
 {
     unsigned missing = required & ~(dml_bwrap_controls(features) | 1u << DML_CONTROL_CGROUP);
     for (int i = 0; i < DML_CONTROL_COUNT; i++) {
         if (missing & 1u << i)
-            return dml_fail(
-                error, DML_ERROR_UNAVAILABLE, 0,
-                "requires: %s is not to be had with this bwrap; install a newer one, or leave it out",
-                dml_control_names[i]);
+            return dml_control_names[i];
     }
-    return true;
+    return NULL;
+}
+
+/* What a policy requires of this bwrap. */
+static bool provides(const struct dml_bwrap_features *features, unsigned required, struct dml_error *error)
+{
+    const char *missing = missing_control(features, required);
+    return !missing ||
+           dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
+                    "requires: %s is not to be had with this bwrap; install a newer one, or leave it out",
+                    missing);
 }
 
 struct renderer {
@@ -260,14 +267,11 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
         if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
             check_length(mount, mount->source.path, problems);
     }
-    static const enum dml_control natives[] = {DML_CONTROL_LANDLOCK, DML_CONTROL_SCOPES};
-    for (int i = 0; i < 2; i++) {
-        const char *name = dml_control_names[natives[i]];
-        if (plan->requires & 1u << natives[i]) {
-            dml_problem_add(problems, "requires.unavailable", "requires", name, strlen(name),
-                            "is no control of bwrap's; leave it out, or launch natively");
-            return;
-        }
+    const char *foreign = missing_control(&dml_bwrap_all_features, plan->requires);
+    if (foreign) {
+        dml_problem_add(problems, "requires.unavailable", "requires", foreign, strlen(foreign),
+                        "is no control of bwrap's; leave it out, or launch natively");
+        return;
     }
     struct dml_bwrap_arguments arguments;
     enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */

@@ -228,11 +228,9 @@ bool dml_cgroup_make(struct dml_cgroup *cgroup, const struct dml_limits *limits,
 int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error *error)
 {
     for (size_t i = 0; i < cgroup->count; i++) {
-        char path[PATH_MAX];
-        int length = snprintf(path, sizeof path, "%s/cgroup.procs", cgroup->parts[i].path);
-        fds[i] = length < (int)sizeof path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+        fds[i] = open_in(&cgroup->parts[i], "cgroup.procs");
         if (fds[i] < 0) {
-            dml_fail(error, DML_ERROR_SYSTEM, errno, "%s", path);
+            dml_fail(error, DML_ERROR_SYSTEM, errno, "%s/cgroup.procs", cgroup->parts[i].path);
             while (i > 0)
                 close(fds[--i]);
             return -1;

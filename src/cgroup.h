@@ -6,6 +6,7 @@
 #include "host_cgroup.h"
 #include "policy.h"
 #include "problem.h"
+#include "stage_message.h"
 
 /* A zeroed one has no parts and does nothing. */
 struct dml_cgroup {
@@ -35,7 +36,7 @@ int dml_cgroup_open(const struct dml_cgroup *cgroup, int *fds, struct dml_error 
  * out: close-on-exec, -1 where there is none; and what is to be written to each, in this order. */
 struct dml_cgroup_memory {
     int files[2];
-    char texts[2][24];
+    char texts[2][DML_STAGE_NUMBER];
 };
 
 /* Opens them; the caller closes them, also after false with an error. Both are -1 when `covers` lacks memory.

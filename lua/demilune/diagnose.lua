@@ -65,13 +65,13 @@ local function is_filtered()
 end
 
 local function facts()
-    local mounted = mounts()
+    local mounted, at_zero = mounts(), limits_at_zero()
     return {
         covers = proc_covers(mounted),
         proc_is_read_only = (" " .. (mounted["/proc"] or "")):find("[ ,]ro%f[ ,\0]") ~= nil,
         in_chroot = next(mounted) ~= nil and not mounted["/"],
-        at_zero = limits_at_zero(),
-        namespaces_off = first_line("/proc/sys/user/max_user_namespaces") == "0",
+        at_zero = at_zero,
+        namespaces_off = at_zero[1] == "user.max_user_namespaces",
         mapped = is_mapped(),
         debian_off = first_line("/proc/sys/kernel/unprivileged_userns_clone") == "0" and core.facts().uid ~= 0,
         apparmor = first_line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1",

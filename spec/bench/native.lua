@@ -50,11 +50,9 @@ local function from_command(file, payload, backend)
     end
 end
 
-local function started(payload)
-    return function() assert(core.run_bare(payload)) end
+local function started(program)
+    return function() assert(core.run_bare(program)) end
 end
-
-local floor = started { measure.bench .. "/payload" }
 
 local function shares(times, reference)
     local parts = {}
@@ -65,24 +63,27 @@ local function shares(times, reference)
     return table.concat(parts, "  ")
 end
 
-local dynamic = { "/usr/bin/true" }
+-- What is run, and where it lies outside.
+local payloads = {
+    { "static ", measure.payload, { measure.bench .. "/payload" } },
+    { "dynamic", { "/usr/bin/true" }, { "/usr/bin/true" } },
+}
 
 local function bench_binds(count)
     local policy, file = with_binds(count)
-    for _, payload in ipairs { measure.payload, dynamic } do
+    for _, row in ipairs(payloads) do
+        local name, payload, outside = table.unpack(row)
         local times = measure.rounds(ROUNDS, {
             from_module(policy, payload, "native"), from_module(policy, payload, "bwrap"),
             from_command(file, payload, "native"), from_command(file, payload, "bwrap"),
-            payload == dynamic and started(payload) or floor, by_hand(policy, payload),
+            started(outside), by_hand(policy, payload),
         })
         local hand = times[6]
-        local function row(from, to)
+        local function part(from, to)
             return shares(table.move(times, from, to, 1, {}), hand)
         end
-        local start = row(5, 5)
-        print(("%5d  %s  module   %s  %s  %8.0f"):format(count, payload == dynamic and "dynamic" or "static ", row(1, 2), start,
-            measure.median(hand) * 1e6))
-        print(("%5d  %s  command  %s"):format(count, payload == dynamic and "dynamic" or "static ", row(3, 4)))
+        print(("%5d  %s  module   %s  %s  %8.0f"):format(count, name, part(1, 2), part(5, 5), measure.median(hand) * 1e6))
+        print(("%5d  %s  command  %s"):format(count, name, part(3, 4)))
     end
 end
 

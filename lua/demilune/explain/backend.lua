@@ -11,24 +11,25 @@ local meanings = {
     seccomp = "no system call filter",
     cgroup = "limits of memory, pids and cpu_time hold for each process, not for all together",
     landlock = "no Landlock rules",
+    landlock_scopes = "Landlock of this kernel is older than Linux 6.12",
 }
 
 -- What differs between the backends by nature: the table of the manual, as far as one cannot see it in the policy.
--- `landlock`: the ABI that native's row needs; without it bwrap's is true of native, too.
+-- `control`: what native's row needs; where that is not applied, bwrap's is true of native, too.
 local differences = {
-    { "abstract", network = true, landlock = 6,
+    { "abstract", network = true, control = "landlock_scopes",
         bwrap = "with network, abstract sockets of the host are within reach",
         native = "abstract sockets of the host are out of reach with network, too (Landlock, Linux 6.12)" },
-    { "FIFOs", landlock = 2,
+    { "FIFOs", control = "landlock",
         bwrap = "those in read-only binds can be written to",
         native = "those in read-only binds cannot be written to (Landlock)" },
-    { "mounts", landlock = 0,
+    { "mounts",
         bwrap = "what the host mounts later below a bind appears, writable",
         native = "what the host mounts later below a bind does not appear" },
-    { "standard", landlock = 2,
+    { "standard", control = "landlock",
         bwrap = "the command can open its own input and output again by name, for any access",
         native = "the command can open its own input and output again by name, as they were opened (Landlock)" },
-    { "most", landlock = 0,
+    { "most",
         bwrap = "about 3000 mounts, and paths of 4087 bytes",
         native = "as many mounts as there is memory for, and paths of 4095 bytes" },
 }
@@ -48,22 +49,22 @@ local kinds = {
     end,
 }
 
--- The ABI of the Landlock that a plan gets; 0: none.
-local function landlock_of(about)
-    local applied = 0
+-- The controls that a plan gets, as a set.
+local function applied_of(about)
+    local applied = {}
     for _, name in ipairs(about.wanted) do
-        applied = name == "landlock" and core.facts().landlock or applied
+        applied[name] = true
     end
     for _, name in ipairs(about.skipped) do
-        applied = name == "landlock" and 0 or applied
+        applied[name] = nil
     end
     return applied
 end
 
 local function differences_of(about, network)
-    local list, landlock = {}, landlock_of(about)
+    local list, applied = {}, applied_of(about)
     for _, row in ipairs(about.kind == "none" and {} or differences) do
-        local native = about.kind == "native" and landlock >= row.landlock
+        local native = about.kind == "native" and (not row.control or applied[row.control])
         if network or not row.network then
             list[#list + 1] = { name = row[1], text = native and row.native or row.bwrap }
         end

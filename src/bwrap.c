@@ -10,18 +10,30 @@
 const struct dml_bwrap_features dml_bwrap_all_features = {
     .bind_fd = true, .disable_userns = true, .seccomp = true, .size = true};
 
-unsigned dml_bwrap_controls(const struct dml_bwrap_features *features)
+/* Whether an object of the host has to be handed over by descriptor to be the one that was checked. */
+static bool needs_descriptors(const struct dml_plan *plan)
 {
-    return (features->bind_fd ? 1u << DML_CONTROL_BIND_FD : 0) |
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct dml_entry *mount = &plan->mounts[i];
+        if ((dml_is_host_tree(mount) || mount->kind == DML_BIND_DEVICE) && !dml_plan_is_lone_bind(mount))
+            return true;
+    }
+    return false;
+}
+
+unsigned dml_bwrap_controls(const struct dml_plan *plan, const struct dml_bwrap_features *features)
+{
+    return (features->bind_fd || !needs_descriptors(plan) ? 1u << DML_CONTROL_BIND_FD : 0) |
            (features->disable_userns ? 1u << DML_CONTROL_DISABLE_USERNS : 0) |
            (features->size ? 1u << DML_CONTROL_TMPFS_SIZE : 0) |
            (features->seccomp ? 1u << DML_CONTROL_SECCOMP : 0);
 }
 
-/* The first control that is required and that a bwrap with these features does not apply; NULL: none. */
-static const char *missing_control(const struct dml_bwrap_features *features, unsigned required)
+/* The first control that the plan requires and that a bwrap with these features does not apply; NULL: none.
+ */
+static const char *missing_control(const struct dml_plan *plan, const struct dml_bwrap_features *features)
 {
-    unsigned missing = required & ~(dml_bwrap_controls(features) | 1u << DML_CONTROL_CGROUP);
+    unsigned missing = plan->requires & ~(dml_bwrap_controls(plan, features) | 1u << DML_CONTROL_CGROUP);
     for (int i = 0; i < DML_CONTROL_COUNT; i++) {
         if (missing & 1u << i)
             return dml_control_names[i];
@@ -30,9 +42,10 @@ static const char *missing_control(const struct dml_bwrap_features *features, un
 }
 
 /* What a policy requires of this bwrap. */
-static bool provides(const struct dml_bwrap_features *features, unsigned required, struct dml_error *error)
+static bool provides(const struct dml_plan *plan, const struct dml_bwrap_features *features,
+                     struct dml_error *error)
 {
-    const char *missing = missing_control(features, required);
+    const char *missing = missing_control(plan, features);
     return !missing ||
            dml_fail(error, DML_ERROR_UNAVAILABLE, 0,
                     "requires: %s is not to be had with this bwrap; install a newer one, or leave it out",
@@ -80,29 +93,36 @@ static void put_number(struct renderer *r, const char *format, unsigned long lon
 #pragma GCC diagnostic pop
 }
 
-/* A host object, by descriptor where this bwrap can. */
+/* A host object, by descriptor where this bwrap can. bwrap looks for the path of a descriptor, which costs
+ * more than all else of a bind: what stands alone goes by path, and the inner stage sees what it came to be.
+ */
 static void put_bind(struct renderer *r, const struct dml_entry *mount, bool writable)
 {
-    if (r->shown || !r->features->bind_fd) {
+    struct dml_bwrap_arguments *out = r->out;
+    if (r->shown || !r->features->bind_fd || dml_plan_is_lone_bind(mount)) {
         put(r, writable ? "--bind" : "--ro-bind");
         put(r, mount->source.path);
+        out->paths[out->path_count++] = &mount->source;
     } else {
         put(r, writable ? "--bind-fd" : "--ro-bind-fd");
-        put_number(r, "%llu", DML_FD_COUNT + r->file_count + r->out->source_count);
+        put_number(r, "%llu", DML_FD_COUNT + r->file_count + out->source_count);
+        out->sources[out->source_count++] = &mount->source;
     }
-    r->out->sources[r->out->source_count++] = &mount->source;
     put(r, mount->sandbox);
 }
 
 /* bwrap takes no descriptor of a device. It finds the path again from ours, which it must still have. */
 static void put_device(struct renderer *r, const struct dml_entry *mount)
 {
+    struct dml_bwrap_arguments *out = r->out;
     put(r, "--dev-bind");
-    if (r->shown || !r->features->bind_fd)
+    if (r->shown || !r->features->bind_fd || dml_plan_is_lone_bind(mount)) {
         put(r, mount->source.path);
-    else
-        put_number(r, "/proc/self/fd/%llu", DML_FD_COUNT + r->file_count + r->out->source_count);
-    r->out->sources[r->out->source_count++] = &mount->source;
+        out->paths[out->path_count++] = &mount->source;
+    } else {
+        put_number(r, "/proc/self/fd/%llu", DML_FD_COUNT + r->file_count + out->source_count);
+        out->sources[out->source_count++] = &mount->source;
+    }
     put(r, mount->sandbox);
 }
 
@@ -222,14 +242,15 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     if (plan->seccomp && !filtered && (plan->tty || plan->seccomp_named))
         return dml_fail(error, DML_ERROR_UNAVAILABLE, 0, "this bwrap has no --add-seccomp-fd; leave out %s",
                         plan->tty ? "tty" : "seccomp");
-    if (!shown && !provides(features, plan->requires, error))
+    if (!shown && !provides(plan, features, error))
         return false;
     r.file_count = filtered;
     for (size_t i = 0; i < plan->mount_count; i++)
         r.file_count += needs_file(&plan->mounts[i]);
     arguments->files = dml_arena_array(&arguments->arena, r.file_count, sizeof *arguments->files);
     arguments->sources = dml_arena_array(&arguments->arena, plan->mount_count, sizeof *arguments->sources);
-    if (!arguments->files || !arguments->sources)
+    arguments->paths = dml_arena_array(&arguments->arena, plan->mount_count, sizeof *arguments->paths);
+    if (!arguments->files || !arguments->sources || !arguments->paths)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
     put_settings(&r, plan);
     for (size_t i = 0; i < plan->mount_count; i++) {
@@ -267,7 +288,7 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
         if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
             check_length(mount, mount->source.path, problems);
     }
-    const char *foreign = missing_control(&dml_bwrap_all_features, plan->requires);
+    const char *foreign = missing_control(plan, &dml_bwrap_all_features);
     if (foreign) {
         dml_problem_add(problems, "requires.unavailable", "requires", foreign, strlen(foreign),
                         "is no control of bwrap's; leave it out, or launch natively");

@@ -15,8 +15,8 @@ struct dml_bwrap_features {
 /* Every feature: what a launch assumes until a binary refuses. */
 extern const struct dml_bwrap_features dml_bwrap_all_features;
 
-/* The same as bits of enum dml_control. */
-unsigned dml_bwrap_controls(const struct dml_bwrap_features *features);
+/* The controls that a bwrap with these features applies to `plan`, as bits of enum dml_control. */
+unsigned dml_bwrap_controls(const struct dml_plan *plan, const struct dml_bwrap_features *features);
 
 enum {
     DML_BWRAP_MAX_ARGUMENTS = 9000
@@ -35,8 +35,10 @@ struct dml_bwrap_arguments {
     size_t count, capacity;
     struct dml_bytes *files; /* content that bwrap reads from a descriptor; the filter is the last */
     size_t file_count;
-    const struct dml_object **sources; /* host objects to be opened */
+    const struct dml_object **sources; /* host objects to be opened and handed over */
     size_t source_count;
+    const struct dml_object **paths; /* host objects that bwrap finds by their paths */
+    size_t path_count;
 };
 
 /* Renders `plan`. With `shown` descriptors appear as the paths that they stand for, to be read by people.

@@ -141,6 +141,19 @@ int dml_child_open_path(int directory, const char *path, bool beneath)
     return (int)CALL4(__NR_openat2, directory, path, &how, sizeof how);
 }
 
+static bool is_same(const struct stat *status, const struct dml_object *object)
+{
+    return !S_ISLNK(status->st_mode) && status->st_dev == object->device && status->st_ino == object->inode &&
+           (status->st_mode & S_IFMT) == (object->mode & S_IFMT);
+}
+
+int dml_child_look(const struct dml_object *object)
+{
+    struct stat status;
+    int failed = (int)CALL4(__NR_newfstatat, AT_FDCWD, object->path, &status, AT_SYMLINK_NOFOLLOW);
+    return failed ? failed : is_same(&status, object) ? 0 : -ESTALE;
+}
+
 int dml_child_open(const struct dml_object *object)
 {
     struct stat status;
@@ -148,8 +161,7 @@ int dml_child_open(const struct dml_object *object)
     int failed = fd < 0 ? fd : dml_child_inspect(fd, &status);
     if (failed)
         return failed;
-    if (!S_ISLNK(status.st_mode) && status.st_dev == object->device && status.st_ino == object->inode &&
-        (status.st_mode & S_IFMT) == (object->mode & S_IFMT))
+    if (is_same(&status, object))
         return fd;
     dml_child_close(fd);
     return -ESTALE;

@@ -57,6 +57,10 @@ int dml_child_inspect(int fd, struct stat *status);
  * directory, which it may not leave when it has to stay `beneath`. Returns the descriptor or an error. */
 int dml_child_open_path(int directory, const char *path, bool beneath);
 
+/* Looks whether a host object is still there by its path. Returns 0 or an error, which is -ESTALE when
+ * another one is there now. */
+int dml_child_look(const struct dml_object *object);
+
 /* Opens a host object (O_PATH, close-on-exec) as the one that it was when its path was resolved. Returns the
  * descriptor or an error, which is -ESTALE when another one is there now. */
 int dml_child_open(const struct dml_object *object);

@@ -171,9 +171,9 @@ static bool prepare_for_bwrap(struct dml_channels *channels, const struct dml_bw
     return true;
 }
 
-static int spawn_bwrap(const struct dml_start *start, const struct dml_bwrap_features *features,
-                       const struct dml_bwrap_arguments *arguments, const struct descriptors *d,
-                       const int *cgroups, size_t cgroup_count, pid_t *pid, struct dml_error *error)
+static int spawn_bwrap(const struct dml_start *start, const struct dml_bwrap_arguments *arguments,
+                       const struct descriptors *d, const int *cgroups, size_t cgroup_count, pid_t *pid,
+                       struct dml_error *error)
 {
     char args_fd[8], stage_path[32];
     snprintf(args_fd, sizeof args_fd, "%d", DML_FD_ARGUMENTS);
@@ -186,7 +186,8 @@ static int spawn_bwrap(const struct dml_start *start, const struct dml_bwrap_fea
         .descriptor_count = d->count,
         .sources = arguments->sources,
         .source_count = arguments->source_count,
-        .keep_sources = features->bind_fd,
+        .paths = arguments->paths,
+        .path_count = arguments->path_count,
         .cgroups = cgroups,
         .cgroup_count = cgroup_count,
     };
@@ -208,7 +209,7 @@ static bool choose_controls(const struct dml_start *start, const struct dml_bwra
 {
     if (!start->bwrap_path)
         return dml_native_controls(start->plan, &channels->controls, error);
-    channels->controls = dml_bwrap_controls(features);
+    channels->controls = dml_bwrap_controls(start->plan, features);
     return true;
 }
 
@@ -230,8 +231,7 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
     if (ready && native)
         start_native(start, &d, cgroups, joined, channels, error);
     else if (ready)
-        channels->pidfd =
-            spawn_bwrap(start, features, &arguments, &d, cgroups, joined, &channels->pid, error);
+        channels->pidfd = spawn_bwrap(start, &arguments, &d, cgroups, joined, &channels->pid, error);
     for (size_t i = 0; i < joined; i++)
         close(cgroups[i]);
     close_descriptors(&d);

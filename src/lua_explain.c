@@ -72,7 +72,7 @@ static bool find_controls(const struct dml_plan *plan, const char *bwrap, unsign
         return dml_native_controls(plan, had, error);
     if (!dml_probe_run(&probe, bwrap, error))
         return false;
-    *had = dml_bwrap_controls(&probe.features);
+    *had = dml_bwrap_controls(plan, &probe.features);
     return true;
 }
 

@@ -123,6 +123,35 @@ static char *append_string(char *at, const char *string)
     return stpcpy(at, string) + 1;
 }
 
+/* What is bound by its path, which the stage looks at; adds what it takes in the message to `size`. */
+static size_t count_objects(const struct dml_plan *plan, size_t *size)
+{
+    size_t count = 0, at = 0;
+    for (const struct dml_entry *mount; (mount = dml_plan_next_lone(plan, &at)); count++)
+        *size += sizeof(struct dml_stage_object) + strlen(mount->sandbox) + 1;
+    return count;
+}
+
+/* Returns where the strings begin. */
+static char *fill_objects(struct dml_stage_message *message, const struct dml_plan *plan)
+{
+    struct dml_stage_object *objects = (struct dml_stage_object *)(message + 1);
+    size_t at = 0;
+    for (uint32_t i = 0; i < message->object_count; i++) {
+        const struct dml_object *source = &dml_plan_next_lone(plan, &at)->source;
+        objects[i] = (struct dml_stage_object){
+            .device = source->device, .inode = source->inode, .type = source->mode & S_IFMT};
+    }
+    return (char *)(objects + message->object_count);
+}
+
+static void append_paths(char *to, const struct dml_plan *plan, size_t count)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++)
+        to = append_string(to, dml_plan_next_lone(plan, &at)->sandbox);
+}
+
 int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
                            const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
                            struct dml_error *error)
@@ -132,6 +161,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         size += strlen(plan->argv[i]) + 1;
     for (size_t i = 0; i < plan->env_count; i++)
         size += strlen(plan->env[i]) + 1;
+    size_t object_count = by_others ? count_objects(plan, &size) : 0;
     struct dml_stage_message *message = size <= UINT32_MAX ? calloc(1, size) : NULL;
     if (!message) {
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
@@ -142,6 +172,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         .size = (uint32_t)size,
         .argc = (uint32_t)plan->argc,
         .envc = (uint32_t)plan->env_count,
+        .object_count = (uint32_t)object_count,
         .uid = plan->uid,
         .gid = plan->gid,
         .own_group = !plan->tty,
@@ -157,12 +188,13 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
     for (int i = 0; i < 2; i++)
         memcpy(message->memory[i], memory->texts[i], sizeof message->memory[i]);
     fill_rlimits(message, &plan->limits, covered);
-    char *at = (char *)(message + 1);
+    char *at = fill_objects(message, plan);
     for (size_t i = 0; i < plan->argc; i++)
         at = append_string(at, plan->argv[i]);
     for (size_t i = 0; i < plan->env_count; i++)
         at = append_string(at, plan->env[i]);
-    append_string(at, plan->chdir);
+    at = append_string(at, plan->chdir);
+    append_paths(at, plan, object_count);
     int fd = dml_memory_file("demilune-message", message, size, error);
     free(message);
     return fd;

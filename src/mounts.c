@@ -418,6 +418,23 @@ static void add_pins(struct builder *b)
         qsort(b->entries, b->count, sizeof *b->entries, by_depth);
 }
 
+/* --- what stands alone --- */
+
+static void find_lone(struct builder *b)
+{
+    bool *ours = calloc(b->count + 1, sizeof *ours); /* nothing of the host's is above it */
+    b->failed |= !ours;
+    for (size_t i = 0; ours && i < b->count; i++) {
+        const struct dml_entry *above = deepest_ordered(b->entries, b->count, b->entries[i].sandbox, true);
+        size_t at = above ? (size_t)(above - b->entries) : 0;
+        ours[i] = !above || (ours[at] && !dml_is_host_tree(above));
+        b->entries[i].lone = ours[i];
+        if (above) /* it comes before what stands in it */
+            b->entries[at].lone = false;
+    }
+    free(ours);
+}
+
 /* --- what becomes read-only once everything is in place --- */
 
 static void add_seal(struct builder *b, const char *sandbox)
@@ -519,6 +536,7 @@ static bool build(struct builder *b)
     place_entries(b);
     add_pins(b);
     open_masks_on_the_way(b);
+    find_lone(b);
     arrange(b);
     return !b->failed && copy_to_plan(b);
 }

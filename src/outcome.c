@@ -236,7 +236,8 @@ static void end_without_stage(struct dml_process *process)
     said[strcspn(said, "\n")] = '\0';
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
     const char *who = process->native ? "the native backend" : "bwrap";
-    if (strncmp(text, "Race condition binding dirfd", 28) == 0) /* it looks its sources up once more */
+    if (strncmp(text, "Race condition binding dirfd", 28) == 0 || /* it looks its sources up once more */
+        strncmp(text, "Can't find source path", 22) == 0)
         process->result.code = "source.changed";
     char escaped[700];
     size_t used;
@@ -296,6 +297,21 @@ static void end_failed_step(struct dml_process *process, const struct dml_stage_
     else
         end_unexecuted(process, DML_RESULT_SETUP_FAILED, "setup.failed", "inner stage: %s: %s",
                        known ? steps[report->step] : "a step failed", reason);
+}
+
+/* What was bound by its path is not what was checked. */
+static void end_changed(struct dml_process *process, const struct dml_stage_report *report)
+{
+    char quoted[256];
+    size_t at = 0;
+    const struct dml_entry *mount = dml_plan_next_lone(process->plan, &at);
+    for (uint32_t i = 0; mount && i < report->step; i++)
+        mount = dml_plan_next_lone(process->plan, &at);
+    const char *path = mount ? mount->source.path : "a bind";
+    end_unexecuted(process, DML_RESULT_SETUP_FAILED, "source.changed",
+                   "%s changed between check and launch%s%s",
+                   dml_quote(quoted, sizeof quoted, path, strlen(path)), report->value ? ": " : "",
+                   report->value ? strerror((int)report->value) : "");
 }
 
 static void end_not_executed(struct dml_process *process, const struct dml_stage_report *report)
@@ -392,6 +408,7 @@ void dml_process_take_report(struct dml_process *process, bool gone)
     switch (report.kind) {
     case DML_STAGE_UNSAFE: end_unsafe(process, report.value); break;
     case DML_STAGE_FAILED: end_failed_step(process, &report); break;
+    case DML_STAGE_CHANGED: end_changed(process, &report); break;
     case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
     case DML_STAGE_EXECUTED: process->state = DML_PROCESS_RUNNING; break;
     case DML_STAGE_ENDED: end_executed(process, &report, true); break;

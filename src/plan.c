@@ -143,6 +143,22 @@ unsigned dml_plan_controls(const struct dml_plan *plan)
            (dml_limits_as_a_whole(&plan->limits) ? 1u << DML_CONTROL_CGROUP : 0);
 }
 
+bool dml_plan_is_lone_bind(const struct dml_entry *mount)
+{
+    return mount->lone &&
+           (mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW || mount->kind == DML_BIND_DEVICE);
+}
+
+const struct dml_entry *dml_plan_next_lone(const struct dml_plan *plan, size_t *at)
+{
+    while (*at < plan->mount_count) {
+        const struct dml_entry *mount = &plan->mounts[(*at)++];
+        if (dml_plan_is_lone_bind(mount))
+            return mount;
+    }
+    return NULL;
+}
+
 struct dml_plan *dml_plan_new(const struct dml_policy *policy, const struct dml_host *host, size_t argc,
                               const char *const *argv, struct dml_problems *problems,
                               struct dml_problems *warnings)

@@ -44,6 +44,13 @@ enum { DML_NOBODY = 65534 }; /* uid and gid of "nobody" */
 /* The controls that a plan asks for, as bits of enum dml_control: by default, and by its limits. */
 unsigned dml_plan_controls(const struct dml_plan *plan);
 
+/* Whether a mount is a bind whose place nobody but the backend can change while it is made: so it can be
+ * looked at afterwards, from inside. */
+bool dml_plan_is_lone_bind(const struct dml_entry *mount);
+
+/* The next of these from mount number `*at` on, which it moves behind it; NULL when there is none left. */
+const struct dml_entry *dml_plan_next_lone(const struct dml_plan *plan, size_t *at);
+
 /* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be
  * launched as it is; then `problems` says why, or memory is out if it says nothing. The plan copies what it
  * needs. */

@@ -65,6 +65,7 @@ struct dml_entry {
     bool secret;              /* its content is never shown */
     bool directory;           /* a mask over a directory */
     bool hides;               /* a mask with something under it */
+    bool lone;                /* nothing else stands in it, nor it in anything of the host's; in a plan */
     const char *field;        /* where it was said: "rw_binds[2]", "base", "engine" */
 };
 
@@ -122,7 +123,7 @@ enum dml_danger {
 /* What may be missing on a host: `requires` names what must not, a result lists what was applied and what
  * not. */
 enum dml_control {
-    DML_CONTROL_BIND_FD,        /* sources are handed over as the objects that were checked */
+    DML_CONTROL_BIND_FD,        /* sources are the objects that were checked */
     DML_CONTROL_DISABLE_USERNS, /* no user namespaces inside */
     DML_CONTROL_TMPFS_SIZE,     /* private file systems have a limit */
     DML_CONTROL_SECCOMP,        /* the system call filter */

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum step { STEP_NONE, STEP_CGROUP, STEP_DESCRIPTORS, STEP_SOURCE, STEP_EXECUTE };
+enum step { STEP_NONE, STEP_CGROUP, STEP_DESCRIPTORS, STEP_SOURCE, STEP_PATH, STEP_EXECUTE };
 
 /* What the child needs and where it leaves its failure. */
 struct child {
@@ -35,15 +35,18 @@ static int fail_child(struct child *child, enum step step, long failed, size_t i
 
 static bool open_source(struct child *child, size_t index)
 {
-    int fd = dml_child_open(child->spawn->sources[index]), failed = 0;
+    int fd = dml_child_open(child->spawn->sources[index]);
     if (fd < 0)
         return fail_child(child, STEP_SOURCE, fd, index) == 0;
-    if (!child->spawn->keep_sources)
-        dml_child_close(fd);
-    else
-        failed = fd != (int)(child->spawn->descriptor_count + index) ? -EBADF
-                                                                     : (int)CALL3(__NR_fcntl, fd, F_SETFD, 0);
+    int failed =
+        fd != (int)(child->spawn->descriptor_count + index) ? -EBADF : (int)CALL3(__NR_fcntl, fd, F_SETFD, 0);
     return !failed || fail_child(child, STEP_DESCRIPTORS, failed, index) == 0;
+}
+
+static bool look_at_path(struct child *child, size_t index)
+{
+    int failed = dml_child_look(child->spawn->paths[index]);
+    return !failed || fail_child(child, STEP_PATH, failed, index) == 0;
 }
 
 /* AddressSanitizer would mark this frame in the memory that parent and child share, and execve leaves the
@@ -68,6 +71,10 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
         if (!open_source(child, i))
             return 127;
     }
+    for (size_t i = 0; i < spawn->path_count; i++) {
+        if (!look_at_path(child, i))
+            return 127;
+    }
     return fail_child(child, STEP_EXECUTE, CALL3(__NR_execve, spawn->path, spawn->argv, no_environment), 0);
 }
 
@@ -75,12 +82,14 @@ static bool explain(const struct child *child, struct dml_error *error)
 {
     char quoted[256];
     const struct dml_spawn *spawn = child->spawn;
-    const char *path = child->step == STEP_EXECUTE ? spawn->path
-                       : spawn->source_count       ? spawn->sources[child->index]->path
-                                                   : "";
+    const char *path = child->step == STEP_EXECUTE  ? spawn->path
+                       : child->step == STEP_SOURCE ? spawn->sources[child->index]->path
+                       : child->step == STEP_PATH   ? spawn->paths[child->index]->path
+                                                    : "";
     dml_quote(quoted, sizeof quoted, path, strlen(path));
     switch (child->step) {
     case STEP_SOURCE:
+    case STEP_PATH:
         if (child->reason == ESTALE)
             return dml_fail(error, DML_ERROR_CHANGED, 0, "%s changed between check and launch", quoted);
         if (child->reason == EMFILE || child->reason == ENFILE || child->reason == ENOSYS)

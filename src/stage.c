@@ -4,6 +4,7 @@
 #include "freestanding.h"
 #include "stage_parse.h"
 
+#include <asm/stat.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -30,6 +31,8 @@ enum {
     MAP_PRIVATE_FILE = 2,
     MAP_PRIVATE_MEMORY = 2 | 0x20,
     CURRENT_DIRECTORY = -100, /* AT_FDCWD */
+    FOLLOW_NOTHING = 0x100,   /* AT_SYMLINK_NOFOLLOW */
+    TYPE_OF_MODE = 0170000,   /* S_IFMT */
     SIGNAL_SET = 2,
     SIGNALFD_NONBLOCK = 04000, /* O_NONBLOCK */
     SEEK_TO_END = 2,
@@ -140,6 +143,20 @@ static void check_namespaces(const struct dml_stage_message *message)
         uint64_t inode = namespace_inode(paths[i]);
         if (inode == 0 || inode == message->foreign[i])
             fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NAMESPACE + (long)i);
+    }
+}
+
+/* What was bound by its path may have been exchanged since it was checked. Nobody but us has been here yet.
+ */
+static void check_objects(const struct dml_stage_command *command)
+{
+    for (uint32_t i = 0; i < command->message->object_count; i++) {
+        const struct dml_stage_object *expected = &command->objects[i];
+        struct stat found;
+        long failed = CALL4(__NR_newfstatat, CURRENT_DIRECTORY, command->paths[i], &found, FOLLOW_NOTHING);
+        if (failed || found.st_dev != expected->device || found.st_ino != expected->inode ||
+            (found.st_mode & TYPE_OF_MODE) != expected->type)
+            fail(DML_STAGE_CHANGED, i, -failed);
     }
 }
 
@@ -492,6 +509,7 @@ void program_main(long *stack)
     limit_memory(message);
     check_namespaces(message);
     check_privileges(message);
+    check_objects(&command);
     /* The command has our uid: without this it could write our memory and take our descriptors. */
     CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     CALL5(__NR_prctl, PR_SET_NAME, "demilune", 0, 0, 0);

@@ -32,12 +32,19 @@ struct dml_stage_rlimit {
     uint64_t resource, soft, hard;
 };
 
-/* Followed by the strings: `argc` arguments, `envc` variables, the working directory, each ended by a NUL,
- * `size` bytes in all with this header. */
+/* What must stand at a path, as stat has it. */
+struct dml_stage_object {
+    uint64_t device, inode;
+    uint32_t type; /* S_IFMT of its mode */
+    uint32_t unused;
+};
+
+/* Followed by `object_count` objects and the strings: `argc` arguments, `envc` variables, the working
+ * directory, the path of each object, each ended by a NUL, `size` bytes in all with this header. */
 struct dml_stage_message {
     uint32_t magic;
     uint32_t size;
-    uint32_t argc, envc;
+    uint32_t argc, envc, object_count, unused;
     uint32_t uid, gid;           /* who the command must be */
     uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */
@@ -56,6 +63,7 @@ struct dml_stage_message {
 enum dml_stage_report_kind {
     DML_STAGE_UNSAFE = 1,   /* the sandbox is not what it should be: `value` is a dml_stage_check */
     DML_STAGE_FAILED,       /* a step failed: `step`, `value` is errno */
+    DML_STAGE_CHANGED,      /* object number `step` is another than it was; `value`: errno, or 0 */
     DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
     DML_STAGE_EXECUTED,     /* the command runs; `value` is its pid inside */
     DML_STAGE_ENDED,        /* `value` is the wait status, `step` 1 when it left something running */

@@ -10,7 +10,8 @@
 /* A message taken apart. Everything points into it, or into the table. */
 struct dml_stage_command {
     const struct dml_stage_message *message;
-    char **argv, **env; /* each ended by NULL */
+    const struct dml_stage_object *objects;
+    char **argv, **env, **paths; /* each ended by NULL; a path for each object */
     const char *directory;
 };
 

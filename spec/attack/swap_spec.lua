@@ -40,6 +40,41 @@ describe("a source that is swapped", function()
         end
     end
 
+    -- A bwrap that is as slow as an attacker could wish: what happens to the sources happens before it looks at them.
+    local function slow_bwrap(change)
+        return sandbox.write(scratch "bwrap", ("#!/bin/sh\n(cd %s && %s) || exit 99\nexec %s \"$@\"\n"):format(
+            sandbox.quote(scratch()), change, core.find_bwrap()), "755")
+    end
+
+    for name, change in pairs(changes) do
+        for _, nested in ipairs { false, true } do
+            it(("while bwrap starts, %s%s"):format(name, nested and ", with something in it" or ""), function()
+                sandbox.sh(("cd %s && mkdir -p src/in evil/in out up/src/in up.evil/src/in other && " ..
+                    "echo good | tee src/f >up/src/f && echo evil | tee evil/f >up.evil/src/f"):format(scratch()))
+                local source = name:find("parent") and scratch("up/src") or scratch("src")
+                local plan = assert(assert(demilune.policy {
+                    rw_binds = { { scratch("out"), "/out" } },
+                    ro_binds = { { source, "/src" }, nested and { scratch("other"), "/src/in" } or nil },
+                }):plan { "sh", "-c", "echo ran >/out/ran; cat /src/f >/out/seen" }).core
+                local process = assert(core.start(plan, { bwrap = slow_bwrap(change), stdin = -1 }))
+                local result = sandbox.finish(process, {})
+                if nested or name == "by a link to itself" then -- what was checked, whatever its name is now
+                    assert.equal("exit", result.kind, result.message)
+                    assert.equal("good\n", sandbox.read(scratch "out/seen"))
+                else
+                    assert.same({ "setup_failed", "source.changed" }, { result.kind, result.code }, result.message)
+                    assert.is_false(sandbox.exists(scratch "out/ran"))
+                end
+            end)
+        end
+    end
+
+    it("would be seen by a command that bwrap starts by itself", function()
+        sandbox.sh(("cd %s && mkdir src evil && echo evil >evil/f"):format(scratch()))
+        assert.equal("evil\n", sandbox.sh(("%s --ro-bind / / --ro-bind %s /mnt cat /mnt/f"):format(
+            slow_bwrap(changes["by a link"]), scratch "src")).out)
+    end)
+
     it("in a loop is what was planned, or a clear error", function()
         assert(lfs.mkdir(scratch("good")))
         assert(lfs.mkdir(scratch("evil")))

@@ -3,9 +3,14 @@
 #include "fuzz.h"
 #include "stage_parse.h"
 
+static const char *strings_of(const struct dml_stage_message *message)
+{
+    return (const char *)((const struct dml_stage_object *)(message + 1) + message->object_count);
+}
+
 static void check_string(const char *string, const struct dml_stage_message *message)
 {
-    const char *start = (const char *)(message + 1), *end = (const char *)message + message->size;
+    const char *start = strings_of(message), *end = (const char *)message + message->size;
     must(string >= start && string < end && memchr(string, '\0', (size_t)(end - string)),
          "a string lies within the message");
 }
@@ -17,16 +22,24 @@ static void check_command(const struct dml_stage_command *command, const struct 
         check_string(command->argv[i], message);
     for (uint32_t i = 0; i < message->envc; i++)
         check_string(command->env[i], message);
-    must(!command->argv[message->argc] && !command->env[message->envc], "NULL ends each list");
+    for (uint32_t i = 0; i < message->object_count; i++)
+        check_string(command->paths[i], message);
+    must(!command->argv[message->argc] && !command->env[message->envc] &&
+             !command->paths[message->object_count],
+         "NULL ends each list");
     must(command->env == command->argv + message->argc + 1, "the lists follow each other");
+    must(command->paths == command->env + message->envc + 1, "the lists follow each other");
     check_string(command->directory, message);
-    /* Strings follow each other in the order argv, env, directory. */
-    const char *expected = (const char *)(message + 1);
+    /* Strings follow each other in the order argv, env, directory, paths. */
+    const char *expected = strings_of(message);
     for (uint32_t i = 0; i < message->argc; i++, expected += strlen(expected) + 1)
         must(command->argv[i] == expected, "arguments come first");
     for (uint32_t i = 0; i < message->envc; i++, expected += strlen(expected) + 1)
         must(command->env[i] == expected, "then the environment");
     must(command->directory == expected, "then the directory");
+    expected += strlen(expected) + 1;
+    for (uint32_t i = 0; i < message->object_count; i++, expected += strlen(expected) + 1)
+        must(command->paths[i] == expected, "then the paths");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
@@ -41,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         message->size = (uint32_t)size;
         message->argc %= 8;
         message->envc %= 8;
+        message->object_count %= 8;
         message->rlimit_count %= DML_STAGE_RLIMITS + 2;
     }
     size_t pointers = dml_stage_pointers(message, size);

@@ -38,9 +38,17 @@ exec %s "$@"
         return assert(assert(demilune.policy(fields)):plan(command)).core
     end
 
+    -- A policy that needs every option: one bind stands in another, which goes by descriptor.
+    local function needing_all(fields)
+        sandbox.sh("mkdir -p " .. scratch "inner")
+        fields.ro_binds = { scratch "inner" }
+        fields.rw_binds = { scratch() }
+        return fields
+    end
+
     it("is used without the options that it lacks, and the result names what was left out", function()
         local bwrap = older("old", { "--disable-userns", "--ro-bind-fd", "--bind-fd" })
-        local result = run(bwrap, plan_for({}, { "echo", "works" }))
+        local result = run(bwrap, plan_for(needing_all {}, { "echo", "works" }))
         assert.equal("exit", result.kind, result.message)
         assert.equal("works\n", result.stdout)
         assert.same({ "bind_fd", "disable_userns" }, (function()
@@ -53,7 +61,7 @@ exec %s "$@"
         local backend = require "demilune.explain.backend"
         for _, options in ipairs { {}, { "--size" }, { "--disable-userns", "--ro-bind-fd", "--bind-fd" }, { "--add-seccomp-fd" } } do
             local bwrap = older("told", #options > 0 and options or { "--no-such" })
-            local plan = plan_for({ nested = false }, { "true" })
+            local plan = plan_for(needing_all {}, { "true" })
             local wanted, skipped = core.controls(plan, bwrap)
             local result = run(bwrap, plan)
             assert.same(result.skipped, skipped)
@@ -87,10 +95,10 @@ exec %s "$@"
             tmpfs_size = { "--size" }, seccomp = { "--add-seccomp-fd" } }
         for control, options in pairs(lacking) do
             local bwrap = older(control, options)
-            local plain = run(bwrap, plan_for({}, { "true" }))
+            local plain = run(bwrap, plan_for(needing_all {}, { "true" }))
             assert.equal("exit", plain.kind, plain.message)
             assert.same({ control }, plain.skipped)
-            local plan = plan_for({ requires = { control }, rw_binds = { scratch() } }, { "touch", scratch "ran" })
+            local plan = plan_for(needing_all { requires = { control } }, { "touch", scratch "ran" })
             local process, problem = core.start(plan, { bwrap = bwrap, stdin = -1 })
             problem = process and sandbox.finish(process, {}).message or problem
             assert.matches("requires: " .. control .. " is not to be had with this bwrap", problem, 1, true)
@@ -100,9 +108,17 @@ exec %s "$@"
         end
     end)
 
+    it("that takes no descriptors needs none for what stands alone", function()
+        local bwrap = older("alone", { "--ro-bind-fd", "--bind-fd" })
+        local result = run(bwrap, plan_for({ requires = { "bind_fd" }, rw_binds = { scratch() } }, { "touch", scratch "ran" }))
+        assert.same({ "exit", {} }, { result.kind, result.skipped }, result.message)
+        assert.is_true(sandbox.exists(scratch "ran"))
+        assert.is_false(sandbox.exists(scratch "alone.asked"))
+    end)
+
     it("takes devices by their paths where it takes no descriptors", function()
         local bwrap = older("paths", { "--ro-bind-fd", "--bind-fd" })
-        local fields = { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }
+        local fields = needing_all { devices = { { "/dev/zero", "/dev/spare" } }, acknowledge = { "device" } }
         local result = run(bwrap, plan_for(fields, { "head", "-c", "2", "/dev/spare" }))
         assert.same({ "\0\0", { "bind_fd" } }, { result.stdout, result.skipped }, result.message)
     end)

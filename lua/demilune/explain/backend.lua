@@ -5,7 +5,7 @@ local message = require "demilune.message"
 local backend = {}
 
 local meanings = {
-    bind_fd = "sources are named by path, not handed over as the objects that were checked",
+    bind_fd = "sources that others stand in are named by path, not handed over as the objects that were checked",
     disable_userns = "the command can make user namespaces",
     tmpfs_size = "private file systems have no limit",
     seccomp = "no system call filter",

@@ -34,7 +34,7 @@ BUILD ?= build
 LUADIR = $(BUILD)/share/lua/5.4
 LIBDIR = $(BUILD)/lib/lua/5.4
 
-COMMAND_ONLY = src/main.c src/lua_modules.c src/lua_guard.c
+COMMAND_ONLY = src/main.c src/lua_modules.c src/lua_memory.c src/lua_guard.c
 GLUE = $(filter-out $(COMMAND_ONLY),$(wildcard src/lua_*.c))
 STAGE_SOURCES = src/stage.c src/stage_parse.c
 TRIAL_SOURCES = src/trial.c

@@ -280,6 +280,13 @@ static void check_length(const struct dml_entry *mount, const char *path, struct
                         "has %zu bytes; bwrap takes at most %d", length, LONGEST);
 }
 
+/* More than that many mounts may need more arguments than bwrap takes. */
+static bool may_be_too_many(const struct dml_plan *plan)
+{
+    enum { SETTINGS = 64, MOST_EACH = 8 };
+    return plan->mount_count > (DML_BWRAP_MAX_ARGUMENTS - SETTINGS) / MOST_EACH;
+}
+
 void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
 {
     for (size_t i = 0; i < plan->mount_count; i++) {
@@ -294,6 +301,8 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
                         "is no control of bwrap's; leave it out, or launch natively");
         return;
     }
+    if (!may_be_too_many(plan))
+        return;
     struct dml_bwrap_arguments arguments;
     enum { OWN = 4 }; /* --args, its descriptor, "--" and the stage */
     if (!dml_bwrap_render(plan, &dml_bwrap_all_features, false, &arguments, NULL))

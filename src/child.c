@@ -75,13 +75,6 @@ void dml_child_reset_signal(int signal)
     CALL4(__NR_rt_sigaction, signal, &action, NULL, _NSIG / 8);
 }
 
-/* Fails for a few that cannot be set, which is fine. */
-void dml_child_reset_signals(void)
-{
-    for (int signal = 1; signal < _NSIG; signal++)
-        dml_child_reset_signal(signal);
-}
-
 /* Not glibc's, which would ask every thread of the host to do the same. */
 void dml_child_drop_groups(void)
 {

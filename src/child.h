@@ -27,10 +27,7 @@ void dml_child_free_stack(void *stack);
 /* Closes a descriptor, if there is one (below 0: none). */
 void dml_child_close(int fd);
 
-/* Every signal to its default. */
-void dml_child_reset_signals(void);
-
-/* A single one. */
+/* A signal to its default. */
 void dml_child_reset_signal(int signal);
 
 /* Gives supplementary groups up, which only root can. */

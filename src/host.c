@@ -198,136 +198,6 @@ bool dml_host_is_exhausted(int reason)
     return reason == ENOMEM || reason == EMFILE || reason == ENFILE;
 }
 
-struct directory_entry { /* as getdents64 gives it */
-    uint64_t inode, offset;
-    unsigned short length;
-    unsigned char type;
-    char name[];
-};
-
-/* A directory read in small pieces, without memory of its own: a launch pays for each system call of it. */
-struct listing {
-    int fd;
-    long length, at; /* of what is in the buffer; a length below 0: it could not be read */
-    _Alignas(struct directory_entry) char buffer[1024];
-};
-
-static const struct directory_entry *next_entry(struct listing *listing)
-{
-    if (listing->at >= listing->length) {
-        listing->length = syscall(SYS_getdents64, listing->fd, listing->buffer, sizeof listing->buffer);
-        listing->at = 0;
-    }
-    if (listing->length <= 0)
-        return NULL;
-    const struct directory_entry *item = (const struct directory_entry *)(listing->buffer + listing->at);
-    listing->at += item->length;
-    return item;
-}
-
-static bool has_writable(int parent, const char *path, int depth, int *budget);
-
-static bool is_writable(int parent, const struct directory_entry *item, int depth, int *budget)
-{
-    struct stat status;
-    if (item->type == DT_DIR)
-        return depth > 0 && has_writable(parent, item->name, depth - 1, budget);
-    return item->type == DT_REG && fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (status.st_mode & 0222);
-}
-
-/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
- * be looked at may have one. */
-static bool has_writable(int parent, const char *path, int depth, int *budget)
-{
-    struct listing listing = {.fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-    if (listing.fd < 0)
-        return errno != ENOENT;
-    bool found = false;
-    const struct directory_entry *item;
-    while (!found && (item = next_entry(&listing)))
-        found = item->name[0] != '.' && (is_writable(listing.fd, item, depth, budget) || --*budget <= 0);
-    found |= listing.length < 0;
-    close(listing.fd);
-    return found;
-}
-
-/* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18).
- * Looking at each costs a launch more than knowing them. In the order of strcmp. */
-static const char *const read_only_entries[] = {
-    "buddyinfo",    "cgroups",    "cmdline",   "config.gz",   "consoles",    "cpuinfo",     "crypto",
-    "devices",      "diskstats",  "dma",       "execdomains", "filesystems", "interrupts",  "iomem",
-    "ioports",      "kallsyms",   "kcore",     "key-users",   "keys",        "kmsg",        "kpagecgroup",
-    "kpagecount",   "kpageflags", "loadavg",   "locks",       "meminfo",     "misc",        "modules",
-    "pagetypeinfo", "partitions", "schedstat", "slabinfo",    "softirqs",    "stat",        "swaps",
-    "sysvipc",      "timer_list", "tty",       "uptime",      "version",     "vmallocinfo", "vmstat",
-    "zoneinfo",
-};
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(a, *(const char *const *)b);
-}
-
-static bool is_read_only(const char *name)
-{
-    return bsearch(name, read_only_entries, sizeof read_only_entries / sizeof read_only_entries[0],
-                   sizeof read_only_entries[0], compare_names) != NULL;
-}
-
-/* Adds "/proc/NAME" when it shows a write permission. False when memory is out. */
-static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
-                            struct dml_arena *arena)
-{
-    int budget = 400;
-    if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
-        return true;
-    covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
-    return covers[(*count)++] != NULL;
-}
-
-/* Looks at what is in /proc besides the processes. Those come last and cost the kernel most: the listing ends
- * at the first of them. False with errno when it cannot be had. */
-static bool add_writable(const char **covers, size_t known, size_t most, struct dml_arena *arena)
-{
-    struct listing listing = {.fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (listing.fd < 0)
-        return false;
-    size_t count = known;
-    bool stored = true;
-    const struct directory_entry *item;
-    while (stored && count < most && (item = next_entry(&listing)) &&
-           !(item->name[0] >= '0' && item->name[0] <= '9')) {
-        char path[300];
-        snprintf(path, sizeof path, "/proc/%s", item->name);
-        if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
-            stored = add_if_writable(listing.fd, item, covers, &count, arena);
-    }
-    int saved = errno;
-    close(listing.fd);
-    errno = saved;
-    return stored && listing.length >= 0;
-}
-
-/* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may
- * write to those of /proc/pressure. Started by real root, whoever is "nobody" inside owns root's files:
- * there, more is certain, and whatever else shows a write permission is covered too. */
-const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena)
-{
-    static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq", "/proc/bus",
-                                          "/proc/sysrq-trigger"};
-    enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0], MOST = 32 };
-    const char **covers = dml_arena_array(arena, MOST + 1, sizeof *covers);
-    size_t count = 0, wanted = host->uid == 0 ? CERTAIN : FOR_ALL;
-    if (!covers)
-        return NULL;
-    for (size_t i = 0; i < wanted; i++) {
-        if (access(certain[i], F_OK) == 0)
-            covers[count++] = certain[i];
-    }
-    return host->uid != 0 || add_writable(covers, count, MOST, arena) ? covers : NULL;
-}
-
 bool dml_host_visit_abstract_sockets(void (*visit)(void *context, const char *name, bool reachable),
                                      void *context)
 {
@@ -386,26 +256,55 @@ static void unescape_octal(char *text)
     *out = '\0';
 }
 
-bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context)
+/* The next of a line's fields, which a space separates; "" when there is none. */
+static char *next_field(char **line)
+{
+    char *field = *line;
+    size_t length = strcspn(field, " \n");
+    *line = field + length + (field[length] != '\0');
+    field[length] = '\0';
+    return field;
+}
+
+/* A line of /proc/self/mountinfo: number, parent, MAJOR:MINOR, root, mount point, options, optional fields,
+ * "-", type and more (filesystems/proc.rst of the kernel). False when it is none. */
+static bool read_mount(char *line, struct dml_mount *mount)
 {
     static const char *const types[] = {"proc",     "sysfs",  "cgroup",     "cgroup2", "debugfs", "tracefs",
                                         "configfs", "pstore", "securityfs", "bpf",     "efivarfs"};
+    char *rest = strstr(line, " - ");
+    if (!rest)
+        return false;
+    rest += 3;
+    next_field(&line);
+    next_field(&line);
+    char *minor = line;
+    mount->major = (unsigned)strtoul(next_field(&line), &minor, 10);
+    if (*minor != ':')
+        return false;
+    mount->minor = (unsigned)strtoul(minor + 1, NULL, 10);
+    char *root = next_field(&line), *where = next_field(&line);
+    unescape_octal(root);
+    unescape_octal(where);
+    mount->root = root;
+    mount->where = where;
+    mount->type = next_field(&rest);
+    mount->of_kernel = dml_name_index(mount->type, types, sizeof types / sizeof types[0]) >= 0;
+    return *root && *where && *mount->type;
+}
+
+bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context)
+{
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
+    char buffer[4096], *line = NULL;
     size_t size = 0;
     if (!mounts)
         return false;
+    setvbuf(mounts, buffer, _IOFBF, sizeof buffer); /* as much as the kernel gives at once */
     while (getline(&line, &size, mounts) > 0) {
-        char root[PATH_MAX], where[PATH_MAX], type[64];
-        struct dml_mount mount = {.where = where, .root = root, .type = type};
-        const char *rest = strstr(line, " - ");
-        if (!rest || sscanf(rest, " - %63s", type) != 1 ||
-            sscanf(line, "%*s %*s %u:%u %4095s %4095s", &mount.major, &mount.minor, root, where) != 4)
-            continue;
-        unescape_octal(root);
-        unescape_octal(where);
-        mount.of_kernel = dml_name_index(type, types, sizeof types / sizeof types[0]) >= 0;
-        visit(context, &mount);
+        struct dml_mount mount;
+        if (read_mount(line, &mount))
+            visit(context, &mount);
     }
     bool complete = feof(mounts);
     int saved = errno;

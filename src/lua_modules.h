@@ -5,6 +5,6 @@
 #include <lua.h>
 
 /* Makes each of them available to `require`, before any file is looked for. */
-void dml_preload_modules(lua_State *L);
+void dml_add_modules(lua_State *L);
 
 #endif

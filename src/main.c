@@ -1,5 +1,6 @@
 /* The command: a protected call of its Lua part, as lua.c does it. */
 #include "lua_guard.h"
+#include "lua_memory.h"
 #include "lua_modules.h"
 
 #include <fcntl.h>
@@ -66,7 +67,7 @@ static void preload(lua_State *L)
     lua_pushcfunction(L, luaopen_demilune_core); /* the engine is linked in */
     lua_setfield(L, -2, "demilune.core");
     lua_pop(L, 1);
-    dml_preload_modules(L);
+    dml_add_modules(L);
     dml_guard_install(L);
 }
 
@@ -114,7 +115,8 @@ static bool open_standard(void)
 
 int main(int argc, char **argv)
 {
-    lua_State *L = open_standard() ? luaL_newstate() : NULL;
+    static struct dml_memory memory;
+    lua_State *L = open_standard() ? dml_memory_new_state(&memory) : NULL;
     if (!L) {
         fputs("demilune: not enough memory, or no /dev/null\n", stderr);
         return EXIT_REFUSED;

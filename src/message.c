@@ -73,11 +73,11 @@ static bool fill_namespaces(struct dml_stage_message *message, bool network)
     bool known = true;
     int directory = open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {
-        struct stat status;
+        char link[64] = ""; /* "kind:[number]" */
         if (network && strcmp(names[i], "net") == 0)
             continue;
-        known = directory >= 0 && fstatat(directory, names[i], &status, 0) == 0;
-        message->foreign[i] = known ? status.st_ino : 0;
+        known = directory >= 0 && readlinkat(directory, names[i], link, sizeof link - 1) > 0;
+        message->foreign[i] = known ? strtoull(link + strcspn(link, "0123456789"), NULL, 10) : 0;
     }
     if (directory >= 0)
         close(directory);

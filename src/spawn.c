@@ -56,7 +56,7 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
     struct child *child = argument;
     const struct dml_spawn *spawn = child->spawn;
     static char *const no_environment[] = {NULL};
-    dml_child_reset_signals();
+    dml_child_reset_signal(SIGCHLD); /* bwrap waits for it; the inner stage resets the others */
     if (child->root)
         dml_child_drop_groups();
     dml_child_leave_keyring();

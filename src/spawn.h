@@ -22,7 +22,7 @@ struct dml_spawn {
     size_t cgroup_count;
 };
 
-/* Starts it, with every signal blocked and none ignored; supplementary
+/* Starts it, with every signal blocked; supplementary
  * groups are dropped when we are root. Returns a descriptor for the process (close-on-exec, to be closed by
  * the caller) and its pid, to be reaped by the caller; -1 when it was not started. Safe in a program with
  * threads. */

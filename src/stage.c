@@ -33,6 +33,7 @@ enum {
     CURRENT_DIRECTORY = -100, /* AT_FDCWD */
     FOLLOW_NOTHING = 0x100,   /* AT_SYMLINK_NOFOLLOW */
     TYPE_OF_MODE = 0170000,   /* S_IFMT */
+    ONLY_PATH = 010000000,    /* O_PATH */
     SIGNAL_SET = 2,
     SIGNALFD_NONBLOCK = 04000, /* O_NONBLOCK */
     SEEK_TO_END = 2,
@@ -119,10 +120,10 @@ static void read_message(struct dml_stage_command *command)
  * ----------------------------------------------------------------------- */
 
 /* Inode number in "kind:[number]". */
-static uint64_t namespace_inode(const char *path)
+static uint64_t namespace_inode(long directory, const char *kind)
 {
     char link[64];
-    long length = CALL4(__NR_readlinkat, CURRENT_DIRECTORY, path, link, sizeof link - 1);
+    long length = CALL4(__NR_readlinkat, directory, kind, link, sizeof link - 1);
     uint64_t inode = 0;
     for (long i = 0; i < length; i++) {
         if (link[i] >= '0' && link[i] <= '9')
@@ -133,17 +134,18 @@ static uint64_t namespace_inode(const char *path)
 
 static void check_namespaces(const struct dml_stage_message *message)
 {
-    static const char paths[DML_STAGE_NAMESPACES][24] = {
-        "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/ns/user",
-        "/proc/self/ns/ipc", "/proc/self/ns/uts", "/proc/self/ns/net",
-    };
+    static const char kinds[DML_STAGE_NAMESPACES][8] = {"mnt", "pid", "user", "ipc", "uts", "net"};
+    if (!message->foreign[0])
+        return;
+    long directory = CALL4(__NR_openat, CURRENT_DIRECTORY, "/proc/self/ns", ONLY_PATH, 0);
     for (uint32_t i = 0; i < DML_STAGE_NAMESPACES; i++) {
         if (!message->foreign[i])
             continue;
-        uint64_t inode = namespace_inode(paths[i]);
+        uint64_t inode = namespace_inode(directory, kinds[i]);
         if (inode == 0 || inode == message->foreign[i])
             fail(DML_STAGE_UNSAFE, 0, DML_CHECK_NAMESPACE + (long)i);
     }
+    CALL1(__NR_close, directory);
 }
 
 /* What was bound by its path may have been exchanged since it was checked. Nobody but us has been here yet.

@@ -1,0 +1,208 @@
+/* What of /proc has to be covered. */
+#include "host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_COVERS = 32 };
+
+struct directory_entry { /* as getdents64 gives it */
+    uint64_t inode, offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+/* A directory read in small pieces, without memory of its own: a launch pays for each system call of it. */
+struct listing {
+    int fd;
+    long length, at; /* of what is in the buffer; a length below 0: it could not be read */
+    _Alignas(struct directory_entry) char buffer[1024];
+};
+
+static const struct directory_entry *next_entry(struct listing *listing)
+{
+    if (listing->at >= listing->length) {
+        listing->length = syscall(SYS_getdents64, listing->fd, listing->buffer, sizeof listing->buffer);
+        listing->at = 0;
+    }
+    if (listing->length <= 0)
+        return NULL;
+    const struct directory_entry *item = (const struct directory_entry *)(listing->buffer + listing->at);
+    listing->at += item->length;
+    return item;
+}
+
+static bool has_writable(int parent, const char *path, int depth, int *budget);
+
+static bool is_writable(int parent, const struct directory_entry *item, int depth, int *budget)
+{
+    struct stat status;
+    if (item->type == DT_DIR)
+        return depth > 0 && has_writable(parent, item->name, depth - 1, budget);
+    return item->type == DT_REG && fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (status.st_mode & 0222);
+}
+
+/* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
+ * be looked at may have one. */
+static bool has_writable(int parent, const char *path, int depth, int *budget)
+{
+    struct listing listing = {.fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (listing.fd < 0)
+        return errno != ENOENT;
+    bool found = false;
+    const struct directory_entry *item;
+    while (!found && (item = next_entry(&listing)))
+        found = item->name[0] != '.' && (is_writable(listing.fd, item, depth, budget) || --*budget <= 0);
+    found |= listing.length < 0;
+    close(listing.fd);
+    return found;
+}
+
+/* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18).
+ * Looking at each costs a launch more than knowing them. In the order of strcmp. */
+static const char *const read_only_entries[] = {
+    "buddyinfo",    "cgroups",    "cmdline",   "config.gz",   "consoles",    "cpuinfo",     "crypto",
+    "devices",      "diskstats",  "dma",       "execdomains", "filesystems", "interrupts",  "iomem",
+    "ioports",      "kallsyms",   "kcore",     "key-users",   "keys",        "kmsg",        "kpagecgroup",
+    "kpagecount",   "kpageflags", "loadavg",   "locks",       "meminfo",     "misc",        "modules",
+    "pagetypeinfo", "partitions", "schedstat", "slabinfo",    "softirqs",    "stat",        "swaps",
+    "sysvipc",      "timer_list", "tty",       "uptime",      "version",     "vmallocinfo", "vmstat",
+    "zoneinfo",
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, *(const char *const *)b);
+}
+
+static bool is_read_only(const char *name)
+{
+    return bsearch(name, read_only_entries, sizeof read_only_entries / sizeof read_only_entries[0],
+                   sizeof read_only_entries[0], compare_names) != NULL;
+}
+
+/* Adds "/proc/NAME" when it shows a write permission. False when memory is out. */
+static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
+                            struct dml_arena *arena)
+{
+    int budget = 400;
+    if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
+        return true;
+    covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
+    return covers[(*count)++] != NULL;
+}
+
+/* Looks at what is in /proc besides the processes, and adds it to `*count` covers. Those come last and cost
+ * the kernel most: the listing ends at the first of them. False with errno when it cannot be had. */
+static bool add_writable(const char **covers, size_t *count, struct dml_arena *arena)
+{
+    struct listing listing = {.fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (listing.fd < 0)
+        return false;
+    size_t known = *count, most = known + MOST_COVERS;
+    bool stored = true;
+    const struct directory_entry *item;
+    while (stored && *count < most && (item = next_entry(&listing)) &&
+           !(item->name[0] >= '0' && item->name[0] <= '9')) {
+        char path[300];
+        snprintf(path, sizeof path, "/proc/%s", item->name);
+        if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
+            stored = add_if_writable(listing.fd, item, covers, count, arena);
+    }
+    int saved = errno;
+    close(listing.fd);
+    errno = saved;
+    return stored && listing.length >= 0;
+}
+
+/* What was found last, for a program that launches often: what a driver adds just after a launch is not
+ * covered either. One thread at a time looks at it; the others do without, and so does a process that was
+ * forked then. */
+static struct {
+    atomic_flag taken;
+    struct timespec when;
+    dev_t proc; /* whose entries these are; 0: nobody's */
+    size_t count;
+    char paths[MOST_COVERS][64];
+} found = {.taken = ATOMIC_FLAG_INIT};
+
+static bool is_fresh(const struct timespec *now, dev_t proc)
+{
+    double age =
+        (double)(now->tv_sec - found.when.tv_sec) + (double)(now->tv_nsec - found.when.tv_nsec) / 1e9;
+    return found.proc == proc && age < 1;
+}
+
+static void remember(const char **covers, size_t count, const struct timespec *now, dev_t proc)
+{
+    found.proc = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(covers[i]) >= sizeof found.paths[i])
+            return;
+        strcpy(found.paths[i], covers[i]);
+    }
+    found.count = count;
+    found.when = *now;
+    found.proc = proc;
+}
+
+static bool add_found(const char **covers, size_t known, struct dml_arena *arena)
+{
+    bool stored = true;
+    for (size_t i = 0; i < found.count && stored; i++) {
+        covers[known + i] = dml_arena_string(arena, found.paths[i]);
+        stored = covers[known + i] != NULL;
+    }
+    return stored;
+}
+
+/* Adds to the `known` covers what else shows a write permission, as it was within the last second. */
+static bool add_others(const char **covers, size_t known, struct dml_arena *arena)
+{
+    struct stat proc;
+    struct timespec now;
+    size_t count = known;
+    if (stat("/proc", &proc) != 0)
+        return false;
+    if (atomic_flag_test_and_set(&found.taken))
+        return add_writable(covers, &count, arena);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    bool fresh = is_fresh(&now, proc.st_dev);
+    bool added = fresh ? add_found(covers, known, arena) : add_writable(covers, &count, arena);
+    if (added && !fresh)
+        remember(covers + known, count - known, &now, proc.st_dev);
+    int saved = errno;
+    atomic_flag_clear(&found.taken);
+    errno = saved;
+    return added;
+}
+
+/* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may
+ * write to those of /proc/pressure. Started by real root, whoever is "nobody" inside owns root's files:
+ * there, more is certain, and whatever else shows a write permission is covered too. */
+const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena)
+{
+    static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq", "/proc/bus",
+                                          "/proc/sysrq-trigger"};
+    enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0] };
+    const char **covers = dml_arena_array(arena, CERTAIN + MOST_COVERS + 1, sizeof *covers);
+    size_t count = 0, wanted = host->uid == 0 ? CERTAIN : FOR_ALL;
+    if (!covers)
+        return NULL;
+    for (size_t i = 0; i < wanted; i++) {
+        if (access(certain[i], F_OK) == 0)
+            covers[count++] = certain[i];
+    }
+    return host->uid != 0 || add_others(covers, count, arena) ? covers : NULL;
+}

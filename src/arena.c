@@ -70,15 +70,19 @@ char *dml_arena_string(struct dml_arena *arena, const char *string)
 
 char *dml_arena_format(struct dml_arena *arena, const char *format, ...)
 {
-    va_list arguments, again;
+    char text[256]; /* most fit */
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (length >= 0 && (size_t)length < sizeof text)
+        return dml_arena_copy(arena, text, (size_t)length);
     char *result = length < 0 ? NULL : dml_arena_alloc(arena, (size_t)length + 1);
-    if (result)
-        vsnprintf(result, (size_t)length + 1, format, again);
-    va_end(again);
+    if (result) {
+        va_start(arguments, format);
+        vsnprintf(result, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
     return result;
 }
 

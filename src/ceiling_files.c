@@ -109,7 +109,7 @@ static void check_denied(const struct denied *d, const struct dml_shown *tree)
 /* Looks up where a denied path leads. False with errno. */
 static bool find_denied(struct denied *d, const struct dml_alias_mounts *mounts, struct dml_arena *arena)
 {
-    d->exists = dml_host_resolve(d->name, arena, &d->object);
+    d->exists = dml_host_resolve(d->name, NULL, arena, &d->object);
     if (!d->exists && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
         return false;
     bool hidden =

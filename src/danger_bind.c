@@ -9,7 +9,7 @@
 struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger, const char *path)
 {
     struct dml_object object;
-    bool exists = dml_host_resolve(path, &c->arena, &object);
+    bool exists = dml_host_resolve(path, NULL, &c->arena, &object);
     if (!exists && dml_host_is_exhausted(errno))
         dml_danger_report_unknown(c, path, errno);
     const char *found = exists ? object.path : dml_arena_string(&c->arena, path);

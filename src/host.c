@@ -91,31 +91,61 @@ static bool fill_object(struct dml_object *object, struct dml_arena *arena, cons
     return object->path != NULL;
 }
 
+void dml_lookup_end(struct dml_lookup *lookup)
+{
+    if (lookup->open)
+        close(lookup->directory);
+    lookup->open = false;
+}
+
+/* The directory of `path`, whose name is its last component, as a descriptor. False with errno. */
+static bool open_parent(struct dml_lookup *lookup, const char *path, const char *name)
+{
+    char parent[PATH_MAX];
+    size_t length = (size_t)(name - path);
+    if (lookup->open && lookup->length == length && memcmp(lookup->path, path, length) == 0)
+        return true;
+    dml_lookup_end(lookup);
+    memcpy(parent, path, length);
+    parent[length] = '\0';
+    int directory = open_without_links(AT_FDCWD, parent, false);
+    if (directory < 0)
+        return false;
+    *lookup = (struct dml_lookup){.open = true, .directory = directory, .path = path, .length = length};
+    return true;
+}
+
 /* A canonical path without links, which most are, resolves to itself: one look instead of one for each
  * component. False with ELOOP when that cannot be said, with another errno when there is nothing to resolve.
  */
-static bool resolve_plain(const char *path, struct stat *status)
+static bool resolve_plain(const char *path, struct dml_lookup *lookup, struct stat *status)
 {
     errno = ELOOP;
-    if (dml_path_check(path) != DML_PATH_FINE || strstr(path, "//") ||
-        (path[1] && path[strlen(path) - 1] == '/'))
+    if (dml_path_check(path) != DML_PATH_FINE || strstr(path, "//"))
         return false;
-    int fd = open_without_links(AT_FDCWD, path, false);
-    if (fd < 0)
+    const char *name = strrchr(path, '/') + 1;
+    if (!*name && path[1]) /* a slash at the end */
         return false;
-    bool plain = fstat(fd, status) == 0 && !S_ISLNK(status->st_mode);
-    close(fd);
+    if (!open_parent(lookup, path, name) ||
+        fstatat(lookup->directory, *name ? name : ".", status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
+        return false;
     errno = ELOOP;
-    return plain;
+    return !S_ISLNK(status->st_mode);
 }
 
-bool dml_host_resolve(const char *path, struct dml_arena *arena, struct dml_object *object)
+bool dml_host_resolve(const char *path, struct dml_lookup *lookup, struct dml_arena *arena,
+                      struct dml_object *object)
 {
     char resolved[PATH_MAX];
     struct stat status;
-    if (resolve_plain(path, &status))
+    struct dml_lookup once = {0};
+    bool plain = resolve_plain(path, lookup ? lookup : &once, &status);
+    int reason = errno;
+    dml_lookup_end(&once);
+    if (plain)
         return fill_object(object, arena, path, &status);
-    if (errno != ELOOP && errno != ENOSYS)
+    errno = reason;
+    if (reason != ELOOP && reason != ENOSYS)
         return false;
     if (!realpath(path, resolved) || lstat(resolved, &status) != 0)
         return false;

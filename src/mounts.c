@@ -344,7 +344,7 @@ static void add_pin(struct builder *b, const struct dml_entry *tree, const char 
 {
     struct dml_entry pin = {.kind = DML_PIN, .rank = DML_RANK_ENGINE, .sandbox = path, .field = because};
     const char *host = dml_bind_path_outside(tree, path, &b->plan->arena);
-    if (!host || !dml_host_resolve(host, &b->plan->arena, &pin.source)) {
+    if (!host || !dml_host_resolve(host, NULL, &b->plan->arena, &pin.source)) {
         b->failed |= !host || errno == ENOMEM;
         unreadable(b, &pin, tree, errno);
         return;

@@ -22,6 +22,7 @@ struct context {
     struct dml_policy *policy;
     const struct dml_host *host;
     struct dml_problems *problems, *warnings;
+    struct dml_lookup lookup;
 };
 
 bool dml_validate_path(char *path, const char *field, const char *advice, struct dml_problems *problems)
@@ -57,7 +58,10 @@ bool dml_validate_path(char *path, const char *field, const char *advice, struct
 /* "field.part" when the entry is one of the policy's own. */
 static const char *part(char buffer[512], const struct dml_entry *entry, const char *name)
 {
-    snprintf(buffer, 512, "%s%s", entry->field, name);
+    size_t field = strnlen(entry->field, 511), part = strnlen(name, 511 - field);
+    memcpy(buffer, entry->field, field);
+    memcpy(buffer + field, name, part);
+    buffer[field + part] = '\0';
     return buffer;
 }
 
@@ -198,7 +202,7 @@ static bool check_source(struct context *c, struct dml_entry *entry)
     char buffer[512];
     const char *field = part(buffer, entry, single_field(entry) ? "" : ".host");
     size_t length = strlen(entry->host);
-    if (!dml_host_resolve(entry->host, &c->policy->arena, &entry->source)) {
+    if (!dml_host_resolve(entry->host, &c->lookup, &c->policy->arena, &entry->source)) {
         int reason = errno;
         if (reason == ENOMEM)
             c->policy->failed = true;
@@ -448,6 +452,7 @@ void dml_validate(struct dml_policy *policy, const struct dml_host *host, struct
 {
     struct context c = {.policy = policy, .host = host, .problems = problems, .warnings = warnings};
     check_entries(&c);
+    dml_lookup_end(&c.lookup);
     check_repeats(&c);
     warn_swappable(&c);
     check_env(&c);

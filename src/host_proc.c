@@ -22,11 +22,12 @@ struct directory_entry { /* as getdents64 gives it */
     char name[];
 };
 
-/* A directory read in small pieces, without memory of its own: a launch pays for each system call of it. */
+/* A directory read in small pieces, without memory of its own: a launch pays for each system call of it, and
+ * for what the kernel lists of the processes, which come last in /proc. */
 struct listing {
     int fd;
     long length, at; /* of what is in the buffer; a length below 0: it could not be read */
-    _Alignas(struct directory_entry) char buffer[1024];
+    _Alignas(struct directory_entry) char buffer[320]; /* room for the longest name */
 };
 
 static const struct directory_entry *next_entry(struct listing *listing)
@@ -44,9 +45,19 @@ static const struct directory_entry *next_entry(struct listing *listing)
 
 static bool has_writable(int parent, const char *path, int depth, int *budget);
 
+/* Directories of /proc/fs in which Linux makes everything read-only (fs/ext4, fs/jbd2, fs/xfs of 5.13
+ * to 6.18): looking at all that they hold would cost more than the rest. */
+static bool is_read_only_directory(const char *name)
+{
+    static const char *const names[] = {"ext4", "jbd2", "xfs"};
+    return dml_name_index(name, names, sizeof names / sizeof names[0]) >= 0;
+}
+
 static bool is_writable(int parent, const struct directory_entry *item, int depth, int *budget)
 {
     struct stat status;
+    if (item->type == DT_DIR && is_read_only_directory(item->name))
+        return false;
     if (item->type == DT_DIR)
         return depth > 0 && has_writable(parent, item->name, depth - 1, budget);
     return item->type == DT_REG && fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&

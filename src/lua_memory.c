@@ -30,10 +30,10 @@ static void *take(struct dml_memory *memory, size_t size)
     size_t class = class_of(size);
     if (class >= DML_MEMORY_CLASSES)
         return malloc(size);
-    void *block = memory->free[class];
+    struct dml_free_block *block = memory->free[class];
     if (!block)
         return cut(memory, (class + 1) * DML_MEMORY_UNIT);
-    memcpy(&memory->free[class], block, sizeof block);
+    memory->free[class] = block->next;
     return block;
 }
 
@@ -44,8 +44,9 @@ static void give_back(struct dml_memory *memory, void *block, size_t size)
         free(block);
         return;
     }
-    memcpy(block, &memory->free[class], sizeof block);
-    memory->free[class] = block;
+    struct dml_free_block *first = block;
+    first->next = memory->free[class];
+    memory->free[class] = first;
 }
 
 /* lua_Alloc: Lua says how large a block is, and counts on it that less can always be had. */

@@ -10,7 +10,8 @@
 #define DML_ARENA_BLOCK (16 * 1024) /* 0: each object has a block of its own */
 #endif
 
-enum { BLOCK_SIZE = DML_ARENA_BLOCK };
+/* Many arenas hold little: the first block is small, since all of a block is zeroed. */
+enum { BLOCK_SIZE = DML_ARENA_BLOCK, FIRST_SIZE = BLOCK_SIZE / 8 };
 
 struct dml_arena_block {
     struct dml_arena_block *previous;
@@ -36,11 +37,12 @@ void *dml_arena_alloc(struct dml_arena *arena, size_t size)
         return new_block(arena, size);
     size = size ? (size + unit - 1) / unit * unit : unit;
     if ((size_t)(arena->end - arena->next) < size) {
-        char *start = new_block(arena, BLOCK_SIZE);
+        size_t room = arena->blocks || size > FIRST_SIZE ? BLOCK_SIZE : FIRST_SIZE;
+        char *start = new_block(arena, room);
         if (!start)
             return NULL;
         arena->next = start;
-        arena->end = start + BLOCK_SIZE;
+        arena->end = start + room;
     }
     char *result = arena->next;
     arena->next += size;

@@ -48,7 +48,7 @@ describe("a problem of an option", function()
         ["--device /dev/none"] = '--device: "/dev/none" does not exist; create it, or leave it out [bind.missing]',
         ["--ro /usr:/a --ro S:/a"] = '--ro: "/a" is already taken by --ro; one path inside can show one thing [entry.duplicate]',
         ["--rw /"] = '--rw: "/" is the whole host, writable; leave it out, or accept it: --acknowledge root_rw [bind.dangerous]',
-        ["--rw /sys"] = '--rw: "/sys" /sys is never writable inside; use --ro [bind.never]',
+        ["--rw /sys"] = '--rw: "/sys" is never writable inside; use --ro [bind.never]',
         ["--env LD_PRELOAD=x"] = '--env: "LD_PRELOAD" changes what every program inside loads or runs first; leave it out, '
             .. "or accept it: --acknowledge loader_env [env.dangerous]",
         ["--pids many"] = '--pids: "many" is no whole number [type]',

@@ -53,7 +53,7 @@ static void check_bind(struct dml_danger_context *c, const struct dml_entry *bin
     }
     if (dml_path_within(path, "/sys")) {
         if (writable)
-            report_never(c, bind, "/sys is never writable inside; put it under ro_binds");
+            report_never(c, bind, "is never writable inside; put it under ro_binds");
         else
             dml_danger_report_bind(c, DML_DANGER_SYS, bind, NULL);
         return;

@@ -40,13 +40,13 @@ static bool is_ours(const char *prefix)
 }
 
 /* The Lua files of the module and of the presets lie beside us, in PREFIX/share/lua/5.4, whatever PREFIX is.
- * What the command itself needs of them it carries along. */
-static void set_search_path(lua_State *L)
+ * What the command itself needs of them it carries along. False when we cannot find out where we are. */
+static bool set_search_path(lua_State *L)
 {
     char path[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length < 0)
-        luaL_error(L, "/proc/self/exe cannot be read; is /proc mounted?");
+        return false;
     path[length] = '\0';
     const char *prefix = prefix_of(path);
     if (!is_ours(prefix))
@@ -59,6 +59,7 @@ static void set_search_path(lua_State *L)
     lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", prefix, others);
     lua_setfield(L, -4, "cpath");
     lua_pop(L, 3);
+    return true;
 }
 
 static void preload(lua_State *L)
@@ -79,7 +80,11 @@ static int run(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     lua_gc(L, LUA_GCSTOP); /* it would cost a launch 100 us; what runs on, a script, starts it again */
     luaL_openlibs(L);
-    set_search_path(L);
+    if (!set_search_path(L)) {
+        fputs("demilune: /proc/self/exe cannot be read; is /proc mounted?\n", stderr);
+        lua_pushinteger(L, EXIT_REFUSED);
+        return 1;
+    }
     preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "demilune.cli");

@@ -183,4 +183,10 @@ return { ro_binds = binds }]]
         assert.equal(1, sandbox.sh(sandbox.quote(sandbox.command) ..
             " run -- sh -c 'echo x 2>/dev/null || exit 1' >/dev/full").code)
     end)
+
+    it("a machine without /proc", function()
+        local result = sandbox.sh(("unshare -Urm sh -c 'mount -t tmpfs none /proc && exec %s run -- true'"):format(
+            sandbox.command))
+        assert.same({ 125, "demilune: /proc/self/exe cannot be read; is /proc mounted?\n" }, { result.code, result.err })
+    end)
 end)

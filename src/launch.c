@@ -38,23 +38,11 @@ static void close_descriptors(struct descriptors *d)
     free(d->owned);
 }
 
-/* Above the standard three, which the host may have closed. */
-static int raised(int fd)
-{
-    if (fd < 0 || fd > 2)
-        return fd;
-    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return higher;
-}
-
 /* Raises both ends of a pipe or socket; on failure neither stays open. */
 static bool raise_both(int ends[2])
 {
-    ends[0] = raised(ends[0]);
-    ends[1] = raised(ends[1]);
+    ends[0] = dml_raised(ends[0]);
+    ends[1] = dml_raised(ends[1]);
     bool both = ends[0] >= 0 && ends[1] >= 0;
     for (int i = 0; i < 2; i++) {
         if (!both && ends[i] >= 0)
@@ -126,7 +114,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     d->owned = calloc(d->count, sizeof *d->owned);
     if (!d->items || !d->owned)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    if (!own(d, 0, raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
+    if (!own(d, 0, dml_raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
     d->items[1] = d->items[2] = d->items[DML_FD_ARGUMENTS] = d->items[0];
     bool limited =
@@ -134,7 +122,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     for (size_t i = 0; i < 2; i++) {
         d->items[DML_FD_MEMORY + i] = d->items[0];
         if (memory.files[i] >= 0)
-            limited = own(d, DML_FD_MEMORY + i, raised(memory.files[i])) && limited;
+            limited = own(d, DML_FD_MEMORY + i, dml_raised(memory.files[i])) && limited;
     }
     if (!limited)
         return false;
@@ -143,7 +131,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     channels->control = sockets[0];
     own(d, DML_FD_CONTROL, sockets[1]);
     size_t image_size = (size_t)dml_stage_image_size;
-    if (!own(d, DML_FD_RUNNER, raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
+    if (!own(d, DML_FD_RUNNER, dml_raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
            own(d, DML_FD_MESSAGE,

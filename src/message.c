@@ -20,29 +20,40 @@
 
 /* The signal that a limit of file sizes sends is the host's affair, and none of it: without it writing fails.
  */
-static bool write_quietly(int fd, const char *at, size_t left)
+static bool write_quietly(int fd, const char *bytes, size_t length)
 {
+    size_t done = 0;
     static const struct timespec at_once;
     sigset_t signal, before, pending;
     sigemptyset(&signal);
     sigaddset(&signal, SIGXFSZ);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &signal, &before);
-    while (left) {
-        ssize_t written = write(fd, at, left);
+    while (done < length) { /* the descriptor stays at its start */
+        ssize_t written = pwrite(fd, bytes + done, length - done, (off_t)done);
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
             break;
-        at += written;
-        left -= (size_t)written;
+        done += (size_t)written;
     }
     int reason = errno;
-    if (left && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
+    if (done < length && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
         sigtimedwait(&signal, NULL, &at_once);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = reason;
-    return left == 0;
+    return done == length;
+}
+
+int dml_raised(int fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return higher;
 }
 
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
@@ -51,13 +62,9 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
     int raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (raw < 0 && errno == EINVAL) /* a kernel that does not know the flag makes it executable anyway */
         raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int fd = raw;
-    if (raw >= 0 && raw < DML_FD_COUNT) { /* out of the way of 0, 1 and 2, which the host may have closed */
-        fd = fcntl(raw, F_DUPFD_CLOEXEC, DML_FD_COUNT);
-        close(raw);
-    }
+    int fd = dml_raised(raw);
     bool written = fd >= 0 && write_quietly(fd, bytes, length);
-    if (!written || lseek(fd, 0, SEEK_SET) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0) {
+    if (!written || fcntl(fd, F_ADD_SEALS, seals) != 0) {
         dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
         if (fd >= 0)
             close(fd);

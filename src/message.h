@@ -7,6 +7,10 @@
 #include "cgroup.h"
 #include "plan.h"
 
+/* `fd` itself, or a copy (close-on-exec) in its place above the standard three, which the host may have
+ * closed; -1 stays -1, with its errno. */
+int dml_raised(int fd);
+
 /* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had.
  * Close-on- exec, to be closed by the caller. */
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);

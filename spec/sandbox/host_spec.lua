@@ -46,8 +46,6 @@ describe("a host", function()
         { "processes", { "clone", errno = EAGAIN, argument = 0, bits = 0x1000 },
             (native and "native backend: no new namespaces" or "no process can be started") ..
             ": Resource temporarily unavailable" },
-        { "openat2", { "openat2", errno = ENOSYS },
-            (native and 'native backend: base: "/usr": cannot be opened: ' or '"/usr" cannot be opened: ') .. NOT_THERE },
         { "limits inside #unsanitized", { "prlimit64", errno = EAGAIN, argument = 2, bits = 0xffffffff },
             "inner stage: a resource limit cannot be set: Resource temporarily unavailable" },
         { "descriptors inside", { "dup3", errno = EINVAL, argument = 0, value = 7 }, -- where the stage takes its input from
@@ -59,6 +57,19 @@ describe("a host", function()
             refuses(lacking.call(case[2]), case[3])
         end)
     end
+
+    it("C4: without openat2 takes what stands alone by its path, and refuses the rest", function()
+        local without = lacking.call { "openat2", errno = ENOSYS }
+        if native then
+            refuses(without, 'native backend: base: "/usr": cannot be opened: ' .. NOT_THERE)
+        else
+            assert.equal("exit\n", launch(without))
+            assert.is_true(os.remove(scratch("ran")))
+        end
+        sandbox.sh("mkdir " .. scratch "inner")
+        refuses(without, ('ro_binds[1]: "%s" cannot be looked up below %s: %s [entry.unreadable]'):format(
+            scratch "inner", scratch(), NOT_THERE), ("{ rw_binds = { %q }, ro_binds = { %q } }"):format(scratch(), scratch "inner"))
+    end)
 
     it("that may write no large files is told so, and lives", function()
         assert.equal("no memory file: File too large\n", launch("ulimit -f 1;", "{}"))

@@ -212,6 +212,20 @@ static void end_for(struct dml_process *process, const struct dml_error *error)
     end_unexecuted(process, DML_RESULT_SETUP_FAILED, dml_launch_code(error), "%s", error->message);
 }
 
+static bool ends_with(const char *text, const char *tail)
+{
+    size_t length = strlen(text), wanted = strlen(tail);
+    return length >= wanted && strcmp(text + length - wanted, tail) == 0;
+}
+
+/* bwrap looks its sources up once more. What it may not look up, such as in a directory that only its owner
+ * may enter when root starts it, has not changed. */
+static bool tells_of_change(const char *text)
+{
+    return strncmp(text, "Race condition binding dirfd", 28) == 0 ||
+           (strncmp(text, "Can't find source path", 22) == 0 && !ends_with(text, ": Permission denied"));
+}
+
 /* The backend ended, or closed our socket, before the stage said anything. */
 static void end_without_stage(struct dml_process *process)
 {
@@ -236,8 +250,7 @@ static void end_without_stage(struct dml_process *process)
     said[strcspn(said, "\n")] = '\0';
     const char *text = strncmp(said, "bwrap: ", 7) == 0 ? said + 7 : said;
     const char *who = process->native ? "the native backend" : "bwrap";
-    if (strncmp(text, "Race condition binding dirfd", 28) == 0 || /* it looks its sources up once more */
-        strncmp(text, "Can't find source path", 22) == 0)
+    if (tells_of_change(text))
         process->result.code = "source.changed";
     char escaped[700];
     size_t used;

@@ -69,6 +69,16 @@ describe("a source that is swapped", function()
         end
     end
 
+    if sandbox.is_root then -- which bwrap, in a user namespace, is no more outside of its own files
+        it("is not what only another user may look up", function()
+            sandbox.sh(("mkdir -p %s/up/src && chmod 700 %s/up && chown 1000 %s/up"):format(scratch(), scratch(), scratch()))
+            local plan = assert(demilune.policy { ro_binds = { { scratch "up/src", "/src" } } }):plan { "true" }
+            local result, message, code = plan:run { backend = "bwrap" }
+            assert.same({ nil, "setup.failed" }, { result, code }, message)
+            assert.matches("Permission denied", message, 1, true)
+        end)
+    end
+
     it("would be seen by a command that bwrap starts by itself", function()
         sandbox.sh(("cd %s && mkdir src evil && echo evil >evil/f"):format(scratch()))
         assert.equal("evil\n", sandbox.sh(("%s --ro-bind / / --ro-bind %s /mnt cat /mnt/f"):format(

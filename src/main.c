@@ -98,6 +98,23 @@ static int run(lua_State *L)
     return 1;
 }
 
+struct warnings {
+    bool on, amid; /* `amid`: a part of one was written, and more of it comes */
+};
+
+/* lua_WarnFunction: as the interpreter has it, a script may turn warnings on and off. */
+static void warn(void *context, const char *text, int more)
+{
+    struct warnings *warnings = context;
+    if (!warnings->amid && !more && text[0] == '@') {
+        warnings->on = strcmp(text, "@on") == 0 || (warnings->on && strcmp(text, "@off") != 0);
+        return;
+    }
+    if (warnings->on)
+        fprintf(stderr, "%s%s%s", warnings->amid ? "" : "Lua warning: ", text, more ? "" : "\n");
+    warnings->amid = more;
+}
+
 /* An error that reaches us is a fault of demilune: the traceback is for its developers. */
 static int add_traceback(lua_State *L)
 {
@@ -121,11 +138,13 @@ static bool open_standard(void)
 int main(int argc, char **argv)
 {
     static struct dml_memory memory;
+    static struct warnings warnings;
     lua_State *L = open_standard() ? dml_memory_new_state(&memory) : NULL;
     if (!L) {
         fputs("demilune: not enough memory, or no /dev/null\n", stderr);
         return EXIT_REFUSED;
     }
+    lua_setwarnf(L, warn, &warnings);
     lua_pushcfunction(L, add_traceback);
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);

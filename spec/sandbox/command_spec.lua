@@ -326,6 +326,13 @@ describe("demilune", function()
             assert.equal(125, sandbox.demilune({ "script", scratch("none.lua") }).code)
             assert.equal(3, script("os.exit(3)").code)
         end)
+
+        it("has all of Lua, warnings too", function()
+            local result = script([[warn "off" warn "@on" warn("it ", "is ", "@told") warn "@off" warn "off"]])
+            assert.same({ 0, "Lua warning: it is @told\n" }, { result.code, result.err })
+            assert.matches("^module 'demilune.none' not found:\n\tno field package.preload", script(
+                "print(select(2, pcall(require, 'demilune.none')))").out)
+        end)
     end)
 
     it("runs from a directory that is gone", function()

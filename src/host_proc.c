@@ -103,13 +103,24 @@ static bool is_read_only(const char *name)
                    sizeof read_only_entries[0], compare_names) != NULL;
 }
 
-/* Adds "/proc/NAME" when it shows a write permission. False when memory is out. */
+/* A number alone: a driver may well have one in front. */
+static bool is_process(const char *name)
+{
+    return name[strspn(name, "0123456789")] == '\0';
+}
+
+/* Adds "/proc/NAME" when it shows a write permission. False with errno: memory is out, or they are `most`
+ * already. */
 static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
-                            struct dml_arena *arena)
+                            size_t most, struct dml_arena *arena)
 {
     int budget = 400;
     if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
         return true;
+    if (*count == most) { /* what is not covered can be written to */
+        errno = EOVERFLOW;
+        return false;
+    }
     covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
     return covers[(*count)++] != NULL;
 }
@@ -124,12 +135,11 @@ static bool add_writable(const char **covers, size_t *count, struct dml_arena *a
     size_t known = *count, most = known + MOST_COVERS;
     bool stored = true;
     const struct directory_entry *item;
-    while (stored && *count < most && (item = next_entry(&listing)) &&
-           !(item->name[0] >= '0' && item->name[0] <= '9')) {
+    while (stored && (item = next_entry(&listing)) && !is_process(item->name)) {
         char path[300];
         snprintf(path, sizeof path, "/proc/%s", item->name);
         if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
-            stored = add_if_writable(listing.fd, item, covers, count, arena);
+            stored = add_if_writable(listing.fd, item, covers, count, most, arena);
     }
     int saved = errno;
     close(listing.fd);

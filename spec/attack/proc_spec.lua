@@ -34,6 +34,7 @@ except OSError as error:
 ]]
 
 describe("/proc:", function()
+    local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)
 
     for _, options in ipairs { {}, { "--user", "caller" }, { "--net" }, { "--nested" } } do
@@ -54,6 +55,28 @@ describe("/proc:", function()
         local inside = sandbox.sh(probe.reference({}, { "/usr/bin/python3", "-c", CORE_PATTERN }))
         assert.equal(sandbox.is_root and "open for writing\n" or "Permission denied\n", inside.out,
             inside.err)
+    end)
+
+    -- What would be launched, and where /proc has entries that `make` makes, as a driver would.
+    local function shown(make)
+        return sandbox.demilune({ "run", "-n", "--backend", "bwrap", "true" }, {
+            prefix = "unshare --user --map-root-user --mount sh -c " .. sandbox.quote([[
+mkdir -p $0/real $0/own && mount --rbind /proc $0/real && mount -t tmpfs none $0/own && cd $0/own || exit 99
+for entry in $0/real/*; do ln -s $entry; done
+]] .. make .. [[; mount --rbind . /proc && cd / && exec "$@"]]) .. " " .. scratch "proc" })
+    end
+
+    it("what a driver makes writable is covered, whatever its name", function()
+        local result = shown "touch below && mkdir 3com && touch 3com/below" -- the last is listed first
+        assert.matches("--ro-bind-try /proc/below /proc/below", result.out, 1, true)
+        assert.matches("--ro-bind-try /proc/3com /proc/3com", result.out, 1, true)
+    end)
+
+    it("more to cover than there is room for is refused", function()
+        assert.equal(0, shown("for i in $(seq 30); do touch w$i; done").code)
+        local result = shown "for i in $(seq 33); do touch w$i; done"
+        assert.equal(125, result.code)
+        assert.matches('"/proc" cannot be looked up: ', result.err, 1, true)
     end)
 
     it("the covers cannot be taken away or made writable", function()

@@ -330,6 +330,24 @@ describe("too many binds", function()
     end)
 end)
 
+describe("a root without a directory for /proc", function()
+    local scratch = sandbox.scratch(before_each, after_each)
+    leaks.watch(before_each, after_each)
+
+    for what, make in pairs { nothing = "true", ["a file"] = "touch proc", ["a link"] = "mkdir -p p/self/fd; ln -s p proc" } do
+        it(("but %s is none of bwrap's, which would execute what is there as the inner stage"):format(what), function()
+            sandbox.sh(("cd %s && %s"):format(scratch(), make))
+            local policy = assert(demilune.policy { base = "none", ro_binds = { { scratch(), "/" } } })
+            local plan, text, code = policy:plan({ "true" }, { backend = "bwrap" })
+            assert.same({ nil, "plan.no_proc" }, { plan, code })
+            assert.matches(('ro_binds[1]: "%s" has no directory "proc", which bwrap needs'):format(scratch()), text, 1, true)
+            assert.is_truthy(policy:plan({ "true" }, { backend = "native" }))
+            sandbox.sh(("cd %s && rm -rf proc && mkdir proc"):format(scratch()))
+            assert.is_truthy(policy:plan({ "true" }, { backend = "bwrap" }))
+        end)
+    end
+end)
+
 describe("the digest", function()
     local scratch = sandbox.scratch(before_each, after_each)
     leaks.watch(before_each, after_each)

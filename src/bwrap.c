@@ -280,6 +280,17 @@ static void check_length(const struct dml_entry *mount, const char *path, struct
                         "has %zu bytes; bwrap takes at most %d", length, LONGEST);
 }
 
+/* bwrap starts the inner stage by its name in /proc. Where a root of the host has no place for our /proc,
+ * that would be whatever stands there instead. */
+static void check_proc(const struct dml_plan *plan, struct dml_problems *problems)
+{
+    const struct dml_entry *at = dml_plan_mount_at(plan, "/proc", false);
+    if (at && at->kind != DML_PROC)
+        dml_problem_add(problems, "plan.no_proc", at->field, at->source.path, strlen(at->source.path),
+                        "has no directory \"proc\", which bwrap needs at the root; make one, or launch "
+                        "natively");
+}
+
 /* More than that many mounts may need more arguments than bwrap takes. */
 static bool may_be_too_many(const struct dml_plan *plan)
 {
@@ -295,6 +306,7 @@ void dml_bwrap_check(const struct dml_plan *plan, struct dml_problems *problems)
         if (mount->source.path && strcmp(mount->source.path, mount->sandbox) != 0)
             check_length(mount, mount->source.path, problems);
     }
+    check_proc(plan, problems);
     const char *foreign = missing_control(plan, &dml_bwrap_all_features);
     if (foreign) {
         dml_problem_add(problems, "requires.unavailable", "requires", foreign, strlen(foreign),

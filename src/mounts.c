@@ -420,14 +420,21 @@ static void add_pins(struct builder *b)
 
 /* --- what stands alone --- */
 
+/* The inner stage has to see what stands there, without privileges: the owner may give itself the permission
+ * later. */
+static bool is_passable(const struct dml_entry *entry)
+{
+    return entry->kind != DML_TMPFS || entry->mode & 0100;
+}
+
 static void find_lone(struct builder *b)
 {
-    bool *ours = calloc(b->count + 1, sizeof *ours); /* nothing of the host's is above it */
+    bool *ours = calloc(b->count + 1, sizeof *ours); /* above it is nothing of the host's, nor a barrier */
     b->failed |= !ours;
     for (size_t i = 0; ours && i < b->count; i++) {
         const struct dml_entry *above = deepest_ordered(b->entries, b->count, b->entries[i].sandbox, true);
         size_t at = above ? (size_t)(above - b->entries) : 0;
-        ours[i] = !above || (ours[at] && !dml_is_host_tree(above));
+        ours[i] = !above || (ours[at] && !dml_is_host_tree(above) && is_passable(above));
         b->entries[i].lone = ours[i];
         if (above) /* it comes before what stands in it */
             b->entries[at].lone = false;

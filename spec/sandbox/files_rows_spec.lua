@@ -233,6 +233,13 @@ describe("files:", function()
         assert.equal("1000000\n", sandbox.sh(probe.reference({ "--tmpfs", "/t" }, { "sh", "-c", script })).out)
     end)
 
+    it("what stands in a tmpfs that nobody may enter is there once its owner may", function()
+        sandbox.write(scratch "f", "content")
+        local result = run({ tmpfs = { { sandbox = "/t", mode = "0600" } }, ro_binds = { { scratch "f", "/t/f" } } },
+            "cat /t/f 2>/dev/null || echo closed; chmod 700 /t; cat /t/f")
+        assert.equal("closed\ncontent", result.stdout, result.message)
+    end)
+
     it("F8: a tree that is read-only is read-only in what is mounted below it, too", function()
         make("mkdir -p tree/below plain")
         -- An ordinary user mounts in namespaces of its own, where the runner then runs.

@@ -176,10 +176,12 @@ static void start(struct dml_native *n)
 
 /* --- what went wrong --- */
 
+/* What may not be looked up, such as in a directory of another user's when root starts it, has not changed.
+ */
 static bool is_change(const struct dml_native *n)
 {
-    return n->step == DML_NATIVE_SOURCE && n->reason != EMFILE && n->reason != ENFILE &&
-           n->reason != ENOMEM && n->reason != ENOSYS;
+    return n->step == DML_NATIVE_SOURCE && n->reason != EACCES && n->reason != EMFILE &&
+           n->reason != ENFILE && n->reason != ENOMEM && n->reason != ENOSYS;
 }
 
 static const struct {

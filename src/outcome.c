@@ -218,12 +218,20 @@ static bool ends_with(const char *text, const char *tail)
     return length >= wanted && strcmp(text + length - wanted, tail) == 0;
 }
 
-/* bwrap looks its sources up once more. What it may not look up, such as in a directory that only its owner
- * may enter when root starts it, has not changed. */
+/* bwrap looks its sources up again, by path and more than once. What it may not look up, such as in a
+ * directory that only its owner may enter when root starts it, has not changed. */
 static bool tells_of_change(const char *text)
 {
-    return strncmp(text, "Race condition binding dirfd", 28) == 0 ||
-           (strncmp(text, "Can't find source path", 22) == 0 && !ends_with(text, ": Permission denied"));
+    static const char *const starts[] = {"Can't find source path ", "Can't get type of source ",
+                                         "Can't bind mount /oldroot/"};
+    static const char *const ends[] = {": No such file or directory", ": Not a directory",
+                                       ": Too many levels of symbolic links"};
+    bool of_source = false, gone = false;
+    for (size_t i = 0; i < 3; i++) {
+        of_source |= strncmp(text, starts[i], strlen(starts[i])) == 0;
+        gone |= ends_with(text, ends[i]);
+    }
+    return (of_source && gone) || strncmp(text, "Race condition binding dirfd", 28) == 0;
 }
 
 /* The backend ended, or closed our socket, before the stage said anything. */

@@ -90,7 +90,7 @@ describe("a source that is swapped", function()
         assert(lfs.mkdir(scratch("evil")))
         sandbox.write(scratch("good/f"), scratch("good"))
         sandbox.write(scratch("evil/f"), scratch("evil"))
-        assert(lfs.link("evil", scratch("link"), true))
+        assert(lfs.link(scratch("evil"), scratch("link"), true)) -- leads nowhere once bwrap is below its own root
         -- good is a directory and a link to evil in turn, as fast as it goes
         local swapper <close> = assert(io.popen(("exec /usr/bin/python3 -c %s"):format(sandbox.quote(([[
 import ctypes, sys, time

@@ -45,7 +45,7 @@ static const struct directory_entry *next_entry(struct listing *listing)
 
 static bool has_writable(int parent, const char *path, int depth, int *budget);
 
-/* Directories of /proc/fs in which Linux makes everything read-only (fs/ext4, fs/jbd2, fs/xfs of 5.13
+/* Directories of /proc in which Linux makes everything read-only (fs/ext4, fs/jbd2, fs/xfs of 5.13
  * to 6.18): looking at all that they hold would cost more than the rest. */
 static bool is_read_only_directory(const char *name)
 {

@@ -21,7 +21,10 @@ static uint32_t read_number(const char *at)
 /* searcher(name) -> the module's code as a function, a note on where it is from | nil: it is none of ours */
 static int find_module(lua_State *L)
 {
-    const char *wanted = luaL_checkstring(L, 1);
+    size_t length;
+    const char *wanted = luaL_checklstring(L, 1, &length);
+    if (strlen(wanted) != length)
+        return 0;
     for (const char *name = packed_modules; *name; name += strlen(name) + 1 + 8) {
         if (strcmp(name, wanted) != 0)
             continue;

@@ -142,16 +142,16 @@ static void check_dangers(struct dml_ceiling_check *c)
 
 /* --- limits --- */
 
-static uint64_t most_of(const struct dml_limits *limits, int limit, const struct dml_host *host)
+static uint64_t most_of(const struct dml_limits *limits, int limit)
 {
     if (limit == DML_LIMIT_TMP && limits->tmp_share > 0)
-        return (uint64_t)((double)host->memory * limits->tmp_share);
+        return (uint64_t)((double)dml_host_memory() * limits->tmp_share);
     return limits->value[limit];
 }
 
 static void too_much(struct dml_ceiling_check *c, int limit, const char *field, uint64_t value)
 {
-    uint64_t most = most_of(&c->ceiling->policy->limits, limit, c->host);
+    uint64_t most = most_of(&c->ceiling->policy->limits, limit);
     dml_exceeds(c, "ceiling.limit", field, NULL, "%s is more than the %s that it allows",
                 dml_limit_amount_beside(limit, value, most).text,
                 dml_limit_amount_beside(limit, most, value).text);
@@ -163,26 +163,27 @@ static void check_limits(struct dml_ceiling_check *c)
     for (int i = 0; i < DML_LIMIT_COUNT; i++) {
         char field[32];
         snprintf(field, sizeof field, "limits.%s", dml_limit_names[i]);
-        if (most->has[i] && c->plan->limits.value[i] > most_of(most, i, c->host))
+        if (most->has[i] && c->plan->limits.value[i] > most_of(most, i))
             too_much(c, i, field, c->plan->limits.value[i]);
     }
     for (size_t i = 0; most->has[DML_LIMIT_TMP] && i < c->plan->mount_count; i++) {
         const struct dml_entry *mount = &c->plan->mounts[i];
         if (mount->kind == DML_TMPFS && mount->rank != DML_RANK_ENGINE &&
-            mount->size > most_of(most, DML_LIMIT_TMP, c->host))
+            mount->size > most_of(most, DML_LIMIT_TMP))
             too_much(c, DML_LIMIT_TMP, mount->field, mount->size);
     }
 }
 
 void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t count,
-                              struct dml_policy *policy, const struct dml_host *host)
+                              struct dml_policy *policy)
 {
-    for (int limit = 0; limit < DML_LIMIT_COUNT; limit++) {
+    for (int limit = 0; count && limit < DML_LIMIT_COUNT; limit++) {
         bool given = policy->limits.has[limit];
-        uint64_t least = limit == DML_LIMIT_TMP ? host->memory / 4 : UINT64_MAX; /* `tmp` has a default */
+        uint64_t least =
+            limit == DML_LIMIT_TMP ? dml_host_memory() / 4 : UINT64_MAX; /* `tmp` has a default */
         for (size_t i = 0; i < count && !given; i++) {
             const struct dml_limits *most = &ceilings[i]->policy->limits;
-            uint64_t value = most_of(most, limit, host);
+            uint64_t value = most_of(most, limit);
             if (!most->has[limit])
                 continue;
             if (value < least || !policy->limits.has[limit])
@@ -195,11 +196,9 @@ void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t 
 }
 
 void dml_ceiling_check(const struct dml_ceiling *ceiling, const struct dml_policy *policy,
-                       const struct dml_plan *plan, const struct dml_host *host,
-                       struct dml_problems *problems)
+                       const struct dml_plan *plan, struct dml_problems *problems)
 {
-    struct dml_ceiling_check c = {
-        .ceiling = ceiling, .policy = policy, .plan = plan, .host = host, .problems = problems};
+    struct dml_ceiling_check c = {.ceiling = ceiling, .policy = policy, .plan = plan, .problems = problems};
     dml_ceiling_check_files(&c);
     check_environment(&c);
     check_flags(&c);

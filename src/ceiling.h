@@ -34,12 +34,11 @@ struct dml_ceiling {
 
 /* Gives a frozen policy the limits that it does not have and the ceilings do. Before the validation. */
 void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t count,
-                              struct dml_policy *policy, const struct dml_host *host);
+                              struct dml_policy *policy);
 
 /* Adds a problem for everything in which a validated policy, of which `plan` was made, exceeds the ceiling.
  * Files are looked at as the plan shows them. Sets `problems->failed` when memory is out. */
 void dml_ceiling_check(const struct dml_ceiling *ceiling, const struct dml_policy *policy,
-                       const struct dml_plan *plan, const struct dml_host *host,
-                       struct dml_problems *problems);
+                       const struct dml_plan *plan, struct dml_problems *problems);
 
 #endif

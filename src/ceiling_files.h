@@ -8,7 +8,6 @@ struct dml_ceiling_check {
     const struct dml_ceiling *ceiling;
     const struct dml_policy *policy;
     const struct dml_plan *plan;
-    const struct dml_host *host;
     struct dml_problems *problems;
 };
 

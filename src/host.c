@@ -29,10 +29,13 @@ const char *const dml_trusted_bwrap_paths[DML_TRUSTED_BWRAP_COUNT] = {
 
 void dml_host_gather(struct dml_host *host, char *const *environment)
 {
-    struct sysinfo info;
     *host = (struct dml_host){.environment = environment, .uid = geteuid(), .gid = getegid()};
-    if (sysinfo(&info) == 0)
-        host->memory = (uint64_t)info.totalram * info.mem_unit;
+}
+
+uint64_t dml_host_memory(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 0;
 }
 
 const char *dml_host_getenv(const struct dml_host *host, const char *name)

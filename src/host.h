@@ -18,11 +18,13 @@ struct dml_host {
     char *const *environment; /* borrowed from the caller */
     uid_t uid;                /* effective ids of this process */
     gid_t gid;
-    uint64_t memory; /* bytes */
 };
 
 /* Fills `host` for a caller with `environment`, which must outlive it. Cannot fail. */
 void dml_host_gather(struct dml_host *host, char *const *environment);
+
+/* The memory of this machine in bytes, 0 when it cannot be told. */
+uint64_t dml_host_memory(void);
 
 /* The value of a variable of the caller's environment, or NULL. */
 const char *dml_host_getenv(const struct dml_host *host, const char *name);

@@ -147,6 +147,23 @@ static bool add_writable(const char **covers, size_t *count, struct dml_arena *a
     return stored && listing.length >= 0;
 }
 
+/* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may
+ * write to those of /proc/pressure. Started by real root, whoever is "nobody" inside owns root's files:
+ * there, more is certain, and whatever else shows a write permission is covered too. */
+static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq", "/proc/bus",
+                                      "/proc/sysrq-trigger"};
+enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0], ROOM = CERTAIN + MOST_COVERS + 1 };
+
+static bool look(bool root, const char *covers[ROOM], struct dml_arena *arena)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < (root ? CERTAIN : FOR_ALL); i++) {
+        if (access(certain[i], F_OK) == 0)
+            covers[count++] = certain[i];
+    }
+    return !root || add_writable(covers, &count, arena);
+}
+
 /* What was found last, for a program that launches often: what a driver adds just after a launch is not
  * covered either. One thread at a time looks at it; the others do without, and so does a process that was
  * forked then. */
@@ -154,76 +171,62 @@ static struct {
     atomic_flag taken;
     struct timespec when;
     dev_t proc; /* whose entries these are; 0: nobody's */
-    size_t count;
-    char paths[MOST_COVERS][64];
+    bool root;  /* for whom */
+    char paths[ROOM][64];
 } found = {.taken = ATOMIC_FLAG_INIT};
 
-static bool is_fresh(const struct timespec *now, dev_t proc)
+static bool is_fresh(const struct timespec *now, dev_t proc, bool root)
 {
     double age =
         (double)(now->tv_sec - found.when.tv_sec) + (double)(now->tv_nsec - found.when.tv_nsec) / 1e9;
-    return found.proc == proc && age < 1;
+    return found.proc == proc && found.root == root && age < 1;
 }
 
-static void remember(const char **covers, size_t count, const struct timespec *now, dev_t proc)
+static void remember(const char *const covers[ROOM], const struct timespec *now, dev_t proc, bool root)
 {
     found.proc = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(covers[i]) >= sizeof found.paths[i])
+    size_t count = 0;
+    for (; covers[count]; count++) {
+        if (strlen(covers[count]) >= sizeof found.paths[count])
             return;
-        strcpy(found.paths[i], covers[i]);
+        strcpy(found.paths[count], covers[count]);
     }
-    found.count = count;
+    found.paths[count][0] = '\0';
     found.when = *now;
     found.proc = proc;
+    found.root = root;
 }
 
-static bool add_found(const char **covers, size_t known, struct dml_arena *arena)
+static bool recall(const char *covers[ROOM], struct dml_arena *arena)
 {
-    bool stored = true;
-    for (size_t i = 0; i < found.count && stored; i++) {
-        covers[known + i] = dml_arena_string(arena, found.paths[i]);
-        stored = covers[known + i] != NULL;
+    for (size_t i = 0; found.paths[i][0]; i++) {
+        covers[i] = dml_arena_string(arena, found.paths[i]);
+        if (!covers[i])
+            return false;
     }
-    return stored;
+    return true;
 }
 
-/* Adds to the `known` covers what else shows a write permission, as it was within the last second. */
-static bool add_others(const char **covers, size_t known, struct dml_arena *arena)
+/* As it was within the last second. */
+static bool look_or_recall(bool root, const char *covers[ROOM], struct dml_arena *arena)
 {
     struct stat proc;
     struct timespec now;
-    size_t count = known;
-    if (stat("/proc", &proc) != 0)
-        return false;
-    if (atomic_flag_test_and_set(&found.taken))
-        return add_writable(covers, &count, arena);
+    if (stat("/proc", &proc) != 0 || atomic_flag_test_and_set(&found.taken))
+        return look(root, covers, arena);
     clock_gettime(CLOCK_MONOTONIC, &now);
-    bool fresh = is_fresh(&now, proc.st_dev);
-    bool added = fresh ? add_found(covers, known, arena) : add_writable(covers, &count, arena);
-    if (added && !fresh)
-        remember(covers + known, count - known, &now, proc.st_dev);
+    bool fresh = is_fresh(&now, proc.st_dev, root);
+    bool known = fresh ? recall(covers, arena) : look(root, covers, arena);
+    if (known && !fresh)
+        remember(covers, &now, proc.st_dev, root);
     int saved = errno;
     atomic_flag_clear(&found.taken);
     errno = saved;
-    return added;
+    return known;
 }
 
-/* An ordinary user owns the files of /proc/sys that belong to its own network namespace, and everybody may
- * write to those of /proc/pressure. Started by real root, whoever is "nobody" inside owns root's files:
- * there, more is certain, and whatever else shows a write permission is covered too. */
 const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena)
 {
-    static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq", "/proc/bus",
-                                          "/proc/sysrq-trigger"};
-    enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0] };
-    const char **covers = dml_arena_array(arena, CERTAIN + MOST_COVERS + 1, sizeof *covers);
-    size_t count = 0, wanted = host->uid == 0 ? CERTAIN : FOR_ALL;
-    if (!covers)
-        return NULL;
-    for (size_t i = 0; i < wanted; i++) {
-        if (access(certain[i], F_OK) == 0)
-            covers[count++] = certain[i];
-    }
-    return host->uid != 0 || add_others(covers, count, arena) ? covers : NULL;
+    const char **covers = dml_arena_array(arena, ROOM, sizeof *covers);
+    return covers && look_or_recall(host->uid == 0, covers, arena) ? covers : NULL;
 }

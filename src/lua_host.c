@@ -42,7 +42,7 @@ static int core_facts(lua_State *L)
     }
     lua_pushinteger(L, dml_host_landlock_abi());
     lua_setfield(L, -2, "landlock");
-    lua_pushinteger(L, (lua_Integer)host.memory);
+    lua_pushinteger(L, (lua_Integer)dml_host_memory());
     lua_setfield(L, -2, "memory");
     lua_pushinteger(L, (lua_Integer)host.uid);
     lua_setfield(L, -2, "uid");

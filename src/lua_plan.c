@@ -135,12 +135,12 @@ static int core_plan(lua_State *L)
 
     struct dml_host host;
     dml_host_gather(&host, environ);
-    dml_ceilings_give_limits(ceilings, ceiling_count, frozen->policy, &host);
+    dml_ceilings_give_limits(ceilings, ceiling_count, frozen->policy);
     dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
     if (held->problems.count == 0)
         held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
     for (size_t i = 0; held->plan && i < ceiling_count; i++)
-        dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &host, &held->problems);
+        dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &held->problems);
     if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
         return luaL_error(L, "not enough memory");
 

@@ -130,7 +130,7 @@ static bool copy_settings(struct builder *b)
     plan->requires = policy->requires;
     double share = policy->limits.tmp_share > 0 ? policy->limits.tmp_share : 0.25;
     if (!policy->limits.has[DML_LIMIT_TMP] || policy->limits.tmp_share > 0)
-        plan->limits.value[DML_LIMIT_TMP] = (uint64_t)((double)b->host->memory * share);
+        plan->limits.value[DML_LIMIT_TMP] = (uint64_t)((double)dml_host_memory() * share);
     plan->limits.value[DML_LIMIT_TMP] &= ~(uint64_t)4095;
     return !plan->hostname == !policy->hostname && !plan->name == !policy->name; /* a copy failed otherwise */
 }

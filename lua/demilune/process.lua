@@ -13,6 +13,7 @@ local stream = require "demilune.stream"
 ---@field package plan demilune.Plan
 ---@field package start table what core.start was given
 ---@field package before_hooks? fun(name: string, subject: table) for the command, which a hook could hang
+---@field package digest? string of the plan, once it is looked at
 ---@field package polled integer|nil the descriptor, once it was asked for
 ---@field package outcome table|nil what wait() and poll() return from the end on
 local process = {}
@@ -221,7 +222,7 @@ end
 local function conclude(self)
     local result = core.result(self.core, self.start)
     result.backend = self.backend.effective
-    result.digest = self.plan:digest()
+    result.digest = self.digest
     if result.code then
         result.ok = false
         self.outcome = table.pack(refusal.plain(result.message, result.code))
@@ -242,6 +243,7 @@ local function advance(self, seconds)
     elseif not core.is_owner(self.core) then
         return false -- a forked copy of the program that started it
     end
+    self.digest = self.digest or self.plan:digest() -- while the backend is busy
     local before = core.clock()
     local state = core.advance(self.core, self.executed and "ended" or "running", seconds)
     if state ~= "starting" and not self.executed then

@@ -29,8 +29,7 @@ unsigned dml_bwrap_controls(const struct dml_plan *plan, const struct dml_bwrap_
            (features->seccomp ? 1u << DML_CONTROL_SECCOMP : 0);
 }
 
-/* The first control that the plan requires and that a bwrap with these features does not apply; NULL: none.
- */
+/* The first control that the plan requires and that a bwrap with these features does not apply, or NULL. */
 static const char *missing_control(const struct dml_plan *plan, const struct dml_bwrap_features *features)
 {
     unsigned missing = plan->requires & ~(dml_bwrap_controls(plan, features) | 1u << DML_CONTROL_CGROUP);
@@ -94,8 +93,7 @@ static void put_number(struct renderer *r, const char *format, unsigned long lon
 }
 
 /* A host object, by descriptor where this bwrap can. bwrap looks for the path of a descriptor, which costs
- * more than all else of a bind: what stands alone goes by path, and the inner stage sees what it came to be.
- */
+ * much: what stands alone goes by path, and the inner stage sees what it came to be. */
 static void put_bind(struct renderer *r, const struct dml_entry *mount, bool writable)
 {
     struct dml_bwrap_arguments *out = r->out;

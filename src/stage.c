@@ -148,8 +148,7 @@ static void check_namespaces(const struct dml_stage_message *message)
     CALL1(__NR_close, directory);
 }
 
-/* What was bound by its path may have been exchanged since it was checked. Nobody but us has been here yet.
- */
+/* What was bound by its path may have been exchanged since it was checked. Nobody else has been here yet. */
 static void check_objects(const struct dml_stage_command *command)
 {
     for (uint32_t i = 0; i < command->message->object_count; i++) {

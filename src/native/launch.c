@@ -176,8 +176,7 @@ static void start(struct dml_native *n)
 
 /* --- what went wrong --- */
 
-/* What may not be looked up, such as in a directory of another user's when root starts it, has not changed.
- */
+/* What may not be looked up has not changed: it may lie in a directory of another user's. */
 static bool is_change(const struct dml_native *n)
 {
     return n->step == DML_NATIVE_SOURCE && n->reason != EACCES && n->reason != EMFILE &&

@@ -80,16 +80,17 @@ static bool has_writable(int parent, const char *path, int depth, int *budget)
     return found;
 }
 
-/* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18).
+/* Entries of /proc that Linux makes read-only for everybody (fs/proc, kernel, mm, drivers of 5.13 to 6.18),
+ * or for all who are not privileged on the host (mtrr: arch/x86/kernel/cpu/mtrr/if.c asks for CAP_SYS_ADMIN).
  * Looking at each costs a launch more than knowing them. In the order of strcmp. */
 static const char *const read_only_entries[] = {
-    "buddyinfo",    "cgroups",    "cmdline",   "config.gz",   "consoles",    "cpuinfo",     "crypto",
-    "devices",      "diskstats",  "dma",       "execdomains", "filesystems", "interrupts",  "iomem",
-    "ioports",      "kallsyms",   "kcore",     "key-users",   "keys",        "kmsg",        "kpagecgroup",
-    "kpagecount",   "kpageflags", "loadavg",   "locks",       "meminfo",     "misc",        "modules",
-    "pagetypeinfo", "partitions", "schedstat", "slabinfo",    "softirqs",    "stat",        "swaps",
-    "sysvipc",      "timer_list", "tty",       "uptime",      "version",     "vmallocinfo", "vmstat",
-    "zoneinfo",
+    "buddyinfo",  "cgroups",      "cmdline",    "config.gz",   "consoles",    "cpuinfo",    "crypto",
+    "devices",    "diskstats",    "dma",        "execdomains", "filesystems", "interrupts", "iomem",
+    "ioports",    "kallsyms",     "kcore",      "key-users",   "keys",        "kmsg",       "kpagecgroup",
+    "kpagecount", "kpageflags",   "loadavg",    "locks",       "meminfo",     "misc",       "modules",
+    "mtrr",       "pagetypeinfo", "partitions", "schedstat",   "slabinfo",    "softirqs",   "stat",
+    "swaps",      "sysvipc",      "timer_list", "tty",         "uptime",      "version",    "vmallocinfo",
+    "vmstat",     "zoneinfo",
 };
 
 static int compare_names(const void *a, const void *b)

@@ -15,7 +15,7 @@ static bool needs_descriptors(const struct dml_plan *plan)
 {
     for (size_t i = 0; i < plan->mount_count; i++) {
         const struct dml_entry *mount = &plan->mounts[i];
-        if ((dml_is_host_tree(mount) || mount->kind == DML_BIND_DEVICE) && !dml_plan_is_lone_bind(mount))
+        if (dml_is_of_host(mount) && !dml_plan_is_lone_bind(mount))
             return true;
     }
     return false;
@@ -92,35 +92,42 @@ static void put_number(struct renderer *r, const char *format, unsigned long lon
 #pragma GCC diagnostic pop
 }
 
-/* A host object, by descriptor where this bwrap can. bwrap looks for the path of a descriptor, which costs
- * much: what stands alone goes by path, and the inner stage sees what it came to be. */
-static void put_bind(struct renderer *r, const struct dml_entry *mount, bool writable)
+/* bwrap looks for the path of a descriptor, which costs much: what stands alone goes by path, and the inner
+ * stage sees what it came to be. */
+static bool goes_by_path(const struct renderer *r, const struct dml_entry *mount)
+{
+    return r->shown || !r->features->bind_fd || dml_plan_is_lone_bind(mount);
+}
+
+/* What names a host object: its path, or its descriptor as `format` has it. */
+static void put_source(struct renderer *r, const struct dml_entry *mount, const char *format)
 {
     struct dml_bwrap_arguments *out = r->out;
-    if (r->shown || !r->features->bind_fd || dml_plan_is_lone_bind(mount)) {
-        put(r, writable ? "--bind" : "--ro-bind");
+    if (goes_by_path(r, mount)) {
         put(r, mount->source.path);
         out->paths[out->path_count++] = &mount->source;
     } else {
-        put(r, writable ? "--bind-fd" : "--ro-bind-fd");
-        put_number(r, "%llu", DML_FD_COUNT + r->file_count + out->source_count);
+        put_number(r, format, DML_FD_COUNT + r->file_count + out->source_count);
         out->sources[out->source_count++] = &mount->source;
     }
+}
+
+/* A host object, by descriptor where this bwrap can. */
+static void put_bind(struct renderer *r, const struct dml_entry *mount, bool writable)
+{
+    if (goes_by_path(r, mount))
+        put(r, writable ? "--bind" : "--ro-bind");
+    else
+        put(r, writable ? "--bind-fd" : "--ro-bind-fd");
+    put_source(r, mount, "%llu");
     put(r, mount->sandbox);
 }
 
 /* bwrap takes no descriptor of a device. It finds the path again from ours, which it must still have. */
 static void put_device(struct renderer *r, const struct dml_entry *mount)
 {
-    struct dml_bwrap_arguments *out = r->out;
     put(r, "--dev-bind");
-    if (r->shown || !r->features->bind_fd || dml_plan_is_lone_bind(mount)) {
-        put(r, mount->source.path);
-        out->paths[out->path_count++] = &mount->source;
-    } else {
-        put_number(r, "/proc/self/fd/%llu", DML_FD_COUNT + r->file_count + out->source_count);
-        out->sources[out->source_count++] = &mount->source;
-    }
+    put_source(r, mount, "/proc/self/fd/%llu");
     put(r, mount->sandbox);
 }
 

@@ -166,10 +166,10 @@ static void check_limits(struct dml_ceiling_check *c)
         if (most->has[i] && c->plan->limits.value[i] > most_of(most, i))
             too_much(c, i, field, c->plan->limits.value[i]);
     }
-    for (size_t i = 0; most->has[DML_LIMIT_TMP] && i < c->plan->mount_count; i++) {
+    uint64_t most_tmp = most->has[DML_LIMIT_TMP] ? most_of(most, DML_LIMIT_TMP) : UINT64_MAX;
+    for (size_t i = 0; i < c->plan->mount_count; i++) {
         const struct dml_entry *mount = &c->plan->mounts[i];
-        if (mount->kind == DML_TMPFS && mount->rank != DML_RANK_ENGINE &&
-            mount->size > most_of(most, DML_LIMIT_TMP))
+        if (mount->kind == DML_TMPFS && mount->rank != DML_RANK_ENGINE && mount->size > most_tmp)
             too_much(c, DML_LIMIT_TMP, mount->field, mount->size);
     }
 }
@@ -177,7 +177,9 @@ static void check_limits(struct dml_ceiling_check *c)
 void dml_ceilings_give_limits(const struct dml_ceiling *const *ceilings, size_t count,
                               struct dml_policy *policy)
 {
-    for (int limit = 0; count && limit < DML_LIMIT_COUNT; limit++) {
+    if (count == 0)
+        return;
+    for (int limit = 0; limit < DML_LIMIT_COUNT; limit++) {
         bool given = policy->limits.has[limit];
         uint64_t least =
             limit == DML_LIMIT_TMP ? dml_host_memory() / 4 : UINT64_MAX; /* `tmp` has a default */

@@ -26,6 +26,9 @@ void dml_host_gather(struct dml_host *host, char *const *environment);
 /* The memory of this machine in bytes, 0 when it cannot be told. */
 uint64_t dml_host_memory(void);
 
+/* Seconds of a clock that only goes forward. */
+double dml_seconds_now(void);
+
 /* The value of a variable of the caller's environment, or NULL. */
 const char *dml_host_getenv(const struct dml_host *host, const char *name);
 

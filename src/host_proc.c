@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MOST_COVERS = 32 };
@@ -110,10 +109,10 @@ static bool is_process(const char *name)
     return name[strspn(name, "0123456789")] == '\0';
 }
 
-/* Adds "/proc/NAME" when it shows a write permission. False with errno: memory is out, or they are `most`
- * already. */
-static bool add_if_writable(int proc, const struct directory_entry *item, const char **covers, size_t *count,
-                            size_t most, struct dml_arena *arena)
+/* Adds an entry, at `path`, when it shows a write permission. False with errno: memory is out, or they are
+ * `most` already. */
+static bool add_if_writable(int proc, const struct directory_entry *item, const char *path,
+                            const char **covers, size_t *count, size_t most, struct dml_arena *arena)
 {
     int budget = 400;
     if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
@@ -122,7 +121,7 @@ static bool add_if_writable(int proc, const struct directory_entry *item, const 
         errno = EOVERFLOW;
         return false;
     }
-    covers[*count] = dml_arena_format(arena, "/proc/%s", item->name);
+    covers[*count] = dml_arena_string(arena, path);
     return covers[(*count)++] != NULL;
 }
 
@@ -140,7 +139,7 @@ static bool add_writable(const char **covers, size_t *count, struct dml_arena *a
         char path[300];
         snprintf(path, sizeof path, "/proc/%s", item->name);
         if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
-            stored = add_if_writable(listing.fd, item, covers, count, most, arena);
+            stored = add_if_writable(listing.fd, item, path, covers, count, most, arena);
     }
     int saved = errno;
     close(listing.fd);
@@ -170,20 +169,13 @@ static bool look(bool root, const char *covers[ROOM], struct dml_arena *arena)
  * forked then. */
 static struct {
     atomic_flag taken;
-    struct timespec when;
-    dev_t proc; /* whose entries these are; 0: nobody's */
-    bool root;  /* for whom */
+    double when; /* seconds of dml_seconds_now */
+    dev_t proc;  /* whose entries these are; 0: nobody's */
+    bool root;   /* for whom */
     char paths[ROOM][64];
 } found = {.taken = ATOMIC_FLAG_INIT};
 
-static bool is_fresh(const struct timespec *now, dev_t proc, bool root)
-{
-    double age =
-        (double)(now->tv_sec - found.when.tv_sec) + (double)(now->tv_nsec - found.when.tv_nsec) / 1e9;
-    return found.proc == proc && found.root == root && age < 1;
-}
-
-static void remember(const char *const covers[ROOM], const struct timespec *now, dev_t proc, bool root)
+static void remember(const char *const covers[ROOM], double now, dev_t proc, bool root)
 {
     found.proc = 0;
     size_t count = 0;
@@ -193,7 +185,7 @@ static void remember(const char *const covers[ROOM], const struct timespec *now,
         strcpy(found.paths[count], covers[count]);
     }
     found.paths[count][0] = '\0';
-    found.when = *now;
+    found.when = now;
     found.proc = proc;
     found.root = root;
 }
@@ -212,14 +204,13 @@ static bool recall(const char *covers[ROOM], struct dml_arena *arena)
 static bool look_or_recall(bool root, const char *covers[ROOM], struct dml_arena *arena)
 {
     struct stat proc;
-    struct timespec now;
     if (stat("/proc", &proc) != 0 || atomic_flag_test_and_set(&found.taken))
         return look(root, covers, arena);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    bool fresh = is_fresh(&now, proc.st_dev, root);
+    double now = dml_seconds_now();
+    bool fresh = found.proc == proc.st_dev && found.root == root && now - found.when < 1;
     bool known = fresh ? recall(covers, arena) : look(root, covers, arena);
     if (known && !fresh)
-        remember(covers, &now, proc.st_dev, root);
+        remember(covers, now, proc.st_dev, root);
     int saved = errno;
     atomic_flag_clear(&found.taken);
     errno = saved;

@@ -1,4 +1,5 @@
 /* Descriptors for Lua: those that a process is started with, and files over them. */
+#include "host.h"
 #include "lua_glue.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* is_open(descriptor) -> boolean */
@@ -110,9 +110,7 @@ static int core_wait_readable(lua_State *L)
 /* clock() -> seconds of a clock that only goes forward */
 static int core_clock(lua_State *L)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    lua_pushnumber(L, (lua_Number)at.tv_sec + (lua_Number)at.tv_nsec / 1e9);
+    lua_pushnumber(L, dml_seconds_now());
     return 1;
 }
 

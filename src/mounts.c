@@ -52,6 +52,11 @@ bool dml_is_host_tree(const struct dml_entry *entry)
     return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW || entry->kind == DML_PIN;
 }
 
+bool dml_is_of_host(const struct dml_entry *entry)
+{
+    return dml_is_host_tree(entry) || entry->kind == DML_BIND_DEVICE;
+}
+
 static const struct dml_entry *deepest(const struct dml_entry *entries, size_t count, const char *path,
                                        bool strictly)
 {

@@ -16,7 +16,10 @@ const struct dml_entry *dml_plan_mount_at(const struct dml_plan *plan, const cha
 /* Whether something is mounted below a tree that can be written to from the host while it is. */
 bool dml_plan_nests_in_writable(const struct dml_plan *plan);
 
-/* Whether what stands there comes from the host. */
+/* Whether what stands there is an object of the host: a tree or file of it, or a device. */
+bool dml_is_of_host(const struct dml_entry *entry);
+
+/* The same but for devices. */
 bool dml_is_host_tree(const struct dml_entry *entry);
 
 #endif

@@ -145,8 +145,7 @@ unsigned dml_plan_controls(const struct dml_plan *plan)
 
 bool dml_plan_is_lone_bind(const struct dml_entry *mount)
 {
-    return mount->lone &&
-           (mount->kind == DML_BIND_RO || mount->kind == DML_BIND_RW || mount->kind == DML_BIND_DEVICE);
+    return mount->lone && dml_is_bind(mount);
 }
 
 const struct dml_entry *dml_plan_next_lone(const struct dml_plan *plan, size_t *at)

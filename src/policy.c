@@ -139,6 +139,11 @@ const char *dml_bind_path_outside(const struct dml_entry *bind, const char *sand
                             dml_path_below(sandbox, bind->sandbox));
 }
 
+bool dml_is_bind(const struct dml_entry *entry)
+{
+    return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW || entry->kind == DML_BIND_DEVICE;
+}
+
 bool dml_is_default(const struct dml_entry *entry)
 {
     return entry->rank == DML_RANK_ENGINE || entry->rank == DML_RANK_BASE;

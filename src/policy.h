@@ -197,6 +197,9 @@ void dml_bind_path_inside(char inside[2 * DML_PATH_MAX], const struct dml_entry 
  * is out. */
 const char *dml_bind_path_outside(const struct dml_entry *bind, const char *sandbox, struct dml_arena *arena);
 
+/* Whether an entry binds something of the host that the policy or a base names, a device among it. */
+bool dml_is_bind(const struct dml_entry *entry);
+
 /* Whether an entry is the engine's own or a base's, and not what the policy says. */
 bool dml_is_default(const struct dml_entry *entry);
 

@@ -33,13 +33,6 @@ enum {
     MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
 };
 
-double dml_seconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static uint64_t now(void)
 {
     return (uint64_t)(dml_seconds_now() * 1000);

@@ -44,9 +44,6 @@ struct dml_process {
 /* Closes a descriptor that is open, and makes it -1. */
 void dml_process_close(int *fd);
 
-/* Seconds of a clock that only goes forward. */
-double dml_seconds_now(void);
-
 /* Launches with the features that are assumed. False with an error when nothing was started. */
 bool dml_process_launch(struct dml_process *process, struct dml_error *error);
 

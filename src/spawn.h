@@ -22,10 +22,9 @@ struct dml_spawn {
     size_t cgroup_count;
 };
 
-/* Starts it, with every signal blocked; supplementary
- * groups are dropped when we are root. Returns a descriptor for the process (close-on-exec, to be closed by
- * the caller) and its pid, to be reaped by the caller; -1 when it was not started. Safe in a program with
- * threads. */
+/* Starts it, with every signal blocked; supplementary groups are dropped when we are root. Returns a
+ * descriptor for the process (close-on-exec, to be closed by the caller) and its pid, to be reaped by the
+ * caller; -1 when it was not started. Safe in a program with threads. */
 int dml_spawn(const struct dml_spawn *spawn, pid_t *pid, struct dml_error *error);
 
 /* Waits for its end and closes its descriptor. Returns its exit code, -1 after a signal, and 0 when a host

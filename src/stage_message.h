@@ -44,7 +44,7 @@ struct dml_stage_object {
 struct dml_stage_message {
     uint32_t magic;
     uint32_t size;
-    uint32_t argc, envc, object_count, unused;
+    uint32_t argc, envc, object_count;
     uint32_t uid, gid;           /* who the command must be */
     uint32_t own_group;          /* the command leads a process group of its own */
     uint32_t no_user_namespaces; /* it must not be able to make user namespaces */

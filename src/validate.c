@@ -65,11 +65,6 @@ static const char *part(char buffer[512], const struct dml_entry *entry, const c
     return buffer;
 }
 
-static bool is_bind(const struct dml_entry *entry)
-{
-    return entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW || entry->kind == DML_BIND_DEVICE;
-}
-
 /* Whether the field names one path for both sides (project, work_host, effects), so that it has no parts. */
 static bool single_field(const struct dml_entry *entry)
 {
@@ -129,13 +124,13 @@ static bool check_inside_path(struct context *c, struct dml_entry *entry, const 
     for (size_t i = 0; i < 3; i++) {
         bool sys = strcmp(reserved[i], "/sys") == 0;
         if (!dml_path_within(entry->sandbox, reserved[i]) ||
-            (sys && is_bind(entry) && dml_path_within(entry->host, "/sys")))
+            (sys && dml_is_bind(entry) && dml_path_within(entry->host, "/sys")))
             continue;
         dml_problem_add(c->problems, "path.reserved", field, entry->sandbox, length,
                         "is at or below %s, which is the sandbox's own; choose another place", reserved[i]);
         return false;
     }
-    if (!is_bind(entry) && strcmp(entry->sandbox, "/") == 0) {
+    if (!dml_is_bind(entry) && strcmp(entry->sandbox, "/") == 0) {
         dml_problem_add(c->problems, "path.reserved", field, entry->sandbox, length,
                         "is the root of the sandbox; only a bind can stand there");
         return false;
@@ -147,7 +142,7 @@ static bool check_inside_path(struct context *c, struct dml_entry *entry, const 
 static bool check_paths(struct context *c, struct dml_entry *entry)
 {
     bool fine = true;
-    if (is_bind(entry)) {
+    if (dml_is_bind(entry)) {
         bool same = strcmp(entry->host, entry->sandbox) == 0;
         fine = check_host_path(c, entry);
         if (!fine && same) /* once is enough */
@@ -295,7 +290,7 @@ static void check_entries(struct context *c)
     size_t kept = 0;
     for (size_t i = 0; i < policy->entry_count; i++) {
         struct dml_entry *entry = &policy->entries[i];
-        if (check_paths(c, entry) && (!is_bind(entry) || check_source(c, entry)))
+        if (check_paths(c, entry) && (!dml_is_bind(entry) || check_source(c, entry)))
             policy->entries[kept++] = *entry;
     }
     policy->entry_count = kept;
@@ -324,7 +319,7 @@ static void warn_swappable(struct context *c)
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *bind = &c->policy->entries[i];
         const struct dml_entry *tree =
-            is_bind(bind) && bind->rank != DML_RANK_BASE ? other_way_in(c->policy, bind) : NULL;
+            dml_is_bind(bind) && bind->rank != DML_RANK_BASE ? other_way_in(c->policy, bind) : NULL;
         char buffer[512];
         if (tree)
             dml_problem_add(c->warnings, "bind.swappable",

@@ -43,8 +43,7 @@ bool dml_native_clone_sources(struct dml_native *n)
 {
     for (size_t i = 0; i < n->mount_count; i++) {
         const struct dml_entry *entry = n->mounts[i].entry;
-        bool bound = dml_is_host_tree(entry) || entry->kind == DML_BIND_DEVICE;
-        if (bound && !clone_source(n, &n->mounts[i]))
+        if (dml_is_of_host(entry) && !clone_source(n, &n->mounts[i]))
             return false;
     }
     return true;

@@ -5,7 +5,6 @@
 #include "text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LAST_WORDS = 1000 }; /* milliseconds to wait for a killed tree to be gone */
+enum { LAST_WORDS = 1000 }; /* milliseconds to hear a killed tree to its end */
 
 void dml_process_forget_launch(struct dml_process *process)
 {
@@ -25,60 +23,6 @@ void dml_process_forget_launch(struct dml_process *process)
         process->times = process->launch->times;
     dml_native_free(process->launch);
     process->launch = NULL;
-}
-
-bool dml_process_ends_within(const struct dml_process *process, int milliseconds)
-{
-    struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
-    return poll(&polled, 1, milliseconds) > 0;
-}
-
-/* The last resort. Killed between its clone and the first instruction of its child, bwrap would leave the
- * child waiting for it for ever: so it is stopped, and its child goes first. The inner stage as the outermost
- * process takes everything with it. */
-void dml_process_kill_outermost(struct dml_process *process)
-{
-    char path[64], line[256] = "";
-    if (syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0) != 0)
-        return; /* it is gone, and its number may be another's by now */
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
-    line[length > 0 ? length : 0] = '\0';
-    for (char *at = line, *end; *at; at = end) {
-        long child = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        kill((pid_t)child, SIGKILL);
-    }
-    if (fd >= 0)
-        close(fd);
-    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-}
-
-/* Ends what is left and takes the exit of the outermost process. Without its socket the stage ends, and with
- * it everything inside.
- */
-void dml_process_reap(struct dml_process *process)
-{
-    siginfo_t ended;
-    dml_process_close(&process->control);
-    if (process->pidfd < 0)
-        return;
-    if (process->concluded && process->cgroup.count == 0) /* else it ends after the last inside, by itself */
-        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-    else if (!dml_process_ends_within(process, LAST_WORDS))
-        dml_process_kill_outermost(process);
-    /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
-    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | __WALL) < 0 && errno == EINTR)
-        ;
-    dml_process_close(&process->pidfd);
-}
-
-void dml_process_leave_cgroup(struct dml_process *process)
-{
-    dml_cgroup_remove(&process->cgroup, LAST_WORDS);
-    dml_cgroup_clear(&process->cgroup);
 }
 
 /* Reads what bwrap says; once the stage has reported, only the end of it matters. */

@@ -120,6 +120,52 @@ describe("what a command leaves running", function()
         end)
     end
 
+    -- Also a host that is not told of processes that lose their parent: in a container it may be the first of all.
+    it("C3: no zombie is left to a host that is the first process of a container, whatever the end", function()
+        local code = [[
+            local lfs = require "lfs"
+            local demilune = require "demilune"
+            local policy = demilune.policy {}
+            local function zombies()
+                local count = 0
+                for pid in lfs.dir("/proc") do
+                    local file = pid:find("^%d+$") and io.open("/proc/" .. pid .. "/stat")
+                    if file then
+                        count = count + (file:read("a"):find(") Z ", 1, true) and 1 or 0)
+                        file:close()
+                    end
+                end
+                return count
+            end
+            local function run(name, command, options)
+                options = options or {}
+                options.stdin, options.stdout, options.stderr = "null", "null", "null"
+                local result = policy:run(command, options)
+                print(name, result and result.kind or "refused", zombies())
+            end
+            for i = 1, 5 do
+                run("good", { "true" })
+            end
+            run("bad", { "false" })
+            run("left", { "sh", "-c", "setsid sleep 9 & exit 0" })
+            run("missing", { "no-such-command" })
+            run("late", { "sleep", "9" }, { timeout = 0.3 })
+            local process = policy:spawn({ "sleep", "9" }, { stdin = "null" })
+            process:kill()
+            print("killed", process:wait().kind, zombies())
+            process = policy:spawn({ "sleep", "9" }, { stdin = "null" })
+            process = nil
+            collectgarbage()
+            collectgarbage()
+            demilune.policy {}:run({ "true" }, { stdin = "null" })
+            print("dropped", "", zombies())]]
+        local own = sandbox.is_root and "" or "--user --map-root-user"
+        local prefix = ("unshare %s --mount --pid --fork --mount-proc"):format(own)
+        local result = probe.lua(scratch("host.lua"), code, { prefix = prefix })
+        assert.equal(("good\texit\t0\n"):rep(5) .. "bad\texit\t0\nleft\texit\t0\nmissing\trefused\t0\n" ..
+            "late\ttimeout\t0\nkilled\tcancelled\t0\ndropped\t\t0\n", result.out, result.err)
+    end)
+
     it("P2: is gone after a host was killed that had spawned many", function()
         local mark = new_mark()
         local code = [[

@@ -1,0 +1,95 @@
+/* The end of a launch: its outermost process, and what it leaves. */
+#include "process_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    LAST_WORDS = 1000, /* milliseconds to wait for a killed tree to be gone */
+    LAST_MOMENT = 100, /* the same, where a host's loop may wait with us */
+};
+
+bool dml_process_ends_within(const struct dml_process *process, int milliseconds)
+{
+    struct pollfd polled = {.fd = process->pidfd, .events = POLLIN};
+    return poll(&polled, 1, milliseconds) > 0;
+}
+
+/* The last resort. Killed between its clone and the first instruction of its child, bwrap would leave the
+ * child waiting for it for ever: so it is stopped, and its child goes first, whose exit it then takes. The
+ * inner stage as the outermost process takes everything with it. */
+void dml_process_kill_outermost(struct dml_process *process)
+{
+    char path[64], line[256] = "";
+    if (syscall(SYS_pidfd_send_signal, process->pidfd, SIGSTOP, NULL, 0) != 0)
+        return; /* it is gone, and its number may be another's by now */
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
+    line[length > 0 ? length : 0] = '\0';
+    bool orphans = false;
+    for (char *at = line, *end; *at; at = end) {
+        long child = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        kill((pid_t)child, SIGKILL);
+        orphans = !process->native;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (orphans && syscall(SYS_pidfd_send_signal, process->pidfd, SIGCONT, NULL, 0) == 0)
+        dml_process_ends_within(process, LAST_MOMENT);
+    syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+}
+
+/* Whether somebody takes the exits of processes that lose their parent. Init does; in another pid namespace
+ * the first process may be any program, such as that of a container, and as a subreaper it is us. */
+static bool orphans_are_reaped(void)
+{
+    const ino_t initial = 0xEFFFFFFC; /* of the pid namespace: PROC_PID_INIT_INO, include/linux/proc_ns.h */
+    struct stat own;
+    int subreaper = 0;
+    return stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == initial &&
+           prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 && !subreaper;
+}
+
+/* Whether the outermost process may be killed at once. The stage, which is on its way out, is that of a
+ * native launch; under bwrap it loses its parent. With a cgroup the last inside is waited for in any case. */
+static bool need_not_wait(const struct dml_process *process)
+{
+    return process->concluded && process->cgroup.count == 0 && (process->native || orphans_are_reaped());
+}
+
+/* Ends what is left and takes the exit of the outermost process. Without its socket the stage ends, and with
+ * it everything inside.
+ */
+void dml_process_reap(struct dml_process *process)
+{
+    siginfo_t ended;
+    dml_process_close(&process->control);
+    if (process->pidfd < 0)
+        return;
+    if (need_not_wait(process)) /* else it ends after the last inside, by itself */
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+    else if (!dml_process_ends_within(process, LAST_WORDS))
+        dml_process_kill_outermost(process);
+    /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
+    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | __WALL) < 0 && errno == EINTR)
+        ;
+    dml_process_close(&process->pidfd);
+}
+
+void dml_process_leave_cgroup(struct dml_process *process)
+{
+    dml_cgroup_remove(&process->cgroup, LAST_WORDS);
+    dml_cgroup_clear(&process->cgroup);
+}

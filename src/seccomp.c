@@ -8,8 +8,9 @@
 #include <string.h>
 
 /* A launch pays for a filter twice: the kernel compiles each of its instructions, and runs it once for each
- * call of its tables. So the path through it is short, a search tree over ranges of numbers with the same
- * verdict, split where the numbers are halved; and it is small, what a verdict comes to is there once.
+ * call of its tables. So the path through it is short, a search tree over groups of numbers, split where the
+ * numbers are halved; and it is small: a number that differs from its neighbours is one test within its
+ * group, and what a verdict comes to is there once.
  *
  * Jumps only go forward. The filter is written from its end, so that each knows where it leads. */
 
@@ -56,20 +57,26 @@ static size_t argument_offset(const struct dml_seccomp_test *test)
 
 static size_t code(struct writer *w, enum dml_verdict verdict);
 
+static size_t put_outcome(struct writer *w, enum dml_verdict outcome, size_t next)
+{
+    return outcome == DML_NEXT ? next : code(w, outcome);
+}
+
+/* Tests of one argument one after the other load it once. */
 static size_t put_check(struct writer *w, enum dml_verdict verdict)
 {
     size_t count, next = 0;
     const struct dml_seccomp_test *tests = dml_seccomp_tests(verdict, &count);
-    size_t allowed = code(w, DML_ALLOWED), refused = code(w, DML_REFUSED);
+    for (size_t i = 0; i < count; i++) { /* what it leads to lies behind all of it */
+        put_outcome(w, tests[i].yes, 0);
+        put_outcome(w, tests[i].no, 0);
+    }
     while (count-- > 0) {
         const struct dml_seccomp_test *test = &tests[count];
-        size_t at[2];
-        for (int i = 0; i < 2; i++) {
-            enum dml_verdict outcome = i ? test->no : test->yes;
-            at[i] = outcome == DML_NEXT ? next : outcome == DML_REFUSED ? refused : allowed;
-        }
-        put_jump(w, test->bits ? BPF_JSET : BPF_JEQ, test->value, at[0], at[1]);
-        next = put_load(w, argument_offset(test));
+        size_t yes = put_outcome(w, test->yes, next), no = put_outcome(w, test->no, next);
+        next = put_jump(w, test->bits ? BPF_JSET : BPF_JEQ, test->value, yes, no);
+        if (count == 0 || argument_offset(test - 1) != argument_offset(test))
+            next = put_load(w, argument_offset(test));
     }
     return next;
 }
@@ -88,18 +95,39 @@ static size_t code(struct writer *w, enum dml_verdict verdict)
     return w->codes[verdict];
 }
 
-/* The tree over `count` ranges, of which the last ends before `end`. */
-static size_t put_tree(struct writer *w, const struct range *ranges, size_t count, uint32_t end)
+/* --- the tree --- */
+
+/* Neighbouring ranges with one verdict, but for a few single numbers. */
+struct group {
+    const struct range *ranges;
+    size_t count;
+    enum dml_verdict most;
+};
+
+/* One instruction for each exception, where a tree takes two. */
+static size_t put_group(struct writer *w, const struct group *group)
+{
+    size_t next = code(w, group->most);
+    for (size_t i = 0; i < group->count; i++) {
+        const struct range *range = &group->ranges[i];
+        if (range->verdict != group->most)
+            next = put_jump(w, BPF_JEQ, range->first, code(w, range->verdict), next);
+    }
+    return next;
+}
+
+static size_t put_tree(struct writer *w, const struct group *groups, size_t count, uint32_t end)
 {
     if (count == 1)
-        return code(w, ranges->verdict);
-    size_t split = 1;
-    uint32_t middle = ranges->first + (end - ranges->first) / 2;
-    while (split + 1 < count && ranges[split].first < middle)
+        return put_group(w, groups);
+    size_t split = 1; /* nearest to the middle of the numbers */
+    uint32_t sum = groups->ranges->first + end;
+    while (split + 1 < count && groups[split].ranges->first + groups[split + 1].ranges->first <= sum)
         split++;
-    size_t upper = put_tree(w, ranges + split, count - split, end);
-    size_t lower = put_tree(w, ranges, split, ranges[split].first);
-    return put_jump(w, BPF_JGE, ranges[split].first, upper, lower);
+    uint32_t at = groups[split].ranges->first;
+    size_t upper = put_tree(w, groups + split, count - split, end);
+    size_t lower = put_tree(w, groups, split, at);
+    return put_jump(w, BPF_JGE, at, upper, lower);
 }
 
 enum {
@@ -127,6 +155,32 @@ static size_t merge(enum dml_machine machine, unsigned options, struct range ran
     return count;
 }
 
+/* The longest group that begins the `count` ranges, the last of which ends before `end`. */
+static struct group first_group(const struct range *ranges, size_t count, uint32_t end)
+{
+    enum { MOST_EXCEPTIONS = 4 }; /* the kernel runs through them for each number of the group */
+    struct group group = {ranges, 0, ranges->verdict};
+    bool decided = false; /* a range of several numbers says what `most` is */
+    size_t exceptions = 0;
+    for (; group.count < count; group.count++) {
+        const struct range *range = &ranges[group.count];
+        bool single = (group.count + 1 < count ? range[1].first : end) - range->first == 1;
+        if (!single && !decided) {
+            group.most = range->verdict;
+            decided = true;
+            exceptions = 0;
+            for (size_t i = 0; i < group.count; i++)
+                exceptions += ranges[i].verdict != group.most;
+        } else if (!single && range->verdict != group.most) {
+            break;
+        }
+        exceptions += range->verdict != group.most;
+        if (exceptions > MOST_EXCEPTIONS)
+            break;
+    }
+    return group;
+}
+
 enum dml_machine dml_seccomp_machine(void)
 {
 #if defined(__x86_64__) && !defined(__ILP32__)
@@ -143,8 +197,11 @@ size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
 {
     struct range ranges[KNOWN];
     struct writer w = {.filter = filter, .first = DML_FILTER_MAX};
-    size_t count = merge(machine, options, ranges);
-    size_t tree = put_tree(&w, ranges, count, KNOWN);
+    struct group groups[KNOWN];
+    size_t count = merge(machine, options, ranges), group_count = 0;
+    for (size_t at = 0; at < count; at += groups[group_count++].count)
+        groups[group_count] = first_group(ranges + at, count - at, KNOWN);
+    size_t tree = put_tree(&w, groups, group_count, KNOWN);
     size_t ours = put_load(&w, offsetof(struct seccomp_data, nr));
     assert(tree == ours + 1);
     size_t foreign = put(&w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));

@@ -166,10 +166,9 @@ static const struct dml_seccomp_test checks[DML_VERDICT_COUNT][DML_MOST_TESTS] =
     [DML_CHECK_PRLIMIT] = {{0, false, false, 1, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_MODE_1] = {{1, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
     [DML_CHECK_MODE_2] = {{2, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
-    [DML_CHECK_OPEN] = {{1, false, true, CREATES, DML_NEXT, DML_ALLOWED},
-                        {2, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
-    [DML_CHECK_OPENAT] = {{2, false, true, CREATES, DML_NEXT, DML_ALLOWED},
-                          {3, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
+    [DML_CHECK_MODE_3] = {{3, false, true, SET_ID, DML_REFUSED, DML_ALLOWED}},
+    [DML_CHECK_OPEN] = {{1, false, true, CREATES, DML_CHECK_MODE_2, DML_ALLOWED}},
+    [DML_CHECK_OPENAT] = {{2, false, true, CREATES, DML_CHECK_MODE_3, DML_ALLOWED}},
 };
 
 const struct dml_seccomp_test *dml_seccomp_tests(enum dml_verdict verdict, size_t *count)

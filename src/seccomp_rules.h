@@ -41,6 +41,7 @@ enum dml_verdict {
     DML_CHECK_PRLIMIT,
     DML_CHECK_MODE_1, /* set-id bits in the argument of this index */
     DML_CHECK_MODE_2,
+    DML_CHECK_MODE_3,
     DML_CHECK_OPEN, /* flags and mode in arguments 1 and 2 */
     DML_CHECK_OPENAT,
     DML_VERDICT_COUNT,
@@ -70,7 +71,7 @@ struct dml_seccomp_test {
     bool high; /* the upper half */
     bool bits; /* is any bit of `value` set? otherwise: is it equal? */
     uint32_t value;
-    enum dml_verdict yes, no; /* DML_ALLOWED, DML_REFUSED or DML_NEXT */
+    enum dml_verdict yes, no; /* DML_NEXT, or what it comes to */
 };
 
 enum { DML_MOST_TESTS = 5 };

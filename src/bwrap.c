@@ -56,6 +56,7 @@ struct renderer {
     const struct dml_bwrap_features *features;
     size_t file_count;  /* files come first, so sources are numbered after all of them */
     const char *parent; /* the directory that the last mount stands in */
+    bool covers_itself; /* bwrap does with some of /proc, see is_covered */
     bool shown, failed;
 };
 
@@ -176,6 +177,20 @@ static void put_parent(struct renderer *r, const struct dml_plan *plan, const st
     r->failed |= !r->parent;
 }
 
+/* What bwrap covers by itself of a /proc that it makes for root, where it makes /dev as well: it is root in
+ * its own namespace then (bubblewrap.c, SETUP_MOUNT_PROC and ns_uid). The inner stage sees that it did. */
+static bool is_covered(const struct renderer *r, const struct dml_entry *cover)
+{
+    static const char *const names[] = {"/proc/sysrq-trigger", "/proc/irq", "/proc/bus"};
+    return r->covers_itself && dml_name_index(cover->host, names, sizeof names / sizeof names[0]) >= 0;
+}
+
+static void put_cover(struct renderer *r, const struct dml_entry *mount)
+{
+    if (!is_covered(r, mount))
+        put_all(r, (const char *[]){"--ro-bind-try", mount->host, mount->sandbox, NULL});
+}
+
 static bool needs_file(const struct dml_entry *mount)
 {
     return mount->kind == DML_DATA || (mount->kind == DML_MASK && !mount->directory);
@@ -198,7 +213,7 @@ static void put_mount(struct renderer *r, const struct dml_entry *mount)
         break;
     case DML_SYMLINK: put_all(r, (const char *[]){"--symlink", mount->host, mount->sandbox, NULL}); break;
     case DML_PROC: put_all(r, (const char *[]){"--proc", mount->sandbox, NULL}); break;
-    case DML_COVER: put_all(r, (const char *[]){"--ro-bind-try", mount->host, mount->sandbox, NULL}); break;
+    case DML_COVER: put_cover(r, mount); break;
     case DML_DEV: put_all(r, (const char *[]){"--dev", mount->sandbox, NULL}); break;
     case DML_SEAL: put_all(r, (const char *[]){"--remount-ro", mount->sandbox, NULL}); break;
     }
@@ -250,8 +265,10 @@ bool dml_bwrap_render(const struct dml_plan *plan, const struct dml_bwrap_featur
     if (!shown && !provides(plan, features, error))
         return false;
     r.file_count = filtered;
-    for (size_t i = 0; i < plan->mount_count; i++)
+    for (size_t i = 0; i < plan->mount_count; i++) {
         r.file_count += needs_file(&plan->mounts[i]);
+        r.covers_itself |= plan->by_root && plan->mounts[i].kind == DML_DEV;
+    }
     arguments->files = dml_arena_array(&arguments->arena, r.file_count, sizeof *arguments->files);
     arguments->sources = dml_arena_array(&arguments->arena, plan->mount_count, sizeof *arguments->sources);
     arguments->paths = dml_arena_array(&arguments->arena, plan->mount_count, sizeof *arguments->paths);

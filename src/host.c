@@ -33,6 +33,16 @@ void dml_host_gather(struct dml_host *host, char *const *environment)
     *host = (struct dml_host){.environment = environment, .uid = geteuid(), .gid = getegid()};
 }
 
+/* Inode numbers: include/linux/proc_ns.h, PROC_PID_INIT_INO and PROC_USER_INIT_INO. */
+bool dml_host_is_first_namespace(const char *kind)
+{
+    const ino_t first = strcmp(kind, "pid") == 0 ? 0xEFFFFFFC : 0xEFFFFFFD;
+    char path[32];
+    struct stat own;
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    return stat(path, &own) == 0 && own.st_ino == first;
+}
+
 uint64_t dml_host_memory(void)
 {
     struct sysinfo info;

@@ -23,6 +23,10 @@ struct dml_host {
 /* Fills `host` for a caller with `environment`, which must outlive it. Cannot fail. */
 void dml_host_gather(struct dml_host *host, char *const *environment);
 
+/* Whether the namespace of this kind ("pid", "user") that we are in is the one that the kernel made first:
+ * not that of a container. False when that cannot be told. */
+bool dml_host_is_first_namespace(const char *kind);
+
 /* The memory of this machine in bytes, 0 when it cannot be told. */
 uint64_t dml_host_memory(void);
 

@@ -130,11 +130,11 @@ static char *append_string(char *at, const char *string)
     return stpcpy(at, string) + 1;
 }
 
-/* What is bound by its path, which the stage looks at; adds what it takes in the message to `size`. */
+/* The mounts that the stage looks at; adds what they take in the message to `size`. */
 static size_t count_objects(const struct dml_plan *plan, size_t *size)
 {
     size_t count = 0, at = 0;
-    for (const struct dml_entry *mount; (mount = dml_plan_next_lone(plan, &at)); count++)
+    for (const struct dml_entry *mount; (mount = dml_plan_next_seen(plan, &at)); count++)
         *size += sizeof(struct dml_stage_object) + strlen(mount->sandbox) + 1;
     return count;
 }
@@ -145,9 +145,12 @@ static char *fill_objects(struct dml_stage_message *message, const struct dml_pl
     struct dml_stage_object *objects = (struct dml_stage_object *)(message + 1);
     size_t at = 0;
     for (uint32_t i = 0; i < message->object_count; i++) {
-        const struct dml_object *source = &dml_plan_next_lone(plan, &at)->source;
-        objects[i] = (struct dml_stage_object){
-            .device = source->device, .inode = source->inode, .type = source->mode & S_IFMT};
+        const struct dml_entry *mount = dml_plan_next_seen(plan, &at);
+        const struct dml_object *source = &mount->source;
+        objects[i] = (struct dml_stage_object){.device = source->device,
+                                               .inode = source->inode,
+                                               .type = source->mode & S_IFMT,
+                                               .cover = mount->kind == DML_COVER};
     }
     return (char *)(objects + message->object_count);
 }
@@ -156,7 +159,7 @@ static void append_paths(char *to, const struct dml_plan *plan, size_t count)
 {
     size_t at = 0;
     for (size_t i = 0; i < count; i++)
-        to = append_string(to, dml_plan_next_lone(plan, &at)->sandbox);
+        to = append_string(to, dml_plan_next_seen(plan, &at)->sandbox);
 }
 
 int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,

@@ -221,6 +221,7 @@ static const char *describe_check(int64_t check)
     case DML_CHECK_NO_NEW_PRIVS: return "the command could gain privileges";
     case DML_CHECK_INIT: return "the command would not be alone in its pid namespace";
     case DML_CHECK_FILTER: return "no system call filter would hold";
+    case DML_CHECK_PROC: return "the command could write to parts of the machine's /proc";
     case DML_CHECK_USER_NAMESPACES: return "the command could make user namespaces";
     default:
         return check >= DML_CHECK_NAMESPACE && check < DML_CHECK_NAMESPACE + DML_STAGE_NAMESPACES
@@ -269,9 +270,9 @@ static void end_changed(struct dml_process *process, const struct dml_stage_repo
 {
     char quoted[256];
     size_t at = 0;
-    const struct dml_entry *mount = dml_plan_next_lone(process->plan, &at);
+    const struct dml_entry *mount = dml_plan_next_seen(process->plan, &at);
     for (uint32_t i = 0; mount && i < report->step; i++)
-        mount = dml_plan_next_lone(process->plan, &at);
+        mount = dml_plan_next_seen(process->plan, &at);
     const char *path = mount ? mount->source.path : "a bind";
     end_unexecuted(process, DML_RESULT_SETUP_FAILED, "source.changed",
                    "%s changed between check and launch%s%s",

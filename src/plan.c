@@ -122,6 +122,7 @@ static bool copy_settings(struct builder *b)
     plan->seccomp_options = policy->seccomp_options | (policy->nested ? 1u << DML_OPTION_NESTED : 0);
     if (b->host->uid == 0 && plan->seccomp_options & 1u << DML_OPTION_NESTED)
         plan->seccomp_options |= DML_SECCOMP_ROOT_NESTED;
+    plan->by_root = b->host->uid == 0 && dml_host_is_first_namespace("user");
     plan->uid = policy->caller ? b->host->uid : DML_NOBODY;
     plan->gid = policy->caller ? b->host->gid : DML_NOBODY;
     plan->hostname = dml_arena_string(&plan->arena, policy->hostname);
@@ -148,11 +149,11 @@ bool dml_plan_is_lone_bind(const struct dml_entry *mount)
     return mount->lone && dml_is_bind(mount);
 }
 
-const struct dml_entry *dml_plan_next_lone(const struct dml_plan *plan, size_t *at)
+const struct dml_entry *dml_plan_next_seen(const struct dml_plan *plan, size_t *at)
 {
     while (*at < plan->mount_count) {
         const struct dml_entry *mount = &plan->mounts[(*at)++];
-        if (dml_plan_is_lone_bind(mount))
+        if (dml_plan_is_lone_bind(mount) || mount->kind == DML_COVER)
             return mount;
     }
     return NULL;

@@ -31,6 +31,7 @@ struct dml_plan {
     const char *name;     /* of the policy, or NULL */
     uid_t uid;            /* inside */
     gid_t gid;
+    bool by_root; /* started by the root of the machine, not of a container */
     bool network, tty, nested;
     bool seccomp;             /* the system call filter is applied */
     bool seccomp_named;       /* the policy names it: nothing runs without it */
@@ -48,8 +49,9 @@ unsigned dml_plan_controls(const struct dml_plan *plan);
  * looked at afterwards, from inside. */
 bool dml_plan_is_lone_bind(const struct dml_entry *mount);
 
-/* The next of these from mount number `*at` on, which it moves behind it; NULL when there is none left. */
-const struct dml_entry *dml_plan_next_lone(const struct dml_plan *plan, size_t *at);
+/* The next mount, from number `*at` on, which it moves behind it, that the inner stage looks at when another
+ * program made it: a bind that stands alone, or a cover of /proc. NULL when there is none left. */
+const struct dml_entry *dml_plan_next_seen(const struct dml_plan *plan, size_t *at);
 
 /* Joins a policy, validated without problems, with a command (`argc` 0: none). NULL when it cannot be
  * launched as it is; then `problems` says why, or memory is out if it says nothing. The plan copies what it

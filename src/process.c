@@ -29,6 +29,7 @@ const char *const dml_result_names[] = {
 
 enum {
     LAST_CALL = 1000,   /* milliseconds between KILL and the end of bwrap itself */
+    LAST_MOMENT = 100,  /* the same, where a host waits that did not ask for anything */
     SHORTEST_LOOK = 20, /* milliseconds between two looks at the processor time */
     MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
 };
@@ -402,7 +403,9 @@ void dml_process_forget(struct dml_process *process)
 
 void dml_process_abandon(struct dml_process *process)
 {
-    if (process->state != DML_PROCESS_ENDED && process->pidfd >= 0)
+    bool lives = process->state != DML_PROCESS_ENDED && process->pidfd >= 0;
+    dml_process_close(&process->control); /* without which the inner stage ends, and bwrap after it */
+    if (lives && (process->native || !dml_process_ends_within(process, LAST_MOMENT)))
         dml_process_kill_outermost(process);
     if (process->launch) /* it reads the plan until it is dead, which it is at once */
         dml_process_ends_within(process, LAST_CALL);

@@ -1,5 +1,6 @@
 /* The end of a launch: its outermost process, and what it leaves. */
 #include "process_private.h"
+#include "host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,14 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     LAST_WORDS = 1000, /* milliseconds to wait for a killed tree to be gone */
-    LAST_MOMENT = 100, /* the same, where a host's loop may wait with us */
+    LAST_MOMENT = 100, /* the same of bwrap, whose child is dead */
 };
 
 bool dml_process_ends_within(const struct dml_process *process, int milliseconds)
@@ -55,11 +55,9 @@ void dml_process_kill_outermost(struct dml_process *process)
  * the first process may be any program, such as that of a container, and as a subreaper it is us. */
 static bool orphans_are_reaped(void)
 {
-    const ino_t initial = 0xEFFFFFFC; /* of the pid namespace: PROC_PID_INIT_INO, include/linux/proc_ns.h */
-    struct stat own;
     int subreaper = 0;
-    return stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == initial &&
-           prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 && !subreaper;
+    return dml_host_is_first_namespace("pid") && prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 &&
+           !subreaper;
 }
 
 /* Whether the outermost process may be killed at once. The stage, which is on its way out, is that of a

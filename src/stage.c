@@ -5,6 +5,7 @@
 #include "stage_parse.h"
 
 #include <asm/stat.h>
+#include <asm/statfs.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -33,6 +34,7 @@ enum {
     CURRENT_DIRECTORY = -100, /* AT_FDCWD */
     FOLLOW_NOTHING = 0x100,   /* AT_SYMLINK_NOFOLLOW */
     TYPE_OF_MODE = 0170000,   /* S_IFMT */
+    READ_ONLY = 1,            /* ST_RDONLY */
     ONLY_PATH = 010000000,    /* O_PATH */
     SIGNAL_SET = 2,
     SIGNALFD_NONBLOCK = 04000, /* O_NONBLOCK */
@@ -148,11 +150,24 @@ static void check_namespaces(const struct dml_stage_message *message)
     CALL1(__NR_close, directory);
 }
 
+/* Some of them bwrap makes by itself. One that is not there any more needs none. */
+static void check_cover(const char *path)
+{
+    struct statfs found;
+    long failed = CALL2(__NR_statfs, path, &found);
+    if (failed != -E_NOENT && (failed || !(found.f_flags & READ_ONLY)))
+        fail(DML_STAGE_UNSAFE, 0, DML_CHECK_PROC);
+}
+
 /* What was bound by its path may have been exchanged since it was checked. Nobody else has been here yet. */
 static void check_objects(const struct dml_stage_command *command)
 {
     for (uint32_t i = 0; i < command->message->object_count; i++) {
         const struct dml_stage_object *expected = &command->objects[i];
+        if (expected->cover) {
+            check_cover(command->paths[i]);
+            continue;
+        }
         struct stat found;
         long failed = CALL4(__NR_newfstatat, CURRENT_DIRECTORY, command->paths[i], &found, FOLLOW_NOTHING);
         if (failed || found.st_dev != expected->device || found.st_ino != expected->inode ||

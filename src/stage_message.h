@@ -32,11 +32,11 @@ struct dml_stage_rlimit {
     uint64_t resource, soft, hard;
 };
 
-/* What must stand at a path, as stat has it. */
+/* What must stand at a path, as stat has it; or a cover of /proc, which must be read-only. */
 struct dml_stage_object {
     uint64_t device, inode;
-    uint32_t type; /* S_IFMT of its mode */
-    uint32_t unused;
+    uint32_t type;  /* S_IFMT of its mode */
+    uint32_t cover; /* 1: it is one, and nothing else counts */
 };
 
 /* Followed by `object_count` objects and the strings: `argc` arguments, `envc` variables, the working
@@ -77,6 +77,7 @@ enum dml_stage_check {
     DML_CHECK_USER_NAMESPACES,
     DML_CHECK_INIT, /* it is not pid 1 */
     DML_CHECK_FILTER,
+    DML_CHECK_PROC, /* a part of /proc can be written to */
 };
 
 enum dml_stage_step {

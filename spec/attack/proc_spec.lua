@@ -1,4 +1,6 @@
 -- Files of /proc that would change the host: real root's "nobody" owns them.
+local core = require "demilune.core"
+local demilune = require "demilune"
 local leaks = require "support.leaks"
 local probe = require "support.probe"
 local sandbox = require "support.sandbox"
@@ -70,6 +72,24 @@ for entry in $0/real/*; do ln -s $entry; done
         local result = shown "touch below && mkdir 3com && touch 3com/below" -- the last is listed first
         assert.matches("--ro-bind-try /proc/below /proc/below", result.out, 1, true)
         assert.matches("--ro-bind-try /proc/3com /proc/3com", result.out, 1, true)
+    end)
+
+    it("what bwrap covers of root's by itself is looked at: by one that does not nothing is executed #once", function()
+        sandbox.write(scratch "hide.c", "#include <errno.h>\n" ..
+            "int access(const char *path, int mode) { errno = EACCES; return -1; }\n") -- so that it sees no need to
+        assert.equal(0, sandbox.sh(("gcc -shared -fPIC -o %s %s"):format(scratch "hide.so", scratch "hide.c")).code)
+        local careless = sandbox.write(scratch "bwrap", ("#!/bin/sh\nexec env LD_PRELOAD=%s %s \"$@\"\n"):format(
+            scratch "hide.so", core.find_bwrap()), "755")
+        local plan = assert(assert(demilune.policy {}):plan { "/bin/echo", "ran" }).core
+        local function run(bwrap)
+            local process = assert(core.start(plan, { bwrap = bwrap, stdin = -1, capture_stdout = true }))
+            local result = sandbox.finish(process, { capture_stdout = true })
+            return { result.kind, result.code, result.message, result.stdout }
+        end
+        assert.same({ "exit", nil, nil, "ran\n" }, run(core.find_bwrap()))
+        assert.same(sandbox.is_root and { "setup_failed", "setup.unsafe", "bwrap did not isolate what it was told to: "
+            .. "the command could write to parts of the machine's /proc; is it the real bwrap?", "" }
+            or { "exit", nil, nil, "ran\n" }, run(careless))
     end)
 
     it("more to cover than there is room for is refused", function()

@@ -145,6 +145,7 @@ static void check_binds(struct dml_danger_context *c, const struct dml_host *hos
         dml_danger_find_search_path(c, host);
         dml_danger_find_own_files(c);
     }
+    dml_lookup_end(&c->lookup);
     if (any && !dml_host_visit_mounts(check_mount, c))
         dml_danger_report_unknown(c, "/proc/self/mountinfo", errno);
     for (size_t i = 0; i < c->policy->entry_count; i++) {

@@ -9,10 +9,11 @@
 struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger, const char *path)
 {
     struct dml_object object;
-    bool exists = dml_host_resolve(path, NULL, &c->arena, &object);
-    if (!exists && dml_host_is_exhausted(errno))
+    const char *written = dml_arena_string(&c->arena, path); /* for as long as the lookup is used */
+    bool exists = written && dml_host_resolve(written, &c->lookup, &c->arena, &object);
+    if (written && !exists && dml_host_is_exhausted(errno))
         dml_danger_report_unknown(c, path, errno);
-    const char *found = exists ? object.path : dml_arena_string(&c->arena, path);
+    const char *found = exists ? object.path : written;
     c->problems->failed |= !found;
     return (struct dml_place){danger, found ? found : "?", exists};
 }

@@ -30,7 +30,8 @@ struct dml_place {
 struct dml_danger_context {
     struct dml_policy *policy;
     struct dml_problems *problems, *warnings;
-    struct dml_arena arena; /* resolved paths of the host, for as long as the check takes */
+    struct dml_arena arena;   /* resolved paths of the host, for as long as the check takes */
+    struct dml_lookup lookup; /* of places, of which many are neighbours */
     struct dml_place sockets[DML_MOST_SOCKETS], homes[DML_MOST_HOMES], search_path[DML_MOST_DIRECTORIES];
     struct dml_place *own_files; /* one for each of the policy's files; NULL: not looked up */
     size_t socket_count, home_count, search_path_count;

@@ -76,7 +76,7 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
 /* Inode numbers of our own namespaces, which the stage must not be in. False when they cannot be had. */
 static bool fill_namespaces(struct dml_stage_message *message, bool network)
 {
-    static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "pid", "user", "ipc", "uts", "net"};
+    static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "user", "ipc", "uts", "net"};
     bool known = true;
     int directory = open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {

@@ -214,7 +214,7 @@ static void end_without_stage(struct dml_process *process)
 
 static const char *describe_check(int64_t check)
 {
-    static const char *const namespaces[] = {"mount", "pid", "user", "ipc", "uts", "network"};
+    static const char *const namespaces[] = {"mount", "user", "ipc", "uts", "network"};
     switch (check) {
     case DML_CHECK_IDS: return "the command would not have the ids that it should";
     case DML_CHECK_CAPABILITIES: return "the command would have capabilities";

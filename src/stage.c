@@ -136,7 +136,7 @@ static uint64_t namespace_inode(long directory, const char *kind)
 
 static void check_namespaces(const struct dml_stage_message *message)
 {
-    static const char kinds[DML_STAGE_NAMESPACES][8] = {"mnt", "pid", "user", "ipc", "uts", "net"};
+    static const char kinds[DML_STAGE_NAMESPACES][8] = {"mnt", "user", "ipc", "uts", "net"};
     if (!message->foreign[0])
         return;
     long directory = CALL4(__NR_openat, CURRENT_DIRECTORY, "/proc/self/ns", ONLY_PATH, 0);

@@ -26,7 +26,7 @@ enum { DML_WITNESS_CALL = 511, DML_WITNESS_ERROR = 3511 };
 
 enum { DML_GRACE = 2000 }; /* milliseconds between TERM and KILL */
 
-enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 6, DML_STAGE_RLIMITS = 8, DML_STAGE_NUMBER = 24 };
+enum { DML_STAGE_MAGIC = 0x31534d44, DML_STAGE_NAMESPACES = 5, DML_STAGE_RLIMITS = 8, DML_STAGE_NUMBER = 24 };
 
 struct dml_stage_rlimit {
     uint64_t resource, soft, hard;
@@ -53,8 +53,8 @@ struct dml_stage_message {
      * what makes the sandbox may share its memory with a host, which would not survive this limit. */
     char memory[2][DML_STAGE_NUMBER];
     uint64_t deadline; /* when the command is asked to end, milliseconds of CLOCK_MONOTONIC; 0: never */
-    /* Inode numbers of the runner's namespaces, in the order mnt pid user ipc uts net. The stage must not be
-     * in any of them; 0 where it may be. */
+    /* Inode numbers of the runner's namespaces, in the order mnt user ipc uts net. The stage must not be
+     * in any of them; 0 where it may be. Whose pid namespace it is in it sees by its own number. */
     uint64_t foreign[DML_STAGE_NAMESPACES];
     uint32_t rlimit_count;
     struct dml_stage_rlimit rlimits[DML_STAGE_RLIMITS];

@@ -201,6 +201,9 @@ describe("demilune", function()
             assert.are_not.equal(host, sandbox.script({ "--backend", "bwrap" }, ns,
                 { env = { "DEMILUNE_BACKEND=none" } }).out)
             assert.equal(125, sandbox.script({}, ns, { env = { "DEMILUNE_BACKEND=nonsense" } }).code)
+            local empty = sandbox.script({}, ns, { env = { "DEMILUNE_BACKEND=" } })
+            assert.equal(0, empty.code, empty.err)
+            assert.not_equal(host, empty.out)
             assert.equal(127, sandbox.demilune({ "run", "-q", "--backend", "none", "no-such-command" },
                 { env = { "PATH=/usr/bin:/bin" } }).code)
         end)

@@ -141,7 +141,7 @@ return function(words)
     end
     collectgarbage("restart") -- a launch does without it; we go on
     core.ignore_broken_pipes()
-    state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
+    state.backend = common.asked_backend(state)
     local backend, text = demilune.backend(state.backend)
     if not backend then
         return refuse(text)

@@ -43,6 +43,14 @@ function common.exit_code(result)
     return common.EXIT_LIMIT
 end
 
+--- The backend that is asked for: by an option, or by a variable that is not empty.
+---@param state { backend: string? }
+---@return string|nil
+function common.asked_backend(state)
+    local named = os.getenv("DEMILUNE_BACKEND")
+    return state.backend or named ~= "" and named or nil
+end
+
 --- Prints what is wrong with the usage and gives the exit code.
 ---@param command string
 ---@param text string

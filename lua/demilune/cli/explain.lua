@@ -59,7 +59,7 @@ local function tell_all(state)
         return common.EXIT_REFUSED
     end
     local shown = shown_options(state)
-    local about, text = require("demilune.explain.backend").of(plan, state.backend or os.getenv("DEMILUNE_BACKEND"))
+    local about, text = require("demilune.explain.backend").of(plan, common.asked_backend(state))
     if not about then
         common.complain(text)
         return common.EXIT_REFUSED

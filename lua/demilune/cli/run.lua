@@ -205,7 +205,7 @@ return function(words)
     end
     expect_hang(status, common.EXIT_REFUSED, "nothing was run",
         { kind = "refused", ok = false, code = "policy.hung", problems = {} })
-    state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
+    state.backend = common.asked_backend(state)
     local backend, text, code = host.backend(state.backend, true)
     if not backend then
         return refuse(write_status, text, code)

@@ -115,7 +115,7 @@ return function(words)
     if #names == 0 or command and #command == 0 then
         return common.usage("test", #names == 0 and "no policy was given" or "no command was given after --")
     end
-    state.backend = state.backend or os.getenv("DEMILUNE_BACKEND")
+    state.backend = common.asked_backend(state)
     local backend, text = demilune.backend(state.backend)
     if not backend or backend.kind == "none" then
         return bail_out(tap.VERSION, backend and "test: the backend none keeps nothing from anything" or text)

@@ -138,7 +138,9 @@ static bool copy_entry(struct copier *copier, int key, int value, int target)
     size_t path_length = copier->path_length;
     append_key(copier, key);
     if (++copier->entries > MAX_ENTRIES)
-        return refuse(copier, "", "more than 20000 entries", "");
+        return refuse(
+            copier, "",
+            "more than 20000 entries, with those of the tables in it; bind a directory that holds them", "");
     if (!copy_key(copier, key) || !copy_any(copier, value))
         return false;
     lua_rawset(copier->to, target);

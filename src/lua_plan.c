@@ -396,6 +396,13 @@ static int core_nests_in_writable(lua_State *L)
     return 1;
 }
 
+/* mount_count(plan) -> how many mounts it takes */
+static int core_mount_count(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_plan(L, 1)->mount_count);
+    return 1;
+}
+
 /* wants_cgroup(plan) -> whether it asks for one */
 static int core_wants_cgroup(lua_State *L)
 {
@@ -452,6 +459,7 @@ void dml_open_plan(lua_State *L)
         {"arguments", core_arguments},
         {"backend_problems", core_backend_problems},
         {"nests_in_writable", core_nests_in_writable},
+        {"mount_count", core_mount_count},
         {"wants_cgroup", core_wants_cgroup},
         {"check_command", core_check_command},
         {"with_command", core_with_command},

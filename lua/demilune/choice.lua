@@ -50,6 +50,8 @@ local function native_that_works(asked, untried)
     return table.unpack(found, 1, found.n)
 end
 
+local MOST_MOUNTS = 500 -- bwrap reads the table of mounts once for each: this many take it most of a second
+local many = "its %d mounts would take bwrap long: they cost it the square of their number"
 local nested = "entries lie in writable trees, where a link that is put there meanwhile leads bwrap before 0.12 astray"
 local astray = "entries lie in writable trees, where a link that is put there meanwhile leads this bwrap astray"
 
@@ -72,15 +74,16 @@ end
 local function automatic(asked, untried)
     local bwrap = table.pack(named(asked, "bwrap"))
     local nests = bwrap[1] and core.nests_in_writable(asked.core)
-    if bwrap[1] and not nests then
+    local mounts = bwrap[1] and core.mount_count(asked.core) or 0
+    if bwrap[1] and not nests and mounts <= MOST_MOUNTS then
         return table.unpack(bwrap, 1, bwrap.n)
     end
     local native = table.pack(native_that_works(asked, untried))
     if native[1] then
-        return native[1], nil, nil, nil, nests and nested or bwrap[2]
+        return native[1], nil, nil, nil, nests and nested or bwrap[1] and many:format(mounts) or bwrap[2]
     elseif bwrap[1] then
-        local warning = host.bwrap_follows_links() and ("%s, and it cannot be native: %s"):format(astray, native[2])
-        return bwrap[1], warning or bwrap[2]
+        local follows = nests and host.bwrap_follows_links()
+        return bwrap[1], follows and ("%s, and it cannot be native: %s"):format(astray, native[2]) or bwrap[2]
     end
     local refused = worse(bwrap, native)
     return table.unpack(refused, 1, refused.n)

@@ -68,6 +68,21 @@ describe("the backend that auto is #once", function()
         assert.equal("native", (both(nested())))
     end)
 
+    it("is native for a policy of more mounts than bwrap makes in a second, bwrap where it has to be", function()
+        local function with(binds)
+            local file = sandbox.write(scratch "many.lua", ([[local binds = {}
+for i = 1, %d do
+    binds[i] = { "/usr/share", "/many/" .. i }
+end
+return { base = "host", ro_binds = binds }]]):format(binds))
+            return "-p", file
+        end
+        assert.equal("bwrap", (both { with(400) }))
+        assert.equal("native", (both { with(520) }))
+        assert.matches("natively: its 5%d%d mounts would take bwrap long", demilune("run", { "-v", with(520) }).err)
+        assert.same({ "bwrap", "" }, { both { "--ceiling", ceiling '"bwrap"', with(520) } })
+    end)
+
     it("natively has no command line: the dry run tells the digest and the files, and runs nothing", function()
         assert(os.execute("mkdir " .. scratch "w"))
         local result = sandbox.demilune { "run", "-n", "--backend", "native", "--rw", scratch "w" .. ":/w", "--", "touch",

@@ -71,7 +71,8 @@ bool dml_host_inspect(const char *tree, const char *below, mode_t *mode);
 bool dml_host_is_exhausted(int reason);
 
 /* Directories and files of /proc that something inside a sandbox might write to, as absolute paths,
- * NULL-terminated, in `arena`; NULL with errno when they cannot be had. */
+ * NULL-terminated, in `arena`; NULL with errno when they cannot be had (ENODATA: root sees nothing but
+ * processes in /proc). */
 const char **dml_host_proc_covers(const struct dml_host *host, struct dml_arena *arena);
 
 /* Whether an abstract socket whose name starts with `prefix` exists in our network namespace. False with

@@ -42,7 +42,13 @@ static const struct directory_entry *next_entry(struct listing *listing)
     return item;
 }
 
-static bool has_writable(int parent, const char *path, int depth, int *budget);
+/* A look for write permissions. */
+struct search {
+    dev_t proc; /* which all of it is of */
+    int budget; /* how many files and directories more */
+};
+
+static bool has_writable(int parent, const char *path, int depth, struct search *search);
 
 /* Directories of /proc in which Linux makes everything read-only (fs/ext4, fs/jbd2, fs/xfs of 5.13
  * to 6.18): looking at all that they hold would cost more than the rest. */
@@ -52,20 +58,25 @@ static bool is_read_only_directory(const char *name)
     return dml_name_index(name, names, sizeof names / sizeof names[0]) >= 0;
 }
 
-static bool is_writable(int parent, const struct directory_entry *item, int depth, int *budget)
+/* What is mounted over something of the host's /proc is not over that of the one inside, and hides here what
+ * may be written to there. */
+static bool is_writable(int parent, const struct directory_entry *item, int depth, struct search *search)
 {
     struct stat status;
-    if (item->type == DT_DIR && is_read_only_directory(item->name))
+    bool directory = item->type == DT_DIR;
+    if ((!directory && item->type != DT_REG) || (directory && is_read_only_directory(item->name)))
         return false;
-    if (item->type == DT_DIR)
-        return depth > 0 && has_writable(parent, item->name, depth - 1, budget);
-    return item->type == DT_REG && fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (status.st_mode & 0222);
+    if (fstatat(parent, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno != ENOENT;
+    if (status.st_dev != search->proc)
+        return true;
+    return directory ? depth > 0 && has_writable(parent, item->name, depth - 1, search)
+                     : (status.st_mode & 0222) != 0;
 }
 
 /* Whether anything in the directory `path` has a write permission, looking `depth` levels down. What cannot
  * be looked at may have one. */
-static bool has_writable(int parent, const char *path, int depth, int *budget)
+static bool has_writable(int parent, const char *path, int depth, struct search *search)
 {
     struct listing listing = {.fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (listing.fd < 0)
@@ -73,7 +84,8 @@ static bool has_writable(int parent, const char *path, int depth, int *budget)
     bool found = false;
     const struct directory_entry *item;
     while (!found && (item = next_entry(&listing)))
-        found = item->name[0] != '.' && (is_writable(listing.fd, item, depth, budget) || --*budget <= 0);
+        found =
+            item->name[0] != '.' && (is_writable(listing.fd, item, depth, search) || --search->budget <= 0);
     found |= listing.length < 0;
     close(listing.fd);
     return found;
@@ -109,37 +121,42 @@ static bool is_process(const char *name)
     return name[strspn(name, "0123456789")] == '\0';
 }
 
-/* Adds an entry, at `path`, when it shows a write permission. False with errno: memory is out, or they are
- * `most` already. */
-static bool add_if_writable(int proc, const struct directory_entry *item, const char *path,
-                            const char **covers, size_t *count, size_t most, struct dml_arena *arena)
+/* False with errno: memory is out, or they are `most` already. */
+static bool add_cover(const char *name, const char **covers, size_t *count, size_t most,
+                      struct dml_arena *arena)
 {
-    int budget = 400;
-    if (is_read_only(item->name) || !is_writable(proc, item, 4, &budget))
-        return true;
     if (*count == most) { /* what is not covered can be written to */
         errno = EOVERFLOW;
         return false;
     }
-    covers[*count] = dml_arena_string(arena, path);
+    covers[*count] = dml_arena_format(arena, "/proc/%s", name);
     return covers[(*count)++] != NULL;
 }
 
-/* Looks at what is in /proc besides the processes, and adds it to `*count` covers. Those come last and cost
- * the kernel most: the listing ends at the first of them. False with errno when it cannot be had. */
+static bool is_certain(const char *name, const char *const *covers, size_t count)
+{
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%s", name);
+    return dml_name_index(path, covers, (int)count) >= 0;
+}
+
+/* Looks at what is in /proc besides the processes, and adds it to `*count` covers when it shows a write
+ * permission. The processes come last and cost the kernel most: the listing ends at the first of them. False
+ * with errno when it cannot be had. */
 static bool add_writable(const char **covers, size_t *count, struct dml_arena *arena)
 {
     struct listing listing = {.fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct stat own;
     if (listing.fd < 0)
         return false;
     size_t known = *count, most = known + MOST_COVERS;
-    bool stored = true;
+    bool stored = fstat(listing.fd, &own) == 0;
     const struct directory_entry *item;
     while (stored && (item = next_entry(&listing)) && !is_process(item->name)) {
-        char path[300];
-        snprintf(path, sizeof path, "/proc/%s", item->name);
-        if (item->name[0] != '.' && dml_name_index(path, covers, (int)known) < 0)
-            stored = add_if_writable(listing.fd, item, path, covers, count, most, arena);
+        struct search search = {.proc = own.st_dev, .budget = 400};
+        if (item->name[0] != '.' && !is_read_only(item->name) && !is_certain(item->name, covers, known) &&
+            is_writable(listing.fd, item, 4, &search))
+            stored = add_cover(item->name, covers, count, most, arena);
     }
     int saved = errno;
     close(listing.fd);
@@ -154,11 +171,17 @@ static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq"
                                       "/proc/sysrq-trigger"};
 enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0], ROOM = CERTAIN + MOST_COVERS + 1 };
 
+/* A /proc mounted with subset=pid says nothing of what the one inside, which is whole, may have. */
 static bool look(bool root, const char *covers[ROOM], struct dml_arena *arena)
 {
     size_t count = 0;
+    bool whole = access("/proc/uptime", F_OK) == 0;
+    if (root && !whole) {
+        errno = ENODATA;
+        return false;
+    }
     for (size_t i = 0; i < (root ? CERTAIN : FOR_ALL); i++) {
-        if (access(certain[i], F_OK) == 0)
+        if (!whole || access(certain[i], F_OK) == 0)
             covers[count++] = certain[i];
     }
     return !root || add_writable(covers, &count, arena);

@@ -148,7 +148,9 @@ static void add_engine_entries(struct builder *b)
         b->failed = true;
     else if (!covers)
         dml_problem_add(b->problems, "host.unknown", "", "/proc", 5, "cannot be looked up: %s",
-                        strerror(errno));
+                        errno == ENODATA ? "it shows nothing but processes (subset=pid), so what root could "
+                                           "write to inside is not known"
+                                         : strerror(errno));
     for (size_t i = 0; covers && covers[i]; i++)
         add(b, (struct dml_entry){.kind = DML_COVER,
                                   .rank = DML_RANK_ENGINE,

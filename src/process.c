@@ -29,7 +29,6 @@ const char *const dml_result_names[] = {
 
 enum {
     LAST_CALL = 1000,   /* milliseconds between KILL and the end of bwrap itself */
-    LAST_MOMENT = 100,  /* the same, where a host waits that did not ask for anything */
     SHORTEST_LOOK = 20, /* milliseconds between two looks at the processor time */
     MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
 };
@@ -405,7 +404,8 @@ void dml_process_abandon(struct dml_process *process)
 {
     bool lives = process->state != DML_PROCESS_ENDED && process->pidfd >= 0;
     dml_process_close(&process->control); /* without which the inner stage ends, and bwrap after it */
-    if (lives && (process->native || !dml_process_ends_within(process, LAST_MOMENT)))
+    process->deadline = now() + LAST_CALL;
+    if (lives && process->native)
         dml_process_kill_outermost(process);
     if (process->launch) /* it reads the plan until it is dead, which it is at once */
         dml_process_ends_within(process, LAST_CALL);
@@ -413,15 +413,29 @@ void dml_process_abandon(struct dml_process *process)
     process->plan = NULL;
 }
 
+/* Whether the outermost process of an abandoned launch has ended. One that does not in time is killed. */
+static bool has_ended(struct dml_process *process, bool wait)
+{
+    uint64_t at = now();
+    int left = at < process->deadline ? (int)(process->deadline - at) : 0;
+    if (dml_process_ends_within(process, wait ? left : 0))
+        return true;
+    if (left > 0 && !wait)
+        return false;
+    process->deadline = now() + LAST_CALL;
+    dml_process_kill_outermost(process);
+    return wait || dml_process_ends_within(process, 0);
+}
+
 bool dml_process_bury(struct dml_process *process, bool wait)
 {
-    siginfo_t ended = {0};
-    int options = WEXITED | (int)__WALL | (wait ? 0 : WNOHANG), failed = 0;
-    while (process->pidfd >= 0 &&
-           (failed = waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, options)) != 0 && errno == EINTR)
-        ;
-    if (process->pidfd >= 0 && !failed && ended.si_pid == 0)
+    siginfo_t ended;
+    if (process->pidfd >= 0 && !has_ended(process, wait))
         return false;
+    while (process->pidfd >= 0 &&
+           waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | (int)__WALL) != 0 &&
+           errno == EINTR)
+        ;
     dml_process_close(&process->pidfd);
     if (!dml_cgroup_remove(&process->cgroup, wait ? LAST_CALL : 0) && !wait)
         return false;

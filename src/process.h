@@ -87,11 +87,12 @@ void dml_process_free(struct dml_process *process);
 /* Gives back what a forked copy of the program has of it, and leaves the sandbox alone. */
 void dml_process_forget(struct dml_process *process);
 
-/* Kills everything without waiting, and gives the plan free. After it only `dml_process_bury`. */
+/* Has everything end without waiting for it, and gives the plan free. After it only `dml_process_bury`, which
+ * sees to it that it has. */
 void dml_process_abandon(struct dml_process *process);
 
-/* Frees an abandoned process once nothing of it is left, and waits for that if it is told to. True when it is
- * freed. */
+/* Frees an abandoned process once nothing of it is left, and waits for that if it is told to; what has not
+ * ended by itself within a second is killed. True when it is freed. */
 bool dml_process_bury(struct dml_process *process, bool wait);
 
 /* "TERM" for SIGTERM, the number for a signal without a name. Written to `buffer`, which is returned. */

@@ -74,6 +74,24 @@ for entry in $0/real/*; do ln -s $entry; done
         assert.matches("--ro-bind-try /proc/3com /proc/3com", result.out, 1, true)
     end)
 
+    it("what another mount hides of the host's is covered: it does not inside", function()
+        assert.not_matches("/proc/hidden", shown("mkdir hidden").out, 1, true)
+        local result = shown "mkdir hidden && mount -t tmpfs none hidden"
+        assert.matches("--ro-bind-try /proc/hidden /proc/hidden", result.out, 1, true)
+    end)
+
+    it("a host's that shows nothing but processes does not let root's be made, which shows more", function()
+        local function run(options)
+            return sandbox.demilune({ "run", "-q", "--", "echo", "ran" }, {
+                prefix = "unshare --user --map-root-user --mount --pid --fork sh -c " .. sandbox.quote(
+                    "mount -t proc -o " .. options .. [[ proc /proc && exec "$0" "$@"]]) })
+        end
+        assert.equal("ran\n", run("hidepid=off").out)
+        local result = run "subset=pid"
+        assert.same({ 125, "" }, { result.code, result.out })
+        assert.matches('"/proc" cannot be looked up: it shows nothing but processes', result.err, 1, true)
+    end)
+
     it("what bwrap covers of root's by itself is looked at: by one that does not nothing is executed #once", function()
         sandbox.write(scratch "hide.c", "#include <errno.h>\n" ..
             "int access(const char *path, int mode) { errno = EACCES; return -1; }\n") -- so that it sees no need to

@@ -29,6 +29,7 @@ const char *const dml_result_names[] = {
 
 enum {
     LAST_CALL = 1000,   /* milliseconds between KILL and the end of bwrap itself */
+    PATIENCE = 200,     /* milliseconds that a launch may still take when its command is asked to end */
     SHORTEST_LOOK = 20, /* milliseconds between two looks at the processor time */
     MOST_ROUNDS = 16,   /* of a look that does not wait: a command that writes for ever must not hold us */
 };
@@ -61,11 +62,21 @@ static bool watch_all(const struct dml_process *process)
            watch(process, process->captures[2].fd);
 }
 
+/* Of two times the earlier one; 0: never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
+static uint64_t time_to_give_up(const struct dml_process *process)
+{
+    return process->state == DML_PROCESS_STARTING ? process->give_up : 0;
+}
+
 /* When there is something to do whatever the descriptors say; 0: never. */
 static uint64_t next_time(const struct dml_process *process)
 {
-    uint64_t deadline = process->deadline, look = process->next_look;
-    return deadline && (!look || deadline < look) ? deadline : look;
+    return earlier(earlier(process->deadline, process->next_look), time_to_give_up(process));
 }
 
 /* Makes the timer that is watched agree with it; an ended process is always readable. */
@@ -217,9 +228,19 @@ struct dml_process *dml_process_start(const struct dml_start *start, struct dml_
 
 /* --- while it runs --- */
 
+/* The signals that ask a program to end. */
+static bool asks_to_end(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+}
+
 void dml_process_signal(struct dml_process *process, int signal)
 {
     send_order(process, signal, 0);
+    if (process->state == DML_PROCESS_STARTING && asks_to_end(signal) && !process->give_up) {
+        process->give_up = now() + PATIENCE;
+        set_timer(process);
+    }
 }
 
 /* Asks the command to end; then the stage to end everything, which it reports when nothing is left; then the
@@ -288,8 +309,19 @@ static void look_at_deadline(struct dml_process *process)
     }
 }
 
+/* The command was asked to end, and is still not there to be told. */
+static void look_at_patience(struct dml_process *process)
+{
+    uint64_t at = time_to_give_up(process);
+    if (!at || now() < at)
+        return;
+    process->give_up = 0;
+    dml_process_kill(process);
+}
+
 static void look_at_clock(struct dml_process *process)
 {
+    look_at_patience(process);
     look_at_deadline(process);
     look_at_cpu_time(process);
 }

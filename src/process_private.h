@@ -34,6 +34,7 @@ struct dml_process {
     double started;
     uint64_t deadline;          /* milliseconds of the same clock, when the next pressure is due; 0: none */
     enum dml_pressure pressure; /* to end */
+    uint64_t give_up;           /* when a launch that should end is not waited for longer; 0: never */
     uint64_t next_look;         /* when its processor time is looked at, the same clock; 0: never */
     bool timed_out, cancelled, cpu_spent;
     int poll,

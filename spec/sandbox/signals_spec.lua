@@ -71,6 +71,22 @@ describe("signals:", function()
         assert.equal("129\n", send("HUP", WAIT).out)
     end)
 
+    it("P3: a set-up that takes long ends by TERM, and nothing runs #once", function()
+        local many = sandbox.write(scratch "many.lua", [[local binds = {}
+for i = 1, 1500 do
+    binds[i] = { "/usr/share", "/many/" .. i }
+end
+return { ro_binds = binds }]])
+        local result = probe.host([[
+import signal, subprocess, sys, time
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+time.sleep(0.5)
+process.send_signal(signal.SIGTERM)
+print(process.communicate(timeout=60)[0] + str(process.wait()))
+]], { sandbox.command, "run", "--backend", "bwrap", "-p", many, "--", "echo", "ran" })
+        assert.same({ "125\n", "demilune: cancelled before the command ran\n" }, { result.out, result.err })
+    end)
+
     it("the status has the signal that ended it", function()
         send("TERM", WAIT, { "--status", scratch("status") })
         assert.matches('"kind":"signal".*"signal":15,"signal_name":"TERM"', sandbox.read(scratch("status")))

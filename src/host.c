@@ -43,6 +43,12 @@ bool dml_host_is_first_namespace(const char *kind)
     return stat(path, &own) == 0 && own.st_ino == first;
 }
 
+bool dml_host_is_root_of_machine(void)
+{
+    return getuid() == 0 && geteuid() == 0 && getgid() == 0 && getegid() == 0 &&
+           dml_host_is_first_namespace("user");
+}
+
 uint64_t dml_host_memory(void)
 {
     struct sysinfo info;

@@ -27,6 +27,10 @@ void dml_host_gather(struct dml_host *host, char *const *environment);
  * not that of a container. False when that cannot be told. */
 bool dml_host_is_first_namespace(const char *kind);
 
+/* Whether we are root of the machine, not of a container, and of root's group: otherwise root in a namespace
+ * of our own has no power over root's files, whose group is not there. */
+bool dml_host_is_root_of_machine(void);
+
 /* The memory of this machine in bytes, 0 when it cannot be told. */
 uint64_t dml_host_memory(void);
 

@@ -122,7 +122,7 @@ static bool copy_settings(struct builder *b)
     plan->seccomp_options = policy->seccomp_options | (policy->nested ? 1u << DML_OPTION_NESTED : 0);
     if (b->host->uid == 0 && plan->seccomp_options & 1u << DML_OPTION_NESTED)
         plan->seccomp_options |= DML_SECCOMP_ROOT_NESTED;
-    plan->by_root = b->host->uid == 0 && dml_host_is_first_namespace("user");
+    plan->by_root = dml_host_is_root_of_machine();
     plan->uid = policy->caller ? b->host->uid : DML_NOBODY;
     plan->gid = policy->caller ? b->host->gid : DML_NOBODY;
     plan->hostname = dml_arena_string(&plan->arena, policy->hostname);

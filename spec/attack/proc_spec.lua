@@ -110,6 +110,13 @@ for entry in $0/real/*; do ln -s $entry; done
             or { "exit", nil, nil, "ran\n" }, run(careless))
     end)
 
+    if sandbox.is_root then
+        it("root of another group, for whom bwrap covers less by itself, has the same covers", function()
+            local inside = probe.python({ "-q" }, WALK, { prefix = "setpriv --regid 1000 --clear-groups" })
+            assert.equal("0 False True\n\n", inside.out, inside.err)
+        end)
+    end
+
     it("more to cover than there is room for is refused", function()
         assert.equal(0, shown("for i in $(seq 30); do touch w$i; done").code)
         local result = shown "for i in $(seq 33); do touch w$i; done"

@@ -171,12 +171,13 @@ static const char *const certain[] = {"/proc/sys", "/proc/pressure", "/proc/irq"
                                       "/proc/sysrq-trigger"};
 enum { FOR_ALL = 2, CERTAIN = sizeof certain / sizeof certain[0], ROOM = CERTAIN + MOST_COVERS + 1 };
 
-/* A /proc mounted with subset=pid says nothing of what the one inside, which is whole, may have. */
+/* A /proc mounted with subset=pid says nothing of what the one inside, which is whole, may have. Where there
+ * is none at all, nothing is launched. */
 static bool look(bool root, const char *covers[ROOM], struct dml_arena *arena)
 {
     size_t count = 0;
     bool whole = access("/proc/uptime", F_OK) == 0;
-    if (root && !whole) {
+    if (root && !whole && access("/proc/self", F_OK) == 0) {
         errno = ENODATA;
         return false;
     }

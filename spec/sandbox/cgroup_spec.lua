@@ -110,7 +110,7 @@ describe("limits of the whole sandbox:", function()
 
             it("R3: a fork bomb comes to its limit, and nothing of it is left", function()
                 local record, result = run(uid, { "--pids", "20", "--timeout", "2s" },
-                    { "sh", "-c", "bomb() { bomb | bomb & }; bomb; exec sleep 60" })
+                    { "sh", "-c", "(bomb() { bomb | bomb & }; bomb) & exec sleep 60" })
                 assert.equal(124, result.code)
                 assert.equal("timeout", record.kind)
                 assert.same({ "timeout", "pids" }, record.limits_hit)

@@ -33,20 +33,22 @@ void dml_host_gather(struct dml_host *host, char *const *environment)
     *host = (struct dml_host){.environment = environment, .uid = geteuid(), .gid = getegid()};
 }
 
-/* Inode numbers: include/linux/proc_ns.h, PROC_PID_INIT_INO and PROC_USER_INIT_INO. */
-bool dml_host_is_first_namespace(const char *kind)
+/* Whether the namespace at `path` is the one of its kind that the kernel made first. */
+static bool is_first_namespace(const char *path, ino_t first)
 {
-    const ino_t first = strcmp(kind, "pid") == 0 ? 0xEFFFFFFC : 0xEFFFFFFD;
-    char path[32];
     struct stat own;
-    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
     return stat(path, &own) == 0 && own.st_ino == first;
+}
+
+bool dml_host_is_in_first_pid_namespace(void)
+{
+    return is_first_namespace("/proc/self/ns/pid", 0xEFFFFFFC); /* proc_ns.h, PROC_PID_INIT_INO */
 }
 
 bool dml_host_is_root_of_machine(void)
 {
     return getuid() == 0 && geteuid() == 0 && getgid() == 0 && getegid() == 0 &&
-           dml_host_is_first_namespace("user");
+           is_first_namespace("/proc/self/ns/user", 0xEFFFFFFD); /* proc_ns.h, PROC_USER_INIT_INO */
 }
 
 uint64_t dml_host_memory(void)

@@ -23,9 +23,9 @@ struct dml_host {
 /* Fills `host` for a caller with `environment`, which must outlive it. Cannot fail. */
 void dml_host_gather(struct dml_host *host, char *const *environment);
 
-/* Whether the namespace of this kind ("pid", "user") that we are in is the one that the kernel made first:
- * not that of a container. False when that cannot be told. */
-bool dml_host_is_first_namespace(const char *kind);
+/* Whether our pid namespace is the one that the kernel made first, not that of a container. False when that
+ * cannot be told. */
+bool dml_host_is_in_first_pid_namespace(void);
 
 /* Whether we are root of the machine, not of a container, and of root's group: otherwise root in a namespace
  * of our own has no power over root's files, whose group is not there. */

@@ -12,7 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -461,14 +460,9 @@ static bool has_ended(struct dml_process *process, bool wait)
 
 bool dml_process_bury(struct dml_process *process, bool wait)
 {
-    siginfo_t ended;
     if (process->pidfd >= 0 && !has_ended(process, wait))
         return false;
-    while (process->pidfd >= 0 &&
-           waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | (int)__WALL) != 0 &&
-           errno == EINTR)
-        ;
-    dml_process_close(&process->pidfd);
+    dml_process_reap(process);
     if (!dml_cgroup_remove(&process->cgroup, wait ? LAST_CALL : 0) && !wait)
         return false;
     dml_cgroup_clear(&process->cgroup);

@@ -63,7 +63,8 @@ int dml_process_pollfd(struct dml_process *process, struct dml_error *error);
 /* Milliseconds until there is something to do whatever the descriptor says; -1: no such time. */
 int dml_process_time_left(const struct dml_process *process);
 
-/* Delivers a signal to the command's process group; quietly nothing when it has ended. */
+/* Delivers a signal to the command's process group; quietly nothing when it has ended. One that asks it to
+ * end ends a launch that has not come to the command within 200 ms. */
 void dml_process_signal(struct dml_process *process, int signal);
 
 /* Asks the command to end, and ends the whole tree when it has not done so in two seconds. */

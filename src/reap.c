@@ -1,8 +1,8 @@
 /* The end of a launch: its outermost process, and what it leaves. */
 #include "process_private.h"
 #include "host.h"
+#include "spawn.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -56,7 +55,7 @@ void dml_process_kill_outermost(struct dml_process *process)
 static bool orphans_are_reaped(void)
 {
     int subreaper = 0;
-    return dml_host_is_first_namespace("pid") && prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 &&
+    return dml_host_is_in_first_pid_namespace() && prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 &&
            !subreaper;
 }
 
@@ -72,7 +71,6 @@ static bool need_not_wait(const struct dml_process *process)
  */
 void dml_process_reap(struct dml_process *process)
 {
-    siginfo_t ended;
     dml_process_close(&process->control);
     if (process->pidfd < 0)
         return;
@@ -81,9 +79,8 @@ void dml_process_reap(struct dml_process *process)
     else if (!dml_process_ends_within(process, LAST_WORDS))
         dml_process_kill_outermost(process);
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
-    while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &ended, WEXITED | __WALL) < 0 && errno == EINTR)
-        ;
-    dml_process_close(&process->pidfd);
+    dml_spawn_reap(process->pidfd);
+    process->pidfd = -1;
 }
 
 void dml_process_leave_cgroup(struct dml_process *process)

@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STACK = 64 * 1024 };
+/* The second is part of our own: few threads have as little. */
+enum { STACK = 64 * 1024, WAITED_STACK = 16 * 1024 };
 
 static void *new_stack(void)
 {
@@ -29,14 +30,14 @@ void dml_child_free_stack(void *stack)
         munmap(stack, STACK);
 }
 
-static pid_t start_on(char *stack, int (*run)(void *argument), void *argument, int flags, int *pidfd)
+static pid_t start_on(char *top, int (*run)(void *argument), void *argument, int flags, int *pidfd)
 {
     sigset_t all, before;
     int cancelling; /* a thread that is cancelled must not be so in the child, on its behalf */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(run, stack + STACK, CLONE_VM | flags, argument, pidfd);
+    pid_t pid = clone(run, top, CLONE_VM | flags, argument, pidfd);
     int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_setcancelstate(cancelling, NULL);
@@ -46,18 +47,14 @@ static pid_t start_on(char *stack, int (*run)(void *argument), void *argument, i
 
 pid_t dml_child_start(int (*run)(void *argument), void *argument, int flags, int *pidfd)
 {
-    void *stack = new_stack();
-    pid_t pid = stack ? start_on(stack, run, argument, CLONE_VFORK | flags, pidfd) : -1;
-    int reason = errno;
-    dml_child_free_stack(stack);
-    errno = reason;
-    return pid;
+    _Alignas(16) char stack[WAITED_STACK];
+    return start_on(stack + sizeof stack, run, argument, CLONE_VFORK | flags, pidfd);
 }
 
 pid_t dml_child_start_beside(int (*run)(void *argument), void *argument, int flags, int *pidfd, void **stack)
 {
     *stack = new_stack();
-    return *stack ? start_on(*stack, run, argument, flags, pidfd) : -1;
+    return *stack ? start_on((char *)*stack + STACK, run, argument, flags, pidfd) : -1;
 }
 
 void dml_child_close(int fd)

@@ -95,8 +95,9 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
         } else {
             int fd = start->standard[i];
             bool closed_by_host = fd == i && fcntl(fd, F_GETFD) < 0;
-            d->items[slot] = fd >= 0 && !closed_by_host ? fd : d->items[0];
-            if (!leads_nowhere(d->items[slot], i, error))
+            bool given = fd >= 0 && !closed_by_host;
+            d->items[slot] = given ? fd : d->items[0];
+            if (given && !leads_nowhere(fd, i, error))
                 return false;
         }
     }
@@ -153,7 +154,7 @@ static bool prepare_for_bwrap(struct dml_channels *channels, const struct dml_bw
         return false;
     for (size_t i = 0; i < arguments->file_count; i++) {
         const struct dml_bytes *file = &arguments->files[i];
-        if (!own(d, DML_FD_COUNT + i, dml_memory_file("demilune-file", file->data, file->length, error)))
+        if (!own(d, DML_FD_COUNT + i, dml_one_reading("demilune-file", file->data, file->length, error)))
             return false;
     }
     return true;

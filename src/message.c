@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,6 +72,26 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
         return -1;
     }
     return fd;
+}
+
+/* A pipe that holds the bytes, its reading end; -1 when it does not. */
+static int filled_pipe(const void *bytes, size_t length)
+{
+    int ends[2];
+    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    bool held = write(ends[1], bytes, length) == (ssize_t)length; /* a new one has room for so much */
+    close(ends[1]);
+    if (held)
+        return dml_raised(ends[0]);
+    close(ends[0]);
+    return -1;
+}
+
+int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error)
+{
+    int fd = filled_pipe(bytes, length);
+    return fd >= 0 ? fd : dml_memory_file(name, bytes, length, error);
 }
 
 /* Inode numbers of our own namespaces, which the stage must not be in. False when they cannot be had. */
@@ -222,7 +243,7 @@ int dml_arguments_file(const struct dml_bwrap_arguments *arguments, struct dml_e
     }
     for (size_t i = 0; i < arguments->count; i++)
         at = append_string(at, arguments->items[i]);
-    int fd = dml_memory_file("demilune-arguments", text, size, error);
+    int fd = dml_one_reading("demilune-arguments", text, size, error);
     free(text);
     return fd;
 }

@@ -1,5 +1,4 @@
-/* What goes through descriptors into the sandbox: sealed memory files, and the message for the inner stage.
- */
+/* What goes through descriptors into the sandbox: memory files, pipes, and the message for the inner stage. */
 #ifndef DML_MESSAGE_H
 #define DML_MESSAGE_H
 
@@ -12,8 +11,12 @@
 int dml_raised(int fd);
 
 /* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had.
- * Close-on- exec, to be closed by the caller. */
+ * Close-on-exec, to be closed by the caller. */
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);
+
+/* A descriptor that gives these bytes to one reader: a pipe, which is the quicker one, where that holds them,
+ * or a memory file. Close-on-exec, to be closed by the caller; -1 when there is neither. */
+int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
 /* The message for the inner stage: command, environment, directory, limits, and what it has to find.
  * `controls`: bits of enum dml_control that the backend applies; `covered`: bits of enum dml_limit that a

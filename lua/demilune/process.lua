@@ -73,7 +73,7 @@ local function prepare(self, backend, options, opened)
     local open, input = {}, options.stdin
     local text = type(input) == "table" and input.text -- which may say "null", too
     for name, fd in pairs(standard) do
-        open[name] = core.is_open(fd)
+        open[name] = (options[name] == nil or options[name] == "inherit") and core.is_open(fd)
     end
     local start = {
         bwrap = backend.bwrap_path,

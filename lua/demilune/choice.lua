@@ -109,10 +109,12 @@ end
 ---@param asked demilune.Asked
 ---@param flag? "auto"|"bwrap"|"native"|"none"
 ---@return demilune.Problem[]
+---@return table chosen what choice.of returned, packed
 function choice.problems(asked, flag)
-    local backend, _, code, problems = choice.of(asked, flag, true)
+    local chosen = table.pack(choice.of(asked, flag, true))
+    local code = chosen[3]
     local of_host = code == "backend_unavailable" or code == "unknown_backend" or code == "ceiling.backend"
-    return not backend and not of_host and problems or {}
+    return not chosen[1] and not of_host and chosen[4] or {}, chosen
 end
 
 return choice

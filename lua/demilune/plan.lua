@@ -1,7 +1,7 @@
 --- Plans: a frozen, validated policy joined with a command; exactly what will be launched.
 local choice = require "demilune.choice"
 local core = require "demilune.core"
-local check_options = require("demilune.options").check_launch
+local options_of = require "demilune.options"
 
 ---@class demilune.Plan
 ---@field warnings demilune.Problem[]
@@ -29,16 +29,19 @@ function plan:backend(flag)
     return choice.of(self, flag)
 end
 
---- Begins the launch and returns at once.
----@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
+--- Begins the launch, with options that were looked at.
+---@package
+---@param given demilune.RunOptions
+---@param chosen? table the backend, where it was chosen a moment ago: see choice.problems
 ---@return demilune.Process|nil process
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
-function plan:spawn(given)
-    given = check_options(given, 2)
+function plan:begin(given, chosen)
     local function choose()
-        local backend, text, code, problems, why = choice.of(self, given.backend, true)
+        chosen = chosen or table.pack(choice.of(self, given.backend, true))
+        local backend, text, code, problems, why = table.unpack(chosen, 1, chosen.n)
+        chosen = nil -- the next choice knows more
         if backend and given.launching then
             given.launching(backend, text, why)
         end
@@ -51,6 +54,34 @@ function plan:spawn(given)
     return require("demilune.process").launch(self, backend, given, choose)
 end
 
+--- The same, to its end.
+---@package
+---@param given demilune.RunOptions
+---@param chosen? table
+---@return demilune.Result|nil result
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function plan:complete(given, chosen)
+    local process, text, code, problems = self:begin(given, chosen)
+    if not process then
+        return nil, text, code, problems
+    end
+    local outcome = table.pack(process:wait())
+    process:close()
+    return table.unpack(outcome, 1, outcome.n)
+end
+
+--- Begins the launch and returns at once.
+---@param given? demilune.RunOptions without those that make a plan: timeout, env, chdir, narrow, ceiling, trace
+---@return demilune.Process|nil process
+---@return string|nil message
+---@return string|nil code
+---@return demilune.Problem[]|nil problems
+function plan:spawn(given)
+    return self:begin(options_of.check_launch(given, 2))
+end
+
 --- Launches the plan and waits for its end.
 ---@param given? demilune.RunOptions as for spawn
 ---@return demilune.Result|nil result
@@ -58,19 +89,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function plan:run(given)
-    given = check_options(given, 2)
-    for _, name in ipairs { "stdin", "stdout", "stderr" } do
-        if given[name] == "pipe" then
-            error(("bad option %s: \"pipe\" is for spawn"):format(name), 2)
-        end
-    end
-    local process, text, code, problems = self:spawn(given)
-    if not process then
-        return nil, text, code, problems
-    end
-    local outcome = table.pack(process:wait())
-    process:close()
-    return table.unpack(outcome, 1, outcome.n)
+    return self:complete(options_of.check_run(options_of.check_launch(given, 2), 2))
 end
 
 --- This plan with a program of ours in the place of the command that the hooks were asked about.

@@ -120,18 +120,19 @@ local function check_whole(self, doubted, context, options, fields)
     return problems
 end
 
--- The engine's plan, its warnings, and what was found out of its backends; or nil and the problems.
+-- The engine's plan, its warnings, what was found out of its backends, and which was chosen; or nil and the problems.
 local function build(self, fields, command, options, ceilings)
     local built, warnings, problems = freezing.plan(self, fields, command, ceilings)
     if not built then
         return nil, problems
     end
     local asked = { core = built, ceilings = ceilings, known = {} }
-    problems = choice.problems(asked, options.backend)
+    local chosen
+    problems, chosen = choice.problems(asked, options.backend)
     if #problems > 0 then
         return nil, freezing.with_places(self, problems)
     end
-    return built, freezing.with_places(self, warnings), asked.known
+    return built, freezing.with_places(self, warnings), asked.known, chosen
 end
 
 -- Says of problems that the policy has not without its prepare hooks that those left it so, and of a single hook where
@@ -160,6 +161,7 @@ end
 ---@return string|nil message
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
+---@return table|nil chosen the backend of options.backend for a launch that follows at once: see choice.problems
 function planning.plan(self, command, options)
     local ceilings, text, code, problems = ceilings_of(self, options.ceiling)
     if not ceilings then
@@ -185,7 +187,7 @@ function planning.plan(self, command, options)
     if problems then
         return refusal.of(problems)
     end
-    local built, warnings, known = build(self, fields, command, options, ceilings)
+    local built, warnings, known, chosen = build(self, fields, command, options, ceilings)
     if not built then
         return refusal.of(hooked == self.fields and warnings
             or with_hooks(self, warnings, command, options, ceilings))
@@ -201,7 +203,7 @@ function planning.plan(self, command, options)
         trace = hooked and trace,
         context = context,
         warnings = merge.appended(warnings, self.ignored),
-    }, plan)
+    }, plan), nil, nil, nil, chosen
 end
 
 return planning

@@ -192,7 +192,12 @@ function policy:plan(command, options)
     if command ~= nil then
         refusal.check_argument(command, "table", 1, "plan")
     end
-    return require("demilune.planning").plan(self, command, options_of.check(options, 2))
+    options = options_of.check(options, 2)
+    local built, problem, code, problems = require("demilune.planning").plan(self, command, options)
+    if not built then
+        return nil, problem, code, problems
+    end
+    return built
 end
 
 --- What keeps this policy from being launched: a list, empty when nothing does.
@@ -223,12 +228,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
     refusal.check_argument(command, "table", 1, "run")
-    options_of.check(options, 2)
-    local built, problem, code, problems = self:plan(command, options)
+    options = options_of.check_run(options_of.check(options, 2), 2)
+    local built, problem, code, problems, chosen = require("demilune.planning").plan(self, command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:run(options_of.of_launch(options))
+    return built:complete(options_of.of_launch(options), chosen)
 end
 
 --- Starts a command and returns at once.
@@ -240,12 +245,12 @@ end
 ---@return demilune.Problem[]|nil problems
 function policy:spawn(command, options)
     refusal.check_argument(command, "table", 1, "spawn")
-    options_of.check(options, 2)
-    local built, problem, code, problems = self:plan(command, options)
+    options = options_of.check(options, 2)
+    local built, problem, code, problems, chosen = require("demilune.planning").plan(self, command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:spawn(options_of.of_launch(options))
+    return built:begin(options_of.of_launch(options), chosen)
 end
 
 --- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows; a warning is

@@ -90,8 +90,9 @@ static void check_environment(struct dml_danger_context *c)
 
 /* Through another mount of /proc or /sys the command would see, and started by root set, what its own hides.
  */
-static void check_kernel_mount(struct dml_danger_context *c, const char *where, const char *type)
+static void check_kernel_mount(void *context, const char *where, const char *type)
 {
+    struct dml_danger_context *c = context;
     bool usual =
         dml_path_within(where, "/proc") || dml_path_within(where, "/sys") || dml_path_within(where, "/dev");
     for (size_t i = 0; i < c->policy->entry_count; i++) {
@@ -117,6 +118,13 @@ static void check_mount(void *context, const struct dml_mount *mount)
     if (mount->of_kernel)
         check_kernel_mount(context, mount->where, mount->type);
     dml_danger_check_own_mount(context, mount->where);
+}
+
+/* Where nothing of the policy's own can be written to, the other mounts say nothing. */
+static bool check_mounts(struct dml_danger_context *c)
+{
+    return c->own_files ? dml_host_visit_mounts(check_mount, c)
+                        : dml_host_visit_kernel_mounts(check_kernel_mount, c);
 }
 
 static void check_devices(struct dml_danger_context *c)
@@ -146,7 +154,7 @@ static void check_binds(struct dml_danger_context *c, const struct dml_host *hos
         dml_danger_find_own_files(c);
     }
     dml_lookup_end(&c->lookup);
-    if (any && !dml_host_visit_mounts(check_mount, c))
+    if (any && !check_mounts(c))
         dml_danger_report_unknown(c, "/proc/self/mountinfo", errno);
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         if (dml_danger_is_own_bind(&c->policy->entries[i]))

@@ -1,4 +1,5 @@
 #include "message.h"
+#include "stage_image.h"
 #include "stage_message.h"
 
 #include <errno.h>
@@ -19,31 +20,48 @@
 #define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, Linux 6.3 */
 #endif
 
+/* A part of a memory file. */
+struct piece {
+    const void *bytes;
+    size_t length;
+    off_t at;
+};
+
+/* The descriptor stays at its start. False with errno. */
+static bool write_at(int fd, const char *bytes, size_t length, off_t at)
+{
+    while (length > 0) {
+        ssize_t written = pwrite(fd, bytes, length, at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        bytes += written;
+        at += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
 /* The signal that a limit of file sizes sends is the host's affair, and none of it: without it writing fails.
  */
-static bool write_quietly(int fd, const char *bytes, size_t length)
+static bool write_quietly(int fd, const struct piece *pieces, size_t count)
 {
-    size_t done = 0;
     static const struct timespec at_once;
     sigset_t signal, before, pending;
+    bool written = true;
     sigemptyset(&signal);
     sigaddset(&signal, SIGXFSZ);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &signal, &before);
-    while (done < length) { /* the descriptor stays at its start */
-        ssize_t written = pwrite(fd, bytes + done, length - done, (off_t)done);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            break;
-        done += (size_t)written;
-    }
+    for (size_t i = 0; i < count && written; i++)
+        written = write_at(fd, pieces[i].bytes, pieces[i].length, pieces[i].at);
     int reason = errno;
-    if (done < length && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
+    if (!written && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
         sigtimedwait(&signal, NULL, &at_once);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = reason;
-    return done == length;
+    return written;
 }
 
 int dml_raised(int fd)
@@ -57,14 +75,14 @@ int dml_raised(int fd)
     return higher;
 }
 
-int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
+static int sealed_file(const char *name, const struct piece *pieces, size_t count, struct dml_error *error)
 {
     const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
     int raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (raw < 0 && errno == EINVAL) /* a kernel that does not know the flag makes it executable anyway */
         raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int fd = dml_raised(raw);
-    bool written = fd >= 0 && write_quietly(fd, bytes, length);
+    bool written = fd >= 0 && write_quietly(fd, pieces, count);
     if (!written || fcntl(fd, F_ADD_SEALS, seals) != 0) {
         dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
         if (fd >= 0)
@@ -72,6 +90,12 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
         return -1;
     }
     return fd;
+}
+
+int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
+{
+    const struct piece whole = {.bytes = bytes, .length = length};
+    return sealed_file(name, &whole, 1, error);
 }
 
 /* A pipe that holds the bytes, its reading end; -1 when it does not. */
@@ -183,9 +207,9 @@ static void append_paths(char *to, const struct dml_plan *plan, size_t count)
         to = append_string(to, dml_plan_next_seen(plan, &at)->sandbox);
 }
 
-int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
-                           struct dml_error *error)
+int dml_stage_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
+                   const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                   struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -226,7 +250,11 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         at = append_string(at, plan->env[i]);
     at = append_string(at, plan->chdir);
     append_paths(at, plan, object_count);
-    int fd = dml_memory_file("demilune-message", message, size, error);
+    const struct piece pieces[] = {
+        {.bytes = dml_stage_image, .length = (size_t)dml_stage_image_size},
+        {.bytes = message, .length = size, .at = DML_STAGE_MESSAGE_AT},
+    };
+    int fd = sealed_file("demilune-stage", pieces, 2, error);
     free(message);
     return fd;
 }

@@ -1,4 +1,5 @@
-/* What goes through descriptors into the sandbox: memory files, pipes, and the message for the inner stage. */
+/* What goes through descriptors into the sandbox: memory files, pipes, and the message for the inner stage.
+ */
 #ifndef DML_MESSAGE_H
 #define DML_MESSAGE_H
 
@@ -18,14 +19,14 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
  * or a memory file. Close-on-exec, to be closed by the caller; -1 when there is neither. */
 int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
-/* The message for the inner stage: command, environment, directory, limits, and what it has to find.
+/* The inner stage and its message: command, environment, directory, limits, and what it has to find.
  * `controls`: bits of enum dml_control that the backend applies; `covered`: bits of enum dml_limit that a
  * cgroup holds; `memory`: what the stage limits its cgroup by; `deadline`: when the command's time is up,
  * milliseconds of CLOCK_MONOTONIC, 0: never. `by_others`: another program makes the namespaces, so the stage
  * has to look that they are new. */
-int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
-                           struct dml_error *error);
+int dml_stage_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
+                   const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                   struct dml_error *error);
 
 /* bwrap's arguments, each ended by a NUL. */
 int dml_arguments_file(const struct dml_bwrap_arguments *arguments, struct dml_error *error);

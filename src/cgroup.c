@@ -19,9 +19,9 @@
  * alone. */
 static bool owner_prefix(char *buffer, size_t size)
 {
-    struct stat status;
-    return stat("/proc/self/ns/pid", &status) == 0 &&
-           snprintf(buffer, size, "demilune-%ju-%d-", (uintmax_t)status.st_ino, (int)getpid()) < (int)size;
+    uint64_t namespace = dml_host_namespace(AT_FDCWD, "/proc/self/ns/pid");
+    return namespace != 0 &&
+           snprintf(buffer, size, "demilune-%" PRIu64 "-%d-", namespace, (int)getpid()) < (int)size;
 }
 
 /* What a runner that was killed has left: its processes ended with it. `own`: our prefix. */

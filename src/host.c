@@ -33,22 +33,23 @@ void dml_host_gather(struct dml_host *host, char *const *environment)
     *host = (struct dml_host){.environment = environment, .uid = geteuid(), .gid = getegid()};
 }
 
-/* Whether the namespace at `path` is the one of its kind that the kernel made first. */
-static bool is_first_namespace(const char *path, ino_t first)
+uint64_t dml_host_namespace(int directory, const char *path)
 {
-    struct stat own;
-    return stat(path, &own) == 0 && own.st_ino == first;
+    char link[64] = ""; /* "kind:[number]" */
+    if (readlinkat(directory, path, link, sizeof link - 1) < 0)
+        return 0;
+    return strtoull(link + strcspn(link, "0123456789"), NULL, 10);
 }
 
 bool dml_host_is_in_first_pid_namespace(void)
 {
-    return is_first_namespace("/proc/self/ns/pid", 0xEFFFFFFC); /* proc_ns.h, PROC_PID_INIT_INO */
+    return dml_host_namespace(AT_FDCWD, "/proc/self/ns/pid") == 0xEFFFFFFC; /* proc_ns.h, PROC_PID_INIT_INO */
 }
 
 bool dml_host_is_root_of_machine(void)
 {
     return getuid() == 0 && geteuid() == 0 && getgid() == 0 && getegid() == 0 &&
-           is_first_namespace("/proc/self/ns/user", 0xEFFFFFFD); /* proc_ns.h, PROC_USER_INIT_INO */
+           dml_host_namespace(AT_FDCWD, "/proc/self/ns/user") == 0xEFFFFFFD; /* PROC_USER_INIT_INO */
 }
 
 uint64_t dml_host_memory(void)

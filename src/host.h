@@ -23,6 +23,10 @@ struct dml_host {
 /* Fills `host` for a caller with `environment`, which must outlive it. Cannot fail. */
 void dml_host_gather(struct dml_host *host, char *const *environment);
 
+/* The inode number of the namespace that the link `path` names, from `directory`: one of /proc/PID/ns. The
+ * link says it itself, which costs a third of following it. 0 with errno when it cannot be had. */
+uint64_t dml_host_namespace(int directory, const char *path);
+
 /* Whether our pid namespace is the one that the kernel made first, not that of a container. False when that
  * cannot be told. */
 bool dml_host_is_in_first_pid_namespace(void);

@@ -1,4 +1,5 @@
 #include "message.h"
+#include "host.h"
 #include "stage_image.h"
 #include "stage_message.h"
 
@@ -125,11 +126,10 @@ static bool fill_namespaces(struct dml_stage_message *message, bool network)
     bool known = true;
     int directory = open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {
-        char link[64] = ""; /* "kind:[number]" */
         if (network && strcmp(names[i], "net") == 0)
             continue;
-        known = directory >= 0 && readlinkat(directory, names[i], link, sizeof link - 1) > 0;
-        message->foreign[i] = known ? strtoull(link + strcspn(link, "0123456789"), NULL, 10) : 0;
+        message->foreign[i] = directory >= 0 ? dml_host_namespace(directory, names[i]) : 0;
+        known = message->foreign[i] != 0;
     }
     if (directory >= 0)
         close(directory);

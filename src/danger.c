@@ -89,16 +89,16 @@ static void check_environment(struct dml_danger_context *c)
 }
 
 /* Through another mount of /proc or /sys the command would see, and started by root set, what its own hides.
- */
-static void check_kernel_mount(void *context, const char *where, const char *type)
+ * Where they usually are, check_bind knows them. */
+static bool check_kernel_mount(void *context, const char *where, const char *type)
 {
     struct dml_danger_context *c = context;
-    bool usual =
-        dml_path_within(where, "/proc") || dml_path_within(where, "/sys") || dml_path_within(where, "/dev");
+    if (dml_path_within(where, "/proc") || dml_path_within(where, "/sys") || dml_path_within(where, "/dev"))
+        return false;
     for (size_t i = 0; i < c->policy->entry_count; i++) {
         const struct dml_entry *bind = &c->policy->entries[i];
-        if (usual || !dml_danger_is_own_bind(bind))
-            continue; /* known by their places: see check_bind */
+        if (!dml_danger_is_own_bind(bind))
+            continue;
         bool shown =
             dml_path_within(bind->source.path, where) ||
             (dml_path_within(where, bind->source.path) && !dml_danger_covered(c, bind, where, false));
@@ -111,6 +111,7 @@ static void check_kernel_mount(void *context, const char *where, const char *typ
                         "shows a mount of %s, at %s%s%s%s", type, where,
                         *inside ? "; mask it: masks = { \"" : "", inside, *inside ? "\" }" : "");
     }
+    return true;
 }
 
 static void check_mount(void *context, const struct dml_mount *mount)

@@ -104,11 +104,13 @@ struct dml_mount {
  * the end. */
 bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context);
 
-/* Calls `visit` for each mount `of_kernel` alone, with its mount point and type, which are only good for the
- * call: in less time where the kernel lists mounts by number. False with errno when they cannot be read to
- * the end. Safe in a program with threads. */
-bool dml_host_visit_kernel_mounts(void (*visit)(void *context, const char *where, const char *type),
-                                  void *context);
+/* Told of a mount that is `of_kernel`: its mount point and type, which are only good for the call. False when
+ * what is mounted in it needs no visit. */
+typedef bool dml_kernel_mount_visitor(void *context, const char *where, const char *type);
+
+/* Calls `visit` for each mount that is `of_kernel`: in less time than for all, where the kernel lists mounts
+ * by number. False with errno when they cannot be read to the end. Safe in a program with threads. */
+bool dml_host_visit_kernel_mounts(dml_kernel_mount_visitor *visit, void *context);
 
 /* The Landlock ABI of this kernel, 0 without Landlock. */
 int dml_host_landlock_abi(void);

@@ -152,12 +152,22 @@ static struct {
 
 /* A pass over all mounts. */
 struct pass {
-    void (*visit)(void *context, const char *where, const char *type);
+    dml_kernel_mount_visitor *visit;
     void *context;
     const struct numbers *known; /* or NULL */
     size_t at;                   /* in `known` */
-    struct numbers found;
+    struct numbers found, hidden;
 };
+
+enum { AT_ONCE = 64 };
+
+/* The mounts in mount `of`, on all levels, with numbers larger than `after`: how many, AT_ONCE when there may
+ * be more, below 0 with errno. */
+static long list_mounts(uint64_t of, uint64_t after, uint64_t ids[AT_ONCE])
+{
+    struct mount_request request = {.size = sizeof request, .id = of, .parameter = after};
+    return syscall(SYS_listmount, &request, ids, AT_ONCE, 0);
+}
 
 static bool is_known(struct pass *pass, uint64_t id)
 {
@@ -166,41 +176,66 @@ static bool is_known(struct pass *pass, uint64_t id)
     return pass->known && pass->at < pass->known->count && pass->known->items[pass->at] == id;
 }
 
+static bool is_hidden(const struct pass *pass, uint64_t id)
+{
+    for (size_t i = 0; i < pass->hidden.count; i++) {
+        if (pass->hidden.items[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* What is mounted in this one need not be looked at. */
+static void hide_below(struct pass *pass, uint64_t id)
+{
+    uint64_t ids[AT_ONCE], last = 0;
+    long count;
+    do {
+        count = list_mounts(id, last, ids);
+        for (long i = 0; i < count; i++)
+            add_number(&pass->hidden, last = ids[i]);
+    } while (count == AT_ONCE);
+}
+
+static const char *kernel_type(uint64_t magic)
+{
+    for (size_t i = 0; i < OF_KERNEL; i++) {
+        if (of_kernel[i].magic == magic)
+            return of_kernel[i].type;
+    }
+    return NULL;
+}
+
 /* False with errno. */
 static bool look_at(struct pass *pass, uint64_t id)
 {
     struct mount_status status;
     struct mount_request request = {.size = sizeof request, .id = id, .parameter = SB_BASIC | MOUNT_POINT};
-    if (is_known(pass, id)) {
-        add_number(&pass->found, id);
+    bool known = is_known(pass, id);
+    if (!known && is_hidden(pass, id))
         return true;
-    }
-    if (syscall(SYS_statmount, &request, &status, sizeof status, 0) != 0)
+    if (!known && syscall(SYS_statmount, &request, &status, sizeof status, 0) != 0)
         return errno == ENOENT; /* it is gone */
-    for (size_t i = 0; i < OF_KERNEL; i++) {
-        if (of_kernel[i].magic == status.magic) {
-            pass->visit(pass->context, status.strings + status.point, of_kernel[i].type);
-            return true;
-        }
-    }
-    add_number(&pass->found, id);
+    const char *type = known ? NULL : kernel_type(status.magic);
+    if (!type)
+        add_number(&pass->found, id);
+    else if (!pass->visit(pass->context, status.strings + status.point, type))
+        hide_below(pass, id);
     return true;
 }
 
 /* `listed`: whether this kernel lists them. False with errno. */
 static bool look_at_all(struct pass *pass, bool *listed)
 {
-    enum { AT_ONCE = 64 };
-    uint64_t ids[AT_ONCE];
-    struct mount_request request = {.size = sizeof request, .id = UINT64_MAX /* LSMT_ROOT */};
+    const uint64_t root = UINT64_MAX; /* LSMT_ROOT: of all that we see */
+    uint64_t ids[AT_ONCE], last = 0;
     long count;
     do {
-        count = syscall(SYS_listmount, &request, ids, AT_ONCE, 0);
+        count = list_mounts(root, last, ids);
         *listed |= count >= 0;
         for (long i = 0; i < count; i++) {
-            if (!look_at(pass, ids[i]))
+            if (!look_at(pass, last = ids[i]))
                 return false;
-            request.parameter = ids[i];
         }
     } while (count == AT_ONCE);
     return count >= 0;
@@ -214,8 +249,7 @@ static void pass_on(void *context, const struct dml_mount *mount)
         pass->visit(pass->context, mount->where, mount->type);
 }
 
-bool dml_host_visit_kernel_mounts(void (*visit)(void *context, const char *where, const char *type),
-                                  void *context)
+bool dml_host_visit_kernel_mounts(dml_kernel_mount_visitor *visit, void *context)
 {
     struct pass pass = {.visit = visit, .context = context};
     bool listed = false, ours = !atomic_flag_test_and_set(&others.taken);

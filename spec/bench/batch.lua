@@ -12,11 +12,11 @@ local run, write, scratch = measure.output_of, measure.write, measure.scratch
 
 local function by_hand()
     local policy = assert(demilune.policy { base = "none", ro_binds = binds })
-    local words = measure.by_hand_unfiltered(policy, payload)
+    local words, filter = measure.by_hand(policy, payload)
     for i, word in ipairs(words) do
         words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
     end
-    return table.concat(words, " ")
+    return table.concat(words, " ") .. " 9<" .. filter
 end
 
 local function seconds(line)

@@ -131,4 +131,37 @@ describe("a host", function()
         assert.matches("[bind.never]", said, 1, true)
         assert.is_false(sandbox.exists(scratch("ran")))
     end)
+
+    -- Where nothing is writable, the kernel's mounts alone are asked for.
+    local LISTMOUNT, STATMOUNT, EPERM = 458, 457, 1 -- the same on all machines
+    for name, filter in pairs {
+        ["by number"] = "", ["in the table, where it has no numbers"] = lacking.call { LISTMOUNT, errno = ENOSYS },
+    } do
+        it("finds a second /proc among many mounts, " .. name, function()
+            local with = lacking.mounts(([[
+for i in $(seq 150); do mkdir "$0/$i" && mount -t tmpfs none "$0/$i"; done
+mkdir "$0/late" && mount -t proc none "$0/late"]]):gsub("%$0", scratch()))
+            local said = launch(with .. " " .. filter, ("{ ro_binds = { %q } }"):format(scratch()))
+            assert.matches("shows a mount of proc, at " .. scratch("late"), said, 1, true)
+        end)
+
+        it("sees what is mounted between two launches, " .. name, function()
+            local result = probe.lua(scratch("host.lua"), ([[
+                local policy = assert(require "demilune".policy { ro_binds = { %q } })
+                local function works() return policy:plan { "true" } and "yes" or "no" end
+                print(works(), works())
+                os.execute "mkdir %s/it && mount -t tmpfs none %s/it && mkdir %s/it/proc && mount -t proc none %s/it/proc"
+                print(works(), works())
+                os.execute "umount %s/it/proc"
+                print(works(), works())]]):gsub("%%s", scratch()):format(scratch()),
+                { prefix = lacking.mounts "true" .. " " .. filter })
+            assert.equal("yes\tyes\nno\tno\nyes\tyes\n", result.out, result.err)
+        end)
+    end
+
+    it("that lists its mounts and says nothing of them shows none", function()
+        refuses(lacking.call { STATMOUNT, errno = EPERM }, '"/proc/self/mountinfo" cannot be looked up: ' ..
+            "Operation not permitted; so it is not known what the policy shows [host.unknown]",
+            ("{ ro_binds = { %q } }"):format(scratch()))
+    end)
 end)

@@ -75,9 +75,10 @@ local function filtered(program, rule, answer)
 end
 
 --- Without a system call: each gives `errno`, with `argument` (from 0) only where that has any of `bits`, or is `value`.
----@param call { [1]: string, errno: integer, argument: integer?, bits: integer?, value: integer? }
+--- Those that this machine's headers are too old for go by number.
+---@param call { [1]: string|integer, errno: integer, argument: integer?, bits: integer?, value: integer? }
 function lacking.call(call)
-    return filtered(BECOME, { number = numbers[call[1]], answer = 0x50000 | call.errno,
+    return filtered(BECOME, { number = numbers[call[1]] or assert(math.tointeger(call[1])), answer = 0x50000 | call.errno,
         argument = call.argument, bits = call.bits, value = call.value })
 end
 

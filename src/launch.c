@@ -1,4 +1,5 @@
 #include "launch.h"
+#include "memory_file.h"
 #include "message.h"
 #include "spawn.h"
 #include "stage_message.h"
@@ -89,7 +90,8 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
             channels->captured[i] = ends[0];
             own(d, slot, ends[1]);
         } else if (i == 0 && start->input) {
-            if (!own(d, slot, dml_memory_file("demilune-input", start->input, start->input_length, error)))
+            const struct dml_piece input = {.bytes = start->input, .length = start->input_length};
+            if (!own(d, slot, dml_memory_file("demilune-input", &input, 1, error)))
                 return false;
         } else {
             int fd = start->standard[i];

@@ -1,0 +1,100 @@
+#include "memory_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, Linux 6.3 */
+#endif
+
+/* The descriptor stays at its start. False with errno. */
+static bool write_at(int fd, const char *bytes, size_t length, off_t at)
+{
+    while (length > 0) {
+        ssize_t written = pwrite(fd, bytes, length, at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        bytes += written;
+        at += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+/* The signal that a limit of file sizes sends is the host's affair, and none of it: without it writing fails.
+ */
+static bool write_quietly(int fd, const struct dml_piece *pieces, size_t count)
+{
+    static const struct timespec at_once;
+    sigset_t signal, before, pending;
+    bool written = true;
+    sigemptyset(&signal);
+    sigaddset(&signal, SIGXFSZ);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &signal, &before);
+    for (size_t i = 0; i < count && written; i++)
+        written = write_at(fd, pieces[i].bytes, pieces[i].length, pieces[i].at);
+    int reason = errno;
+    if (!written && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
+        sigtimedwait(&signal, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = reason;
+    return written;
+}
+
+int dml_raised(int fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return higher;
+}
+
+int dml_memory_file(const char *name, const struct dml_piece *pieces, size_t count, struct dml_error *error)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    int raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (raw < 0 && errno == EINVAL) /* a kernel that does not know the flag makes it executable anyway */
+        raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = dml_raised(raw);
+    bool written = fd >= 0 && write_quietly(fd, pieces, count);
+    if (!written || fcntl(fd, F_ADD_SEALS, seals) != 0) {
+        dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* A pipe that holds the bytes, its reading end; -1 when it does not. */
+static int filled_pipe(const void *bytes, size_t length)
+{
+    int ends[2];
+    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    bool held = write(ends[1], bytes, length) == (ssize_t)length; /* a new one has room for so much */
+    close(ends[1]);
+    if (held)
+        return dml_raised(ends[0]);
+    close(ends[0]);
+    return -1;
+}
+
+int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error)
+{
+    const struct dml_piece whole = {.bytes = bytes, .length = length};
+    int fd = filled_pipe(bytes, length);
+    return fd >= 0 ? fd : dml_memory_file(name, &whole, 1, error);
+}

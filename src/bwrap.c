@@ -106,10 +106,10 @@ static void put_source(struct renderer *r, const struct dml_entry *mount, const 
     struct dml_bwrap_arguments *out = r->out;
     if (goes_by_path(r, mount)) {
         put(r, mount->source.path);
-        out->paths[out->path_count++] = &mount->source;
+        out->paths[out->path_count++] = mount;
     } else {
         put_number(r, format, DML_FD_COUNT + r->file_count + out->source_count);
-        out->sources[out->source_count++] = &mount->source;
+        out->sources[out->source_count++] = mount;
     }
 }
 

@@ -35,9 +35,9 @@ struct dml_bwrap_arguments {
     size_t count, capacity;
     struct dml_bytes *files; /* content that bwrap reads from a descriptor; the filter is the last */
     size_t file_count;
-    const struct dml_object **sources; /* host objects to be opened and handed over */
+    const struct dml_entry **sources; /* whose host objects are to be opened and handed over */
     size_t source_count;
-    const struct dml_object **paths; /* host objects that bwrap finds by their paths */
+    const struct dml_entry **paths; /* whose host objects bwrap finds by their paths */
     size_t path_count;
 };
 

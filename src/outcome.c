@@ -273,9 +273,9 @@ static void end_changed(struct dml_process *process, const struct dml_stage_repo
     const struct dml_entry *mount = dml_plan_next_seen(process->plan, &at);
     for (uint32_t i = 0; mount && i < report->step; i++)
         mount = dml_plan_next_seen(process->plan, &at);
-    const char *path = mount ? mount->source.path : "a bind";
+    const char *path = mount ? mount->source.path : "a bind", *field = mount ? mount->field : "policy";
     end_unexecuted(process, DML_RESULT_SETUP_FAILED, "source.changed",
-                   "%s changed between check and launch%s%s",
+                   "%s: %s changed between check and launch%s%s", field,
                    dml_quote(quoted, sizeof quoted, path, strlen(path)), report->value ? ": " : "",
                    report->value ? strerror((int)report->value) : "");
 }

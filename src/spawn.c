@@ -35,7 +35,7 @@ static int fail_child(struct child *child, enum step step, long failed, size_t i
 
 static bool open_source(struct child *child, size_t index)
 {
-    int fd = dml_child_open(child->spawn->sources[index]);
+    int fd = dml_child_open(&child->spawn->sources[index]->source);
     if (fd < 0)
         return fail_child(child, STEP_SOURCE, fd, index) == 0;
     int failed =
@@ -45,7 +45,7 @@ static bool open_source(struct child *child, size_t index)
 
 static bool look_at_path(struct child *child, size_t index)
 {
-    int failed = dml_child_look(child->spawn->paths[index]);
+    int failed = dml_child_look(&child->spawn->paths[index]->source);
     return !failed || fail_child(child, STEP_PATH, failed, index) == 0;
 }
 
@@ -78,27 +78,27 @@ __attribute__((no_sanitize_address)) static int run_child(void *argument)
     return fail_child(child, STEP_EXECUTE, CALL3(__NR_execve, spawn->path, spawn->argv, no_environment), 0);
 }
 
+static bool explain_source(const struct dml_entry *bind, int reason, struct dml_error *error)
+{
+    char quoted[256];
+    dml_quote(quoted, sizeof quoted, bind->source.path, strlen(bind->source.path));
+    if (reason == EMFILE || reason == ENFILE || reason == ENOSYS)
+        return dml_fail(error, DML_ERROR_SYSTEM, reason, "%s: %s cannot be opened", bind->field, quoted);
+    return dml_fail(error, DML_ERROR_CHANGED, reason == ESTALE ? 0 : reason,
+                    "%s: %s changed between check and launch", bind->field, quoted);
+}
+
 static bool explain(const struct child *child, struct dml_error *error)
 {
     char quoted[256];
     const struct dml_spawn *spawn = child->spawn;
-    const char *path = child->step == STEP_EXECUTE  ? spawn->path
-                       : child->step == STEP_SOURCE ? spawn->sources[child->index]->path
-                       : child->step == STEP_PATH   ? spawn->paths[child->index]->path
-                                                    : "";
-    dml_quote(quoted, sizeof quoted, path, strlen(path));
     switch (child->step) {
-    case STEP_SOURCE:
-    case STEP_PATH:
-        if (child->reason == ESTALE)
-            return dml_fail(error, DML_ERROR_CHANGED, 0, "%s changed between check and launch", quoted);
-        if (child->reason == EMFILE || child->reason == ENFILE || child->reason == ENOSYS)
-            return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be opened", quoted);
-        return dml_fail(error, DML_ERROR_CHANGED, child->reason, "%s changed between check and launch",
-                        quoted);
+    case STEP_SOURCE: return explain_source(spawn->sources[child->index], child->reason, error);
+    case STEP_PATH: return explain_source(spawn->paths[child->index], child->reason, error);
     case STEP_CGROUP:
         return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "the sandbox cannot be put into its cgroup");
     case STEP_EXECUTE:
+        dml_quote(quoted, sizeof quoted, spawn->path, strlen(spawn->path));
         return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "%s cannot be executed", quoted);
     default: return dml_fail(error, DML_ERROR_SYSTEM, child->reason, "descriptors cannot be handed over");
     }

@@ -14,9 +14,9 @@ struct dml_spawn {
     const int
         *descriptors; /* descriptor i of the program is a copy of ours; it gets no others but the sources */
     size_t descriptor_count;
-    /* Host objects. Each must be what it was when it was resolved. `sources` are open (O_PATH) as the
-     * descriptors that follow, `paths` are only looked at. */
-    const struct dml_object *const *sources, *const *paths;
+    /* Binds. The source of each must be what it was when it was resolved. Those of `sources` are open
+     * (O_PATH) as the descriptors that follow, those of `paths` are only looked at. */
+    const struct dml_entry *const *sources, *const *paths;
     size_t source_count, path_count;
     const int *cgroups; /* cgroup.procs of each that it is to be in, open for writing */
     size_t cgroup_count;

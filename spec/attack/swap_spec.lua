@@ -33,7 +33,7 @@ describe("a source that is swapped", function()
                 assert(os.execute("cd " .. scratch() .. "; " .. change))
                 local result, message, code, problems = plan:run {}
                 assert.same({ nil, "source.changed" }, { result, code })
-                assert.matches("changed between check and launch", message)
+                assert.matches("^[%l_]+%[?%d*%]?: \"[^\"]+\" changed between check and launch", message)
                 assert.equal("source.changed", problems[1].code)
                 assert.is_false(sandbox.exists(scratch("out/ran")))
             end)
@@ -63,6 +63,8 @@ describe("a source that is swapped", function()
                     assert.equal("good\n", sandbox.read(scratch "out/seen"))
                 else
                     assert.same({ "setup_failed", "source.changed" }, { result.kind, result.code }, result.message)
+                    assert.matches(name == "by nothing" and "^bwrap could not set the sandbox up: Can't find source path" or
+                        "^ro_binds%[[12]%]: \"[^\"]+\" changed between check and launch", result.message)
                     assert.is_false(sandbox.exists(scratch "out/ran"))
                 end
             end)

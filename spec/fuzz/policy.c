@@ -26,7 +26,7 @@ static int render(lua_State *L)
     for (size_t i = 0; i < arguments.count; i++)
         must(arguments.items[i], "every argument is there");
     for (size_t i = 0; i < arguments.source_count; i++)
-        must(arguments.sources[i]->path[0] == '/', "every source has a path");
+        must(arguments.sources[i]->source.path[0] == '/', "every source has a path");
     lua_pushinteger(L, rendered ? (lua_Integer)arguments.count : -1);
     lua_pushinteger(L, (lua_Integer)arguments.file_count);
     lua_pushinteger(L, (lua_Integer)arguments.source_count);

@@ -33,7 +33,7 @@ static bool is_of_kernel(const char *type)
 
 /* --- the table of mounts, as text --- */
 
-/* Octal escapes, as /proc/self/mountinfo has them for spaces and the like, in place. */
+/* Octal escapes, as /proc/PID/mountinfo has them for spaces and the like, in place. */
 static void unescape_octal(char *text)
 {
     char *out = text;
@@ -58,7 +58,7 @@ static char *next_field(char **line)
     return field;
 }
 
-/* A line of /proc/self/mountinfo: number, parent, MAJOR:MINOR, root, mount point, options, optional fields,
+/* A line of /proc/PID/mountinfo: number, parent, MAJOR:MINOR, root, mount point, options, optional fields,
  * "-", type and more (filesystems/proc.rst of the kernel). False when it is none. */
 static bool read_mount(char *line, struct dml_mount *mount)
 {
@@ -85,7 +85,7 @@ static bool read_mount(char *line, struct dml_mount *mount)
 
 bool dml_host_visit_mounts(void (*visit)(void *context, const struct dml_mount *mount), void *context)
 {
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    FILE *mounts = fopen("/proc/thread-self/mountinfo", "re"); /* other threads may be in other namespaces */
     char buffer[4096], *line = NULL;
     size_t size = 0;
     if (!mounts)
@@ -206,21 +206,39 @@ static const char *kernel_type(uint64_t magic)
     return NULL;
 }
 
+/* What `wanted` says of a mount. False with errno. */
+static bool ask(uint64_t id, uint64_t wanted, struct mount_status *status)
+{
+    struct mount_request request = {.size = sizeof request, .id = id, .parameter = wanted};
+    return syscall(SYS_statmount, &request, status, sizeof *status, 0) == 0;
+}
+
+/* One of the kernel's: only of these is it asked where it is, for any user may have put another one deeper
+ * than there is room for. False with errno. */
+static bool look_at_kernel_mount(struct pass *pass, uint64_t id, const char *type,
+                                 struct mount_status *status)
+{
+    if (!ask(id, MOUNT_POINT, status))
+        return errno == ENOENT;             /* it is gone */
+    bool seen = status->mask & MOUNT_POINT; /* else it was moved out of our sight */
+    if (seen && !pass->visit(pass->context, status->strings + status->point, type))
+        hide_below(pass, id);
+    return true;
+}
+
 /* False with errno. */
 static bool look_at(struct pass *pass, uint64_t id)
 {
     struct mount_status status;
-    struct mount_request request = {.size = sizeof request, .id = id, .parameter = SB_BASIC | MOUNT_POINT};
     bool known = is_known(pass, id);
     if (!known && is_hidden(pass, id))
         return true;
-    if (!known && syscall(SYS_statmount, &request, &status, sizeof status, 0) != 0)
+    if (!known && !ask(id, SB_BASIC, &status))
         return errno == ENOENT; /* it is gone */
     const char *type = known ? NULL : kernel_type(status.magic);
-    if (!type)
-        add_number(&pass->found, id);
-    else if (!pass->visit(pass->context, status.strings + status.point, type))
-        hide_below(pass, id);
+    if (type)
+        return look_at_kernel_mount(pass, id, type, &status);
+    add_number(&pass->found, id);
     return true;
 }
 

@@ -159,6 +159,49 @@ mkdir "$0/late" && mount -t proc none "$0/late"]]):gsub("%$0", scratch()))
         end)
     end
 
+    it("with a mount deeper than a path can be plans all the same", function()
+        local deep = ([[
+mkdir "$0" && mount -t tmpfs none "$0" && name=$(printf %%0250d 1) && at=$0/p/q/r
+for i in $(seq 15); do at=$at/$name; done
+mkdir -p "$at" && mount -t tmpfs none "$at" &&
+mv "$0/p/q/r" "$0/p/q/$name" && mv "$0/p/q" "$0/p/$name" && mv "$0/p" "$0/$name" &&
+grep -Eq '[0-9/]{4200}' /proc/self/mountinfo]])
+            :gsub("%%%%", "%%"):gsub("%$0", scratch "deep")
+        assert.equal("exit\n", launch(lacking.mounts(deep), "{ ro_binds = { '/srv' } }"))
+    end)
+
+    -- A thread of the host may be in mounts of its own, which are not those of its first thread.
+    local THREAD = [[
+import ctypes, sys, threading
+libc, lua = ctypes.CDLL(None), ctypes.CDLL("liblua5.4.so.0", ctypes.RTLD_GLOBAL)
+lua.luaL_newstate.restype = ctypes.c_void_p
+def launch():
+    FS, NEWNS, PRIVATE = 0x200, 0x20000, 0x44000
+    assert libc.unshare(FS | NEWNS) == 0 and libc.mount(b"none", b"/", None, PRIVATE, None) == 0
+    assert libc.mount(b"none", sys.argv[2].encode(), b"proc", 0, None) == 0
+    state = ctypes.c_void_p(lua.luaL_newstate())
+    lua.luaL_openlibs(state)
+    for load in lua.luaL_loadstring, lua.luaL_loadfilex: # as in: lua5.4 -e TEXT FILE
+        word = sys.argv[-2 if load == lua.luaL_loadstring else -1].encode()
+        assert load(state, word, None) == 0 and lua.lua_pcallk(state, 0, 0, 0, ctypes.c_ssize_t(0), None) == 0
+thread = threading.Thread(target=launch)
+thread.start()
+thread.join()]]
+    for name, filter in pairs {
+        ["by number"] = "", ["in the table"] = lacking.call { LISTMOUNT, errno = ENOSYS },
+    } do
+        for _, field in ipairs { "ro_binds", "rw_binds" } do
+            it(("knows what a thread alone has mounted, %s, under %s #unsanitized"):format(name, field), function()
+                local shown = scratch "shown"
+                assert(os.execute("mkdir " .. shown))
+                local prefix = ("%s %s /usr/bin/python3 -c %s -- %s"):format(lacking.mounts "true", filter,
+                    sandbox.quote(THREAD), shown)
+                local said = launch(prefix, ("{ %s = { %q } }"):format(field, shown))
+                assert.equal(("%s[1]: %q shows a mount of proc, at %s [bind.never]\n"):format(field, shown, shown), said)
+            end)
+        end
+    end
+
     it("that lists its mounts and says nothing of them shows none", function()
         refuses(lacking.call { STATMOUNT, errno = EPERM }, '"/proc/self/mountinfo" cannot be looked up: ' ..
             "Operation not permitted; so it is not known what the policy shows [host.unknown]",

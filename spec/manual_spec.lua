@@ -281,7 +281,7 @@ end
 describe("demilune(3)", function()
     local classes = {
         { title = "POLICIES", name = "policy", internal = set { "build", "has_hooks", "lint" } },
-        { title = "PLANS", name = "plan", internal = set { "instead" } },
+        { title = "PLANS", name = "plan", internal = set { "instead", "begin", "complete" } },
         { title = "PROCESSES", name = "process", internal = set { "launch" } },
         { title = "STREAMS", name = "stream", internal = {} },
     }

@@ -421,4 +421,16 @@ describe("with", function()
         assert.equal("type", code)
         assert.equal("network", problems[1].field)
     end)
+
+    it("takes no field afterwards, nor does its plan", function()
+        local policy = assert(demilune.policy {})
+        local said = { "a policy does not change; policy:with { network = ... } makes another",
+            "a plan does not change; say network in the policy" }
+        for i, made in ipairs { policy, assert(policy:plan { "true" }) } do
+            local ok, why = pcall(function() made.network = true end)
+            assert.is_false(ok)
+            assert.matches(said[i], why, 1, true)
+            assert.is_nil(made.network)
+        end
+    end)
 end)

@@ -3,6 +3,7 @@
 #include "lua_memory.h"
 #include "lua_modules.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <libgen.h>
@@ -135,6 +136,19 @@ static bool open_standard(void)
     return true;
 }
 
+/* What we have printed is the answer: where it cannot be written, there is none. A command's own output does
+ * not come through here. */
+static int finish_output(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    int reason = errno; /* unknown when an earlier part was the one that could not be written */
+    fprintf(stderr, "demilune: standard output cannot be written%s%s\n", reason ? ": " : "",
+            reason ? strerror(reason) : "");
+    return EXIT_REFUSED;
+}
+
 int main(int argc, char **argv)
 {
     static struct dml_memory memory;
@@ -154,5 +168,5 @@ int main(int argc, char **argv)
         code = (int)lua_tointeger(L, -1);
     else
         fprintf(stderr, "demilune: internal error: %s\n", lua_tostring(L, -1));
-    exit(code); /* the kernel frees faster than lua_close; what must be released was */
+    exit(finish_output(code)); /* the kernel frees faster than lua_close; what must be released was */
 }

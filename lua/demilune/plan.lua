@@ -17,6 +17,10 @@ local plan = {}
 plan.__index = plan
 plan.__name = "demilune.plan"
 
+function plan.__newindex(_, name)
+    error(("a plan does not change; say %s in the policy"):format(tostring(name)), 2)
+end
+
 --- The backend that launches this: auto is the one that its ceilings allow and that can do what the plan asks for,
 --- bwrap before native.
 ---@param flag? "auto"|"bwrap"|"native"|"none"

@@ -28,6 +28,11 @@ local policy = {}
 policy.__index = policy
 policy.__name = "demilune.policy"
 
+-- A hook is given a table to change; a policy that took a field would pass over it.
+function policy.__newindex(_, name)
+    error(("a policy does not change; policy:with { %s = ... } makes another"):format(tostring(name)), 2)
+end
+
 --- Takes the hooks out of the fields of a layer and appends them to `hooks`.
 local function take_hooks(fields, hooks, layer)
     for _, name in ipairs(hook_names) do
@@ -137,7 +142,7 @@ function policy:with(fields, options)
     if not layered then
         return nil, problem, code, problems
     end
-    layered.file = other.file or self.file
+    rawset(layered, "file", other.file or self.file)
     for _, name in ipairs { "ignored", "paths", "ceilings" } do
         layered[name] = merge.appended(self[name], other[name])
     end

@@ -359,6 +359,24 @@ libc.execve(words[0], (ctypes.c_char_p * len(words))(*words), (ctypes.c_char_p *
         assert.is_nil(result.out:find("no variable", 1, true))
     end)
 
+    it("an answer that cannot be written is none", function()
+        sandbox.write(scratch("fine.lua"), 'return { base = "none", expect = { denied = { write = { "/etc/x" } } } }\n')
+        sandbox.write(scratch("print.lua"), "print 'it'\n")
+        for _, words in ipairs {
+            { "--version" }, { "--help" }, { "run", "--help" }, { "run", "-n", "--", "true" }, { "explain" }, { "doctor" },
+            { "explain", "--json" }, { "check", "--json", scratch("fine.lua") }, { "test", scratch("fine.lua") },
+            { "script", scratch("print.lua") },
+        } do
+            local name = table.concat(words, " ")
+            local full = sandbox.demilune(words, { suffix = ">/dev/full" })
+            assert.equal(125, full.code, name)
+            assert.matches("standard output cannot be written", full.err, name)
+            assert.equal(125, sandbox.demilune(words, { suffix = ">&-" }).code, name)
+        end
+        assert.equal(3, sandbox.demilune({ "run", "--", "sh", "-c", "exit 3" }, { suffix = ">/dev/full" }).code)
+        assert.equal(0, sandbox.demilune({ "run", "--", "true" }, { suffix = ">&-" }).code)
+    end)
+
     it("check --json prints problems as data", function()
         sandbox.write(scratch("fine.lua"), "return {}\n")
         sandbox.write(scratch("bad.lua"), "return {\n  network = 1,\n}\n")

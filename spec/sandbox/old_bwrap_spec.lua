@@ -19,13 +19,15 @@ if [ "$1" = --help ]; then
     %s --help | grep -vE -e '(%s) '
     exit 0
 fi
+cat <&3 >%q # they can be read once
+exec 3<%q
 unknown=$(tr '\0' '\n' </proc/self/fd/3 | grep -xE -e '%s' | head -n 1)
 if [ -n "$unknown" ]; then
     echo "bwrap: Unknown option $unknown" >&2
     exit 1
 fi
 exec %s "$@"
-]=]):format(scratch(name .. ".asked"), core.find_bwrap(), pattern, pattern, core.find_bwrap()), "755")
+]=]):format(scratch(name .. ".asked"), core.find_bwrap(), pattern, scratch(name .. ".args"), scratch(name .. ".args"), pattern, core.find_bwrap()), "755")
     end
 
     -- Files of the script's own need are in the sandbox's base; it runs outside.

@@ -414,7 +414,7 @@ sys.exit(subprocess.run([sys.argv[2], "test", "-q", sys.argv[1] + "/p.lua"]).ret
         local tap, code = with_bwrap(([[#!/usr/bin/python3 -I
 import os, sys
 if "--args" in sys.argv:
-    given = os.pread(3, 1 << 20, 0)
+    given = os.read(3, 1 << 20)
     words = given.split(b"\0")
     for i, word in enumerate(words):
         if word in (b"--ro-bind", b"--ro-bind-fd") and words[i + 2] == b"%s":

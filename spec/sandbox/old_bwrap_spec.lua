@@ -27,7 +27,8 @@ if [ -n "$unknown" ]; then
     exit 1
 fi
 exec %s "$@"
-]=]):format(scratch(name .. ".asked"), core.find_bwrap(), pattern, scratch(name .. ".args"), scratch(name .. ".args"), pattern, core.find_bwrap()), "755")
+]=]):format(scratch(name .. ".asked"), core.find_bwrap(), pattern, scratch(name .. ".args"), scratch(name .. ".args"),
+            pattern, core.find_bwrap()), "755")
     end
 
     -- Files of the script's own need are in the sandbox's base; it runs outside.

@@ -2,6 +2,7 @@
 #include "memory_file.h"
 #include "message.h"
 #include "spawn.h"
+#include "stage_image.h"
 #include "stage_message.h"
 
 #include <errno.h>
@@ -134,9 +135,11 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     own(d, DML_FD_CONTROL, sockets[1]);
     if (!own(d, DML_FD_RUNNER, dml_raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    return own(d, DML_FD_STAGE,
-               dml_stage_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
-                              start->bwrap_path != NULL, error)) &&
+    const struct dml_piece image = {.bytes = dml_stage_image, .length = (size_t)dml_stage_image_size};
+    return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", &image, 1, error)) &&
+           own(d, DML_FD_MESSAGE,
+               dml_stage_message_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
+                                      start->bwrap_path != NULL, error)) &&
            prepare_standard(channels, start, d, error);
 }
 

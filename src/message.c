@@ -1,7 +1,6 @@
 #include "message.h"
 #include "host.h"
 #include "memory_file.h"
-#include "stage_image.h"
 #include "stage_message.h"
 
 #include <errno.h>
@@ -101,9 +100,9 @@ static void append_paths(char *to, const struct dml_plan *plan, size_t count)
         to = append_string(to, dml_plan_next_seen(plan, &at)->sandbox);
 }
 
-int dml_stage_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                   const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
-                   struct dml_error *error)
+int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
+                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                           struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
     for (size_t i = 0; i < plan->argc; i++)
@@ -144,11 +143,8 @@ int dml_stage_file(const struct dml_plan *plan, unsigned controls, unsigned cove
         at = append_string(at, plan->env[i]);
     at = append_string(at, plan->chdir);
     append_paths(at, plan, object_count);
-    const struct dml_piece pieces[] = {
-        {.bytes = dml_stage_image, .length = (size_t)dml_stage_image_size},
-        {.bytes = message, .length = size, .at = DML_STAGE_MESSAGE_AT},
-    };
-    int fd = dml_memory_file("demilune-stage", pieces, 2, error);
+    const struct dml_piece whole = {.bytes = message, .length = size};
+    int fd = dml_memory_file("demilune-message", &whole, 1, error);
     free(message);
     return fd;
 }

@@ -6,14 +6,14 @@
 #include "cgroup.h"
 #include "plan.h"
 
-/* The inner stage and its message: command, environment, directory, limits, and what it has to find.
+/* The message for the inner stage: command, environment, directory, limits, and what it has to find.
  * `controls`: bits of enum dml_control that the backend applies; `covered`: bits of enum dml_limit that a
  * cgroup holds; `memory`: what the stage limits its cgroup by; `deadline`: when the command's time is up,
  * milliseconds of CLOCK_MONOTONIC, 0: never. `by_others`: another program makes the namespaces, so the stage
  * has to look that they are new. */
-int dml_stage_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                   const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
-                   struct dml_error *error);
+int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
+                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                           struct dml_error *error);
 
 /* bwrap's arguments, each ended by a NUL. */
 int dml_arguments_file(const struct dml_bwrap_arguments *arguments, struct dml_error *error);

@@ -105,11 +105,11 @@ static void *new_memory(size_t size)
 
 static void read_message(struct dml_stage_command *command)
 {
-    long end = CALL3(__NR_lseek, DML_FD_STAGE, 0, SEEK_TO_END), size = end - DML_STAGE_MESSAGE_AT;
+    long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
     if (size < (long)sizeof(struct dml_stage_message))
-        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, end < 0 ? -end : 0);
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
     void *bytes = new_memory((size_t)size);
-    long got = CALL4(__NR_pread64, DML_FD_STAGE, bytes, size, DML_STAGE_MESSAGE_AT);
+    long got = CALL4(__NR_pread64, DML_FD_MESSAGE, bytes, size, 0);
     size_t pointers = got == size ? dml_stage_pointers(bytes, (size_t)size) : 0;
     if (pointers == 0)
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, got < 0 ? -got : 0);

@@ -8,7 +8,7 @@
 /* Descriptors with which the backend and then the inner stage are started. */
 enum {
     DML_FD_ARGUMENTS = 3, /* the backend's own arguments */
-    DML_FD_STAGE = 4,     /* a sealed memory file: the stage's image, and what it is to do */
+    DML_FD_STAGE = 4,     /* the stage's image, a sealed memory file */
     DML_FD_CONTROL = 5,   /* socket: reports to the runner, signals from it */
     DML_FD_STDIN = 6,     /* the command's own */
     DML_FD_STDOUT = 7,
@@ -16,11 +16,10 @@ enum {
     DML_FD_RUNNER = 9,  /* a pidfd: readable when the runner has ended */
     DML_FD_MEMORY = 10, /* where a cgroup's limit of memory is written, /dev/null without one */
     DML_FD_SWAP = 11,   /* the same of memory and swap */
-    DML_FD_COUNT = 12,  /* more of the backend's follow */
+    DML_FD_MESSAGE =
+        12,            /* struct dml_stage_message and its strings, another: /proc/PID/exe shows the image */
+    DML_FD_COUNT = 13, /* more of the backend's follow */
 };
-
-/* Where struct dml_stage_message and its strings begin in DML_FD_STAGE, behind the image. */
-#define DML_STAGE_MESSAGE_AT 8192
 
 /* A system call that no table has, and the error that our filter alone gives for it: so the stage knows it.
  */

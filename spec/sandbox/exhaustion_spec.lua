@@ -321,7 +321,7 @@ describe("exhaustion:", function()
     local LAUNCH = { '"/usr" cannot be looked up', '"/proc/net/unix" cannot be looked up', "no socket", "no pidfd",
         "no memory file", START, "descriptors cannot be handed over" }
     if not native then
-        table.insert(LAUNCH, 5, "/proc/thread-self/ns cannot be read")
+        table.insert(LAUNCH, 6, "/proc/thread-self/ns cannot be read")
     end
     local WITH_PIPES = table.move(LAUNCH, 3, #LAUNCH, 4, { LAUNCH[1], LAUNCH[2], "no pipe" })
     for name, case in pairs {

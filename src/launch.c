@@ -91,8 +91,7 @@ static bool prepare_standard(struct dml_channels *channels, const struct dml_sta
             channels->captured[i] = ends[0];
             own(d, slot, ends[1]);
         } else if (i == 0 && start->input) {
-            const struct dml_piece input = {.bytes = start->input, .length = start->input_length};
-            if (!own(d, slot, dml_memory_file("demilune-input", &input, 1, error)))
+            if (!own(d, slot, dml_memory_file("demilune-input", start->input, start->input_length, error)))
                 return false;
         } else {
             int fd = start->standard[i];
@@ -135,8 +134,8 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     own(d, DML_FD_CONTROL, sockets[1]);
     if (!own(d, DML_FD_RUNNER, dml_raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    const struct dml_piece image = {.bytes = dml_stage_image, .length = (size_t)dml_stage_image_size};
-    return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", &image, 1, error)) &&
+    size_t image_size = (size_t)dml_stage_image_size;
+    return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
            own(d, DML_FD_MESSAGE,
                dml_stage_message_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
                                       start->bwrap_path != NULL, error)) &&

@@ -13,41 +13,31 @@
 #define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, Linux 6.3 */
 #endif
 
-/* The descriptor stays at its start. False with errno. */
-static bool write_at(int fd, const char *bytes, size_t length, off_t at)
-{
-    while (length > 0) {
-        ssize_t written = pwrite(fd, bytes, length, at);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        bytes += written;
-        at += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 /* The signal that a limit of file sizes sends is the host's affair, and none of it: without it writing fails.
  */
-static bool write_quietly(int fd, const struct dml_piece *pieces, size_t count)
+static bool write_quietly(int fd, const char *bytes, size_t length)
 {
+    size_t done = 0;
     static const struct timespec at_once;
     sigset_t signal, before, pending;
-    bool written = true;
     sigemptyset(&signal);
     sigaddset(&signal, SIGXFSZ);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &signal, &before);
-    for (size_t i = 0; i < count && written; i++)
-        written = write_at(fd, pieces[i].bytes, pieces[i].length, pieces[i].at);
+    while (done < length) { /* the descriptor stays at its start */
+        ssize_t written = pwrite(fd, bytes + done, length - done, (off_t)done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            break;
+        done += (size_t)written;
+    }
     int reason = errno;
-    if (!written && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
+    if (done < length && reason == EFBIG && !sigismember(&pending, SIGXFSZ))
         sigtimedwait(&signal, NULL, &at_once);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = reason;
-    return written;
+    return done == length;
 }
 
 int dml_raised(int fd)
@@ -61,14 +51,14 @@ int dml_raised(int fd)
     return higher;
 }
 
-int dml_memory_file(const char *name, const struct dml_piece *pieces, size_t count, struct dml_error *error)
+int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error)
 {
     const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
     int raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (raw < 0 && errno == EINVAL) /* a kernel that does not know the flag makes it executable anyway */
         raw = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int fd = dml_raised(raw);
-    bool written = fd >= 0 && write_quietly(fd, pieces, count);
+    bool written = fd >= 0 && write_quietly(fd, bytes, length);
     if (!written || fcntl(fd, F_ADD_SEALS, seals) != 0) {
         dml_fail(error, DML_ERROR_SYSTEM, errno, "no memory file");
         if (fd >= 0)
@@ -94,7 +84,6 @@ static int filled_pipe(const void *bytes, size_t length)
 
 int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error)
 {
-    const struct dml_piece whole = {.bytes = bytes, .length = length};
     int fd = filled_pipe(bytes, length);
-    return fd >= 0 ? fd : dml_memory_file(name, &whole, 1, error);
+    return fd >= 0 ? fd : dml_memory_file(name, bytes, length, error);
 }

@@ -5,22 +5,14 @@
 #include "problem.h"
 
 #include <stddef.h>
-#include <sys/types.h>
 
 /* `fd` itself, or a copy (close-on-exec) in its place above the standard three, which the host may have
  * closed; -1 stays -1, with its errno. */
 int dml_raised(int fd);
 
-/* A part of a memory file, at `at`. */
-struct dml_piece {
-    const void *bytes;
-    size_t length;
-    off_t at;
-};
-
-/* A memory file of these pieces, at its start, that nobody can change any more; -1 when it cannot be had.
+/* A memory file with these bytes, at its start, that nobody can change any more; -1 when it cannot be had.
  * Close-on-exec, to be closed by the caller. */
-int dml_memory_file(const char *name, const struct dml_piece *pieces, size_t count, struct dml_error *error);
+int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
 /* A descriptor that gives these bytes to one reader: a pipe, which is the quicker one, where that holds them,
  * or a memory file. Close-on-exec, to be closed by the caller; -1 when there is neither. */

@@ -143,8 +143,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         at = append_string(at, plan->env[i]);
     at = append_string(at, plan->chdir);
     append_paths(at, plan, object_count);
-    const struct dml_piece whole = {.bytes = message, .length = size};
-    int fd = dml_memory_file("demilune-message", &whole, 1, error);
+    int fd = dml_memory_file("demilune-message", message, size, error);
     free(message);
     return fd;
 }

@@ -29,6 +29,7 @@ enum {
     POLL_GONE = 0x2000, /* POLLRDHUP */
     PROTECT_READ = 1,
     PROTECT_WRITE = 2,
+    MAP_PRIVATE_FILE = 2,
     MAP_PRIVATE_MEMORY = 2 | 0x20,
     CURRENT_DIRECTORY = -100, /* AT_FDCWD */
     FOLLOW_NOTHING = 0x100,   /* AT_SYMLINK_NOFOLLOW */
@@ -95,9 +96,9 @@ static void fail(enum dml_stage_report_kind kind, uint32_t step, long value)
 /* --- the message
  * --------------------------------------------------------------------------------------------------- */
 
-static void *new_memory(size_t size)
+static void *map(size_t size, int protection, int flags, int fd)
 {
-    long address = CALL6(__NR_mmap, 0, size, PROTECT_READ | PROTECT_WRITE, MAP_PRIVATE_MEMORY, -1, 0);
+    long address = CALL6(__NR_mmap, 0, size, protection, flags, fd, 0);
     if (address < 0 && address > -4096)
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, -address);
     return (void *)address;
@@ -108,12 +109,11 @@ static void read_message(struct dml_stage_command *command)
     long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
     if (size < (long)sizeof(struct dml_stage_message))
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
-    void *bytes = new_memory((size_t)size);
-    long got = CALL4(__NR_pread64, DML_FD_MESSAGE, bytes, size, 0);
-    size_t pointers = got == size ? dml_stage_pointers(bytes, (size_t)size) : 0;
+    const void *bytes = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
+    size_t pointers = dml_stage_pointers(bytes, (size_t)size);
     if (pointers == 0)
-        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, got < 0 ? -got : 0);
-    char **table = new_memory(pointers * sizeof *table);
+        fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
+    char **table = map(pointers * sizeof *table, PROTECT_READ | PROTECT_WRITE, MAP_PRIVATE_MEMORY, -1);
     if (!dml_stage_parse(bytes, table, command))
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);
 }

@@ -8,17 +8,16 @@
 /* Descriptors with which the backend and then the inner stage are started. */
 enum {
     DML_FD_ARGUMENTS = 3, /* the backend's own arguments */
-    DML_FD_STAGE = 4,     /* the stage's image, a sealed memory file */
-    DML_FD_CONTROL = 5,   /* socket: reports to the runner, signals from it */
-    DML_FD_STDIN = 6,     /* the command's own */
-    DML_FD_STDOUT = 7,
-    DML_FD_STDERR = 8,
-    DML_FD_RUNNER = 9,  /* a pidfd: readable when the runner has ended */
-    DML_FD_MEMORY = 10, /* where a cgroup's limit of memory is written, /dev/null without one */
-    DML_FD_SWAP = 11,   /* the same of memory and swap */
-    DML_FD_MESSAGE =
-        12,            /* struct dml_stage_message and its strings, another: /proc/PID/exe shows the image */
-    DML_FD_COUNT = 13, /* more of the backend's follow */
+    DML_FD_STAGE = 4,     /* the stage's image */
+    DML_FD_MESSAGE = 5,   /* struct dml_stage_message and its strings, a sealed memory file */
+    DML_FD_CONTROL = 6,   /* socket: reports to the runner, signals from it */
+    DML_FD_STDIN = 7,     /* the command's own */
+    DML_FD_STDOUT = 8,
+    DML_FD_STDERR = 9,
+    DML_FD_RUNNER = 10, /* a pidfd: readable when the runner has ended */
+    DML_FD_MEMORY = 11, /* where a cgroup's limit of memory is written, /dev/null without one */
+    DML_FD_SWAP = 12,   /* the same of memory and swap */
+    DML_FD_COUNT = 13,  /* more of the backend's follow */
 };
 
 /* A system call that no table has, and the error that our filter alone gives for it: so the stage knows it.

@@ -81,16 +81,16 @@ function options.check_launch(given, level)
 end
 
 --- The same for what is waited for: nobody could read from a pipe meanwhile.
----@param given? demilune.RunOptions
+---@param given demilune.RunOptions
 ---@param level integer
 ---@return demilune.RunOptions
 function options.check_run(given, level)
     for _, name in ipairs { "stdin", "stdout", "stderr" } do
-        if given and given[name] == "pipe" then
+        if given[name] == "pipe" then
             error(("bad option %s: \"pipe\" is for spawn"):format(name), level + 1)
         end
     end
-    return given or {}
+    return given
 end
 
 --- The options without those that make a plan.

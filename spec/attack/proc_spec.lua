@@ -150,7 +150,7 @@ print("done")
         local inside = probe.python({}, [[
 import os
 print(sorted(int(p) for p in os.listdir("/proc") if p.isdigit()))
-for path in ("/proc/1/root", "/proc/1/cwd", "/proc/1/fd/5", "/proc/1/mem", "/proc/kcore", "/dev/mem"):
+for path in ("/proc/1/root", "/proc/1/cwd", "/proc/1/fd/6", "/proc/1/mem", "/proc/kcore", "/dev/mem"):
     try:
         open(path, "rb").close() if not os.path.isdir(path) else print(path, os.listdir(path) == os.listdir("/"))
         print(path, "open") if not os.path.isdir(path) else None

@@ -215,7 +215,7 @@ os.execv("%s", ["bwrap"] + sys.argv[1:])
         end)
 
         it("but runs the command itself would still be told from a sandbox", function()
-            local result = start("#!/bin/sh\n: <&5; printf nonsense >&5\nexit 0\n")
+            local result = start("#!/bin/sh\n: <&6; printf nonsense >&6\nexit 0\n")
             assert.equal("setup_failed", result.kind)
         end)
 

@@ -112,8 +112,8 @@ end
 
 -- Whether a plan requires what bwrap never has, so that it is only shown what bwrap would be given.
 local function requires_native(plan)
-    for _, control in ipairs(core.describe(plan.core).requires) do
-        if control:find "^landlock" then
+    for _, problem in ipairs(core.backend_problems(plan.core, "bwrap")) do
+        if problem.code == "requires.unavailable" then
             return true
         end
     end

@@ -36,11 +36,11 @@ describe("a broken bwrap #once", function()
         ["with another magic"] = "b'x' + text[1:]", ["with arguments without end"] = "text[:8] + b'\\xff' * 4 + text[12:]" } do
         it("that hands on a message " .. what .. " is told so by the stage", function()
             local process = assert(start(python(([[
-text = os.read(12, 1 << 20)
+text = os.read(5, 1 << 20)
 text = %s
 fd = os.memfd_create("message")
 os.write(fd, text[:4] + struct.pack("=I", len(text)) + text[8:])
-os.dup2(fd, 12)
+os.dup2(fd, 5)
 os.execv(sys.argv[4], sys.argv[4:])
 ]]):format(change))))
             local result = sandbox.finish(process)
@@ -56,7 +56,7 @@ os.execv(sys.argv[4], sys.argv[4:])
             "is it the real bwrap?" },
     } do
         it("that forges a report " .. what .. " is no success", function()
-            local process = assert(start(python(("os.write(5, struct.pack('=IIqQQQQ', %d, %d, %d, 0, 0, 0, 0))")
+            local process = assert(start(python(("os.write(6, struct.pack('=IIqQQQQ', %d, %d, %d, 0, 0, 0, 0))")
                 :format(case[1], case[2], case[3]))))
             local result = sandbox.finish(process)
             assert.same({ "setup_failed", case[4] }, { result.kind, result.message })
@@ -103,7 +103,7 @@ os.execv(sys.argv[4], sys.argv[4:])
     end)
 
     it("that says good-bye and stays is killed with its child", function()
-        local text = HANGS:gsub("\n", "\nexec 5>&-\n", 1):format(scratch("pids"))
+        local text = HANGS:gsub("\n", "\nexec 6>&-\n", 1):format(scratch("pids"))
         local before = core.clock()
         assert.equal("bwrap could not set the sandbox up: it ended without a word", sandbox.finish(assert(start(text))).message)
         assert.is_true(core.clock() - before < 10)

@@ -48,7 +48,7 @@ describe("a host", function()
             ": Resource temporarily unavailable" },
         { "limits inside #unsanitized", { "prlimit64", errno = EAGAIN, argument = 2, bits = 0xffffffff },
             "inner stage: a resource limit cannot be set: Resource temporarily unavailable" },
-        { "descriptors inside", { "dup3", errno = EINVAL, argument = 0, value = 6 }, -- where the stage takes its input from
+        { "descriptors inside", { "dup3", errno = EINVAL, argument = 0, value = 7 }, -- where the stage takes its input from
             "inner stage: descriptors cannot be taken over: Invalid argument" },
         { "processes inside", { "clone", errno = EAGAIN, argument = 0, value = 0x4111 },
             "inner stage: the command's process cannot be made: Resource temporarily unavailable" },

@@ -1,4 +1,5 @@
 #include "memory_file.h"
+#include "stage_message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,13 +69,14 @@ int dml_memory_file(const char *name, const void *bytes, size_t length, struct d
     return fd;
 }
 
-/* A pipe that holds the bytes, its reading end; -1 when it does not. */
+/* A pipe that holds all of the bytes, its reading end; -1 when it does not. */
 static int filled_pipe(const void *bytes, size_t length)
 {
     int ends[2];
-    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
+    if (length > DML_PIPE_ROOM || pipe2(ends, O_CLOEXEC) != 0)
         return -1;
-    bool held = write(ends[1], bytes, length) == (ssize_t)length; /* a new one has room for so much */
+    bool sure = length <= PIPE_BUF || fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0;
+    bool held = sure && write(ends[1], bytes, length) == (ssize_t)length;
     close(ends[1]);
     if (held)
         return dml_raised(ends[0]);

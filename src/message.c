@@ -143,7 +143,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         at = append_string(at, plan->env[i]);
     at = append_string(at, plan->chdir);
     append_paths(at, plan, object_count);
-    int fd = dml_memory_file("demilune-message", message, size, error);
+    int fd = dml_one_reading("demilune-message", message, size, error);
     free(message);
     return fd;
 }

@@ -20,6 +20,7 @@ enum {
     E_NOENT = 2,
     E_NOTDIR = 20,
     E_NAMETOOLONG = 36,
+    E_SPIPE = 29,
     SIGNAL_KILL = 9,
     SIGNAL_TERM = 15,
     SIGNAL_CHILD = 17,
@@ -104,12 +105,33 @@ static void *map(size_t size, int protection, int flags, int fd)
     return (void *)address;
 }
 
+/* Reads as much as the message says that it has, whoever else may have the other end of the pipe. */
+static long read_pipe(char *bytes, long room)
+{
+    const struct dml_stage_message *message = (const struct dml_stage_message *)bytes;
+    long size = 0;
+    while (size < (long)sizeof *message || size < (long)message->size) {
+        long got = CALL3(__NR_read, DML_FD_MESSAGE, bytes + size, room - size);
+        if (got == -E_INTR)
+            continue;
+        if (got <= 0)
+            break;
+        size += got;
+    }
+    return size;
+}
+
 static void read_message(struct dml_stage_command *command)
 {
+    static char room[DML_PIPE_ROOM] __attribute__((aligned(16)));
+    const void *bytes = room;
     long size = CALL3(__NR_lseek, DML_FD_MESSAGE, 0, SEEK_TO_END);
+    if (size == -E_SPIPE)
+        size = read_pipe(room, sizeof room);
+    else if (size > 0)
+        bytes = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
     if (size < (long)sizeof(struct dml_stage_message))
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, size < 0 ? -size : 0);
-    const void *bytes = map((size_t)size, PROTECT_READ, MAP_PRIVATE_FILE, DML_FD_MESSAGE);
     size_t pointers = dml_stage_pointers(bytes, (size_t)size);
     if (pointers == 0)
         fail(DML_STAGE_FAILED, DML_STEP_MESSAGE, 0);

@@ -9,7 +9,7 @@
 enum {
     DML_FD_ARGUMENTS = 3, /* the backend's own arguments */
     DML_FD_STAGE = 4,     /* the stage's image */
-    DML_FD_MESSAGE = 5,   /* struct dml_stage_message and its strings, a sealed memory file */
+    DML_FD_MESSAGE = 5,   /* struct dml_stage_message and its strings: a pipe, or a sealed memory file */
     DML_FD_CONTROL = 6,   /* socket: reports to the runner, signals from it */
     DML_FD_STDIN = 7,     /* the command's own */
     DML_FD_STDOUT = 8,
@@ -23,6 +23,8 @@ enum {
 /* A system call that no table has, and the error that our filter alone gives for it: so the stage knows it.
  */
 enum { DML_WITNESS_CALL = 511, DML_WITNESS_ERROR = 3511 };
+
+enum { DML_PIPE_ROOM = 64 * 1024 }; /* what a new pipe holds, but for a user who has very many (pipe(7)) */
 
 enum { DML_GRACE = 2000 }; /* milliseconds between TERM and KILL */
 

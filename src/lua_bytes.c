@@ -1,42 +1,28 @@
 /* Bytes for Lua: base64 and fingerprints. */
 #include "lua_glue.h"
+#include "text.h"
 
 #include <sha2.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /* base64(bytes) -> text */
 static int core_base64(lua_State *L)
 {
     size_t length;
-    const unsigned char *bytes = (const unsigned char *)luaL_checklstring(L, 1, &length);
+    const char *bytes = luaL_checklstring(L, 1, &length);
     luaL_Buffer buffer;
-    char *out = luaL_buffinitsize(L, &buffer, (length + 2) / 3 * 4);
-    for (size_t at = 0; at < length; at += 3) {
-        size_t left = length - at;
-        uint32_t group = (uint32_t)bytes[at] << 16 | (left > 1 ? (uint32_t)bytes[at + 1] << 8 : 0) |
-                         (left > 2 ? (uint32_t)bytes[at + 2] : 0);
-        *out++ = alphabet[group >> 18];
-        *out++ = alphabet[group >> 12 & 63];
-        *out++ = '=';
-        *out++ = '=';
-        if (left > 1)
-            out[-2] = alphabet[group >> 6 & 63];
-        if (left > 2)
-            out[-1] = alphabet[group & 63];
-    }
-    luaL_pushresultsize(&buffer, (length + 2) / 3 * 4);
+    dml_base64(luaL_buffinitsize(L, &buffer, dml_base64_length(length)), bytes, length);
+    luaL_pushresultsize(&buffer, dml_base64_length(length));
     return 1;
 }
 
 /* The six bits of a letter, or -1. */
 static int bits_of(char letter)
 {
-    const char *found = letter ? strchr(alphabet, letter) : NULL;
-    return found ? (int)(found - alphabet) : -1;
+    const char *found = letter ? strchr(dml_base64_alphabet, letter) : NULL;
+    return found ? (int)(found - dml_base64_alphabet) : -1;
 }
 
 /* from_base64(text) -> bytes | nil: with its padding, with nothing else in it, and no bits left over */

@@ -17,6 +17,7 @@ int luaopen_demilune_core(lua_State *L)
     dml_open_stream(L);
     dml_open_files(L);
     dml_open_bytes(L);
+    dml_open_json(L);
     dml_open_private(L);
     dml_open_seccomp(L);
     dml_open_cgroup(L);

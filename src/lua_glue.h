@@ -18,6 +18,7 @@ void dml_open_descriptors(lua_State *L);
 void dml_open_stream(lua_State *L);
 void dml_open_files(lua_State *L);
 void dml_open_bytes(lua_State *L);
+void dml_open_json(lua_State *L);
 void dml_open_seccomp(lua_State *L);
 void dml_open_cgroup(lua_State *L);
 void dml_open_explain(lua_State *L);

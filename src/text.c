@@ -234,3 +234,24 @@ bool dml_parse_duration(const char *text, size_t length, double *seconds)
     }
     return false;
 }
+
+const char dml_base64_alphabet[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t dml_base64_length(size_t length)
+{
+    return (length + 2) / 3 * 4;
+}
+
+void dml_base64(char *out, const void *bytes, size_t length)
+{
+    const unsigned char *from = bytes;
+    for (size_t at = 0; at < length; at += 3) {
+        size_t left = length - at;
+        uint32_t group = (uint32_t)from[at] << 16 | (left > 1 ? (uint32_t)from[at + 1] << 8 : 0) |
+                         (left > 2 ? (uint32_t)from[at + 2] : 0);
+        *out++ = dml_base64_alphabet[group >> 18];
+        *out++ = dml_base64_alphabet[group >> 12 & 63];
+        *out++ = left > 1 ? dml_base64_alphabet[group >> 6 & 63] : '=';
+        *out++ = left > 2 ? dml_base64_alphabet[group & 63] : '=';
+    }
+}

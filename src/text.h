@@ -23,6 +23,15 @@ size_t dml_escape(char *out, size_t size, const char *bytes, size_t length, size
  * "..." when it does not fit. Returns `out`. */
 char *dml_quote(char *out, size_t size, const char *bytes, size_t length);
 
+/* The letters of base64 (RFC 4648, section 4), by their value, with a NUL. */
+extern const char dml_base64_alphabet[65];
+
+/* How many letters so many bytes take, with the padding. */
+size_t dml_base64_length(size_t length);
+
+/* Writes them, without a NUL. */
+void dml_base64(char *out, const void *bytes, size_t length);
+
 /* The name among `names` (`count` of them) that `word` most likely meant, ignoring case and `-` for `_`, or
  * NULL. */
 const char *dml_nearest(const char *word, const char *const *names, size_t count);

@@ -68,91 +68,18 @@ end
 
 -- --- writing ---------------------------------------------------------------------------------------------------------
 
-local escapes = {
-    ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t",
-}
-for code = 0, 31 do
-    local character = string.char(code)
-    escapes[character] = escapes[character] or ("\\u%04x"):format(code)
-end
-
-local function encode_string(text)
-    return '"' .. text:gsub('["\\\0-\31]', escapes) .. '"'
-end
-
--- The shortest of two forms that is the same number again, with a point whatever the locale has.
-local function encode_float(value)
-    local text = ("%.14g"):format(value)
-    if tonumber(text) ~= value then
-        text = ("%.17g"):format(value)
-    end
-    return (text:gsub(",", "."))
-end
-
-local encode
-
-local function encode_object(object)
-    local keys, parts = {}, {}
-    for key in next, object do
-        keys[#keys + 1] = key
-    end
-    table.sort(keys)
-    for _, key in ipairs(keys) do
-        local value = object[key]
-        if type(value) == "string" and not utf8.len(value) then
-            key, value = key .. "_base64", core.base64(value)
-        end
-        parts[#parts + 1] = encode_string(key) .. ":" .. encode(value)
-    end
-    return "{" .. table.concat(parts, ",") .. "}"
-end
-
-local function encode_list(list)
-    local parts = {}
-    for i, value in ipairs(list) do
-        if type(value) == "string" and not utf8.len(value) then
-            value = { base64 = core.base64(value) }
-        end
-        parts[i] = encode(value)
-    end
-    return "[" .. table.concat(parts, ",") .. "]"
-end
-
---- Encodes nil, booleans, numbers, strings, lists and objects. An empty table is a list.
+--- Encodes nil, booleans, numbers, strings, lists and objects, the keys of which are strings. An empty table is a list.
 ---@param value any
 ---@return string
-function encode(value)
-    local kind = type(value)
-    if kind == "table" then
-        return (#value > 0 or next(value) == nil) and encode_list(value) or encode_object(value)
-    elseif kind == "string" then
-        return encode_string(value)
-    elseif math.type(value) == "float" then
-        return encode_float(value)
-    elseif kind == "nil" then
-        return "null"
-    end
-    return tostring(value)
-end
-
-json.encode = encode
-
--- UTF-8 of what drives a terminal or turns the order of what is read: DEL, C1 controls, bidirectional controls.
-local hidden = { "\127", "\xc2[\x80-\x9f]", "\xe2\x80[\xaa-\xae]", "\xe2\x81[\xa6-\xa9]" }
-
-local function escape_character(character)
-    return ("\\u%04x"):format(utf8.codepoint(character))
+function json.encode(value)
+    return core.encode_json(value, false)
 end
 
 --- The same for where people may look at it: no character drives a terminal, or shows other text than there is.
 ---@param value any
 ---@return string
 function json.shown(value)
-    local text = encode(value) -- outside of strings it has none of these
-    for _, pattern in ipairs(hidden) do
-        text = text:gsub(pattern, escape_character)
-    end
-    return text
+    return core.encode_json(value, true)
 end
 
 return json

@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LAST_WORDS = 1000 }; /* milliseconds to hear a killed tree to its end */
-
 void dml_process_forget_launch(struct dml_process *process)
 {
     if (process->launch)
@@ -43,7 +41,7 @@ void dml_process_read_messages(struct dml_process *process)
 /* Hears bwrap and what is left of a set-up that failed to their end. */
 static void hear_last_words(struct dml_process *process)
 {
-    double until = dml_seconds_now() + LAST_WORDS / 1000.0;
+    double until = dml_seconds_now() + DML_LAST_WORDS / 1000.0;
     while (process->messages >= 0) {
         double left = until - dml_seconds_now();
         struct pollfd polled = {.fd = process->messages, .events = POLLIN};
@@ -95,6 +93,7 @@ static void end(struct dml_process *process, bool wait_for_tree)
     list_controls(process);
     list_hits(process);
     dml_process_leave_cgroup(process);
+    dml_process_count(process, false);
     process->state = DML_PROCESS_ENDED;
 }
 
@@ -358,8 +357,26 @@ static ssize_t receive(const struct dml_process *process, struct dml_stage_repor
                                              : length;
 }
 
+/* The command and all that it left have ended. What made the sandbox may take a moment more, in which the
+ * host has other things to do. */
+static void leave(struct dml_process *process)
+{
+    if (!dml_process_must_wait(process)) {
+        end_executed(process, &process->last, true);
+        return;
+    }
+    process->leaving = true;
+    process->leave_by = (uint64_t)(dml_seconds_now() * 1000) + DML_LAST_WORDS;
+    dml_process_close(&process->control);
+}
+
 void dml_process_take_report(struct dml_process *process, bool gone)
 {
+    if (process->leaving) {
+        if (gone)
+            end_executed(process, &process->last, true);
+        return;
+    }
     struct dml_stage_report report;
     ssize_t length = receive(process, &report);
     if (length < 0 && (errno == EAGAIN || errno == EINTR) && !gone)
@@ -377,7 +394,10 @@ void dml_process_take_report(struct dml_process *process, bool gone)
     case DML_STAGE_CHANGED: end_changed(process, &report); break;
     case DML_STAGE_NOT_EXECUTED: end_not_executed(process, &report); break;
     case DML_STAGE_EXECUTED: process->state = DML_PROCESS_RUNNING; break;
-    case DML_STAGE_ENDED: end_executed(process, &report, true); break;
+    case DML_STAGE_ENDED:
+        process->last = report;
+        leave(process);
+        break;
     default: end_without_report(process); break;
     }
 }

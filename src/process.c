@@ -75,6 +75,8 @@ static uint64_t time_to_give_up(const struct dml_process *process)
 /* When there is something to do whatever the descriptors say; 0: never. */
 static uint64_t next_time(const struct dml_process *process)
 {
+    if (process->leaving)
+        return process->leave_by;
     return earlier(earlier(process->deadline, process->next_look), time_to_give_up(process));
 }
 
@@ -133,6 +135,7 @@ bool dml_process_launch(struct dml_process *process, struct dml_error *error)
         process->captures[i].bounded = process->plan->limits.has[DML_LIMIT_OUTPUT];
         process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
     }
+    dml_process_count(process, launched);
     if (launched && process->poll >= 0 && !watch_all(process))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no descriptor to poll");
     return launched;
@@ -265,7 +268,7 @@ static void press(struct dml_process *process)
 
 void dml_process_end(struct dml_process *process)
 {
-    if (process->state == DML_PROCESS_ENDED || process->pressure != DML_PRESSURE_NONE)
+    if (process->state == DML_PROCESS_ENDED || process->leaving || process->pressure != DML_PRESSURE_NONE)
         return;
     process->cancelled = true;
     press(process);
@@ -273,7 +276,7 @@ void dml_process_end(struct dml_process *process)
 
 void dml_process_kill(struct dml_process *process)
 {
-    if (process->state == DML_PROCESS_ENDED)
+    if (process->state == DML_PROCESS_ENDED || process->leaving)
         return;
     process->cancelled = process->cancelled || !process->timed_out;
     if (process->pressure == DML_PRESSURE_NONE)
@@ -320,6 +323,14 @@ static void look_at_patience(struct dml_process *process)
 
 static void look_at_clock(struct dml_process *process)
 {
+    if (process->leaving) {
+        if (process->leave_by && now() >= process->leave_by) {
+            process->leave_by = 0;
+            set_timer(process);
+            dml_process_kill_outermost(process);
+        }
+        return;
+    }
     look_at_patience(process);
     look_at_deadline(process);
     look_at_cpu_time(process);
@@ -352,7 +363,7 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
         dml_process_take_report(process, polled[PROCESS].revents != 0);
     else
         look_at_clock(process); /* after the reports: what has ended was not ended by us */
-    if (process->state == DML_PROCESS_ENDED)
+    if (process->state == DML_PROCESS_ENDED || process->leaving)
         set_timer(process);
     *woken = polled[WAKE].revents != 0;
     return true;
@@ -400,6 +411,7 @@ const struct dml_capture *dml_process_capture(const struct dml_process *process,
 
 static void free_parts(struct dml_process *process)
 {
+    dml_process_count(process, false);
     dml_process_close(&process->control);
     dml_process_close(&process->messages);
     dml_process_close(&process->poll);

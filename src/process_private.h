@@ -3,10 +3,14 @@
 #define DML_PROCESS_PRIVATE_H
 
 #include "process.h"
+#include "stage_message.h"
 
 #include <stdint.h>
 
-enum { DML_MESSAGES = 4096 - 1 }; /* bytes kept of what bwrap says */
+enum {
+    DML_MESSAGES = 4096 - 1, /* bytes kept of what bwrap says */
+    DML_LAST_WORDS = 1000,   /* milliseconds that a tree may take to be gone, once it is ending */
+};
 
 enum dml_pressure { DML_PRESSURE_NONE, DML_PRESSURE_ASKED, DML_PRESSURE_FORCED };
 
@@ -29,6 +33,10 @@ struct dml_process {
     bool reported;  /* the stage has said something, so the backend did its part */
     bool concluded; /* the stage has said its last: nothing is left inside but the stage itself, which is
                        ending */
+    bool leaving;   /* and the outermost process is waited for, until `leave_by` */
+    uint64_t leave_by;
+    struct dml_stage_report last; /* what the stage has said then */
+    bool counted;                 /* among those that live */
     struct dml_cgroup cgroup;
     struct dml_capture captures[3];
     double started;
@@ -56,6 +64,13 @@ bool dml_process_ends_within(const struct dml_process *process, int milliseconds
 
 /* Stops the outermost process, ends its children, then itself. */
 void dml_process_kill_outermost(struct dml_process *process);
+
+/* Counts it among the launches of this program that live, or no longer. */
+void dml_process_count(struct dml_process *process, bool lives);
+
+/* Whether the outermost process has to be waited for, rather than killed, once the stage has said its last.
+ */
+bool dml_process_must_wait(const struct dml_process *process);
 
 /* Ends what is left, takes the exit of the outermost process and closes what connects us, but for the
  * captured output. */

@@ -6,16 +6,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum {
-    LAST_WORDS = 1000, /* milliseconds to wait for a killed tree to be gone */
-    LAST_MOMENT = 100, /* the same of bwrap, whose child is dead */
-};
+enum { LAST_MOMENT = 100 }; /* milliseconds to wait for bwrap, whose child is dead */
 
 bool dml_process_ends_within(const struct dml_process *process, int milliseconds)
 {
@@ -59,11 +57,23 @@ static bool orphans_are_reaped(void)
            !subreaper;
 }
 
-/* Whether the outermost process may be killed at once. The stage, which is on its way out, is that of a
- * native launch; under bwrap it loses its parent. With a cgroup the last inside is waited for in any case. */
-static bool need_not_wait(const struct dml_process *process)
+static atomic_int living;
+
+void dml_process_count(struct dml_process *process, bool lives)
 {
-    return process->concluded && process->cgroup.count == 0 && (process->native || orphans_are_reaped());
+    if (lives != process->counted)
+        atomic_fetch_add(&living, lives ? 1 : -1);
+    process->counted = lives;
+}
+
+/* Killed at once, a launch is over a little sooner. The stage, which is on its way out, is the outermost
+ * process of a native one; under bwrap it loses its parent, and init may take its time to reap it: where many
+ * end, what that holds costs more than is gained. With a cgroup the last inside is waited for in any case. */
+bool dml_process_must_wait(const struct dml_process *process)
+{
+    bool alone = atomic_load(&living) <= 1;
+    return !process->concluded || process->cgroup.count > 0 ||
+           !(process->native || (alone && orphans_are_reaped()));
 }
 
 /* Ends what is left and takes the exit of the outermost process. Without its socket the stage ends, and with
@@ -74,9 +84,9 @@ void dml_process_reap(struct dml_process *process)
     dml_process_close(&process->control);
     if (process->pidfd < 0)
         return;
-    if (need_not_wait(process)) /* else it ends after the last inside, by itself */
+    if (!dml_process_must_wait(process)) /* else it ends after the last inside, by itself */
         syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
-    else if (!dml_process_ends_within(process, LAST_WORDS))
+    else if (!dml_process_ends_within(process, DML_LAST_WORDS))
         dml_process_kill_outermost(process);
     /* By descriptor: a host that reaps everything may have reaped it, and its number be another's by now. */
     dml_spawn_reap(process->pidfd);
@@ -85,6 +95,6 @@ void dml_process_reap(struct dml_process *process)
 
 void dml_process_leave_cgroup(struct dml_process *process)
 {
-    dml_cgroup_remove(&process->cgroup, LAST_WORDS);
+    dml_cgroup_remove(&process->cgroup, DML_LAST_WORDS);
     dml_cgroup_clear(&process->cgroup);
 }

@@ -195,7 +195,7 @@ $(BUILD)/bin/%: spec/fuzz/%.c $(wildcard spec/fuzz/*.h) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo CC $<
 	@$(CC) $(DML_CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $< $(FUZZED) $(LUA_LIBS) $(LIBS)
-$(BUILD)/bin/table: LDFLAGS += -Wl,--wrap=calloc,--wrap=reallocarray,--wrap=strdup
+$(BUILD)/bin/table: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallocarray,--wrap=strdup
 
 # Lines of the engine and the glue that the specs run; after it `make uncovered`, or `make uncovered SHOW=src/host.c`, names
 # those that they did not. The build is gcc's, for gcov. execve stays as it is: gcov would write its counts between clone

@@ -10,7 +10,7 @@
 #define DML_ARENA_BLOCK (16 * 1024) /* 0: each object has a block of its own */
 #endif
 
-/* Many arenas hold little: the first block is small, since all of a block is zeroed. */
+/* Many arenas hold little: the first block is small. */
 enum { BLOCK_SIZE = DML_ARENA_BLOCK, FIRST_SIZE = BLOCK_SIZE / 8 };
 
 struct dml_arena_block {
@@ -20,7 +20,7 @@ struct dml_arena_block {
 
 static char *new_block(struct dml_arena *arena, size_t size)
 {
-    struct dml_arena_block *block = calloc(1, sizeof *block + size);
+    struct dml_arena_block *block = malloc(sizeof *block + size);
     if (!block)
         return NULL;
     block->previous = arena->blocks;
@@ -28,7 +28,8 @@ static char *new_block(struct dml_arena *arena, size_t size)
     return (char *)block->bytes;
 }
 
-void *dml_arena_alloc(struct dml_arena *arena, size_t size)
+/* Room for `size` bytes, whatever they are. */
+static char *take(struct dml_arena *arena, size_t size)
 {
     const size_t unit = _Alignof(max_align_t);
     if (size > SIZE_MAX / 2)
@@ -49,6 +50,13 @@ void *dml_arena_alloc(struct dml_arena *arena, size_t size)
     return result;
 }
 
+/* What is handed out is zeroed, not all of a block: much of that is never used. */
+void *dml_arena_alloc(struct dml_arena *arena, size_t size)
+{
+    char *result = take(arena, size);
+    return result ? memset(result, 0, size) : NULL;
+}
+
 void *dml_arena_array(struct dml_arena *arena, size_t count, size_t size)
 {
     size_t total;
@@ -59,9 +67,12 @@ void *dml_arena_array(struct dml_arena *arena, size_t count, size_t size)
 
 char *dml_arena_copy(struct dml_arena *arena, const void *bytes, size_t length)
 {
-    char *copy = length < SIZE_MAX ? dml_arena_alloc(arena, length + 1) : NULL;
-    if (copy && length)
-        memcpy(copy, bytes, length);
+    char *copy = length < SIZE_MAX ? take(arena, length + 1) : NULL;
+    if (copy) {
+        if (length)
+            memcpy(copy, bytes, length);
+        copy[length] = '\0';
+    }
     return copy;
 }
 
@@ -79,7 +90,7 @@ char *dml_arena_format(struct dml_arena *arena, const char *format, ...)
     va_end(arguments);
     if (length >= 0 && (size_t)length < sizeof text)
         return dml_arena_copy(arena, text, (size_t)length);
-    char *result = length < 0 ? NULL : dml_arena_alloc(arena, (size_t)length + 1);
+    char *result = length < 0 ? NULL : take(arena, (size_t)length + 1);
     if (result) {
         va_start(arguments, format);
         vsnprintf(result, (size_t)length + 1, format, arguments);

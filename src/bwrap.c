@@ -242,8 +242,8 @@ static void put_settings(struct renderer *r, const struct dml_plan *plan)
 
 static void put_filter(struct renderer *r, unsigned options)
 {
-    struct sock_filter *filter = dml_arena_array(&r->out->arena, DML_FILTER_MAX, sizeof *filter);
-    size_t length = filter ? dml_seccomp_filter(dml_seccomp_machine(), options, filter) : 0;
+    size_t length;
+    const struct sock_filter *filter = dml_seccomp_own_filter(options, &r->out->arena, &length);
     r->failed |= !filter;
     put(r, "--add-seccomp-fd");
     if (r->shown)

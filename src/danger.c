@@ -17,7 +17,7 @@ static void find_homes(struct dml_danger_context *c, const struct dml_host *host
 {
     const char *home = dml_host_getenv(host, "HOME");
     c->homes[c->home_count++] = dml_danger_find_place(c, DML_DANGER_HOME, "/root");
-    if (home && home[0] == '/')
+    if (home && home[0] == '/' && strcmp(home, "/root") != 0)
         c->homes[c->home_count++] = dml_danger_find_place(c, DML_DANGER_HOME, home);
     const struct passwd *own = home ? NULL : getpwuid(host->uid);
     if (own && own->pw_dir && own->pw_dir[0] == '/')
@@ -166,7 +166,8 @@ static void check_binds(struct dml_danger_context *c, const struct dml_host *hos
 void dml_danger_check(struct dml_policy *policy, const struct dml_host *host, struct dml_problems *problems,
                       struct dml_problems *warnings)
 {
-    struct dml_danger_context c = {.policy = policy, .problems = problems, .warnings = warnings};
+    struct dml_danger_context c = {
+        .policy = policy, .problems = problems, .warnings = warnings, .now = dml_seconds_now()};
     check_binds(&c, host);
     check_devices(&c);
     check_environment(&c);

@@ -6,18 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger, const char *path)
-{
-    struct dml_object object;
-    const char *written = dml_arena_string(&c->arena, path); /* for as long as the lookup is used */
-    bool exists = written && dml_host_resolve(written, &c->lookup, &c->arena, &object);
-    if (written && !exists && dml_host_is_exhausted(errno))
-        dml_danger_report_unknown(c, path, errno);
-    const char *found = exists ? object.path : written;
-    c->problems->failed |= !found;
-    return (struct dml_place){danger, found ? found : "?", exists};
-}
-
 bool dml_danger_is_own_bind(const struct dml_entry *entry)
 {
     bool bind = entry->kind == DML_BIND_RO || entry->kind == DML_BIND_RW;

@@ -10,7 +10,9 @@
 void dml_danger_find_search_path(struct dml_danger_context *c, const struct dml_host *host)
 {
     const char *path = dml_host_getenv(host, "PATH");
-    while (path && c->search_path_count < DML_MOST_DIRECTORIES) {
+    c->search_path = dml_arena_array(&c->arena, DML_MOST_DIRECTORIES, sizeof *c->search_path);
+    c->problems->failed |= !c->search_path;
+    while (c->search_path && path && c->search_path_count < DML_MOST_DIRECTORIES) {
         char directory[DML_PATH_MAX];
         size_t length = strcspn(path, ":");
         snprintf(directory, sizeof directory, "%.*s", (int)length, path);

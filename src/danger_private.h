@@ -1,5 +1,6 @@
 /* What the danger*.c share: one check of one policy from the inside. danger.c asks danger_sockets.c,
- * danger_executed.c and danger_own.c, each of which uses danger_bind.c and danger_report.c. */
+ * danger_executed.c and danger_own.c, each of which uses danger_place.c, danger_bind.c and danger_report.c.
+ */
 #ifndef DML_DANGER_PRIVATE_H
 #define DML_DANGER_PRIVATE_H
 
@@ -25,15 +26,17 @@ struct dml_place {
     bool exists;
 };
 
-/* A zeroed one with `policy`, `problems` and `warnings` knows no places yet; dml_arena_clear of `arena` frees
- * what the check has found. */
+/* A zeroed one with `policy`, `problems`, `warnings` and `now` knows no places yet; dml_arena_clear of
+ * `arena` frees what the check has found. */
 struct dml_danger_context {
     struct dml_policy *policy;
     struct dml_problems *problems, *warnings;
     struct dml_arena arena;   /* resolved paths of the host, for as long as the check takes */
     struct dml_lookup lookup; /* of places, of which many are neighbours */
-    struct dml_place sockets[DML_MOST_SOCKETS], homes[DML_MOST_HOMES], search_path[DML_MOST_DIRECTORIES];
-    struct dml_place *own_files; /* one for each of the policy's files; NULL: not looked up */
+    double now;               /* seconds of dml_seconds_now */
+    struct dml_place sockets[DML_MOST_SOCKETS], homes[DML_MOST_HOMES];
+    struct dml_place *search_path; /* up to DML_MOST_DIRECTORIES; NULL: not looked up */
+    struct dml_place *own_files;   /* one for each of the policy's files; NULL: not looked up */
     size_t socket_count, home_count, search_path_count;
     bool unknown; /* something of the host could not be looked up */
 };
@@ -53,12 +56,15 @@ void dml_danger_report_bind(struct dml_danger_context *c, enum dml_danger danger
  * danger that we look for. */
 void dml_danger_report_unknown(struct dml_danger_context *c, const char *path, int reason);
 
-/* --- danger_bind.c --- */
+/* --- danger_place.c --- */
 
 /* The place at `path`, with its links resolved, or as it is written when there is nothing. Its path is in the
- * arena, "?" when memory is out, which the problems then say. */
+ * arena, "?" when memory is out, which the problems then say. Of a place that no bind is about it is only
+ * known where it was within the last second, and not that it exists. */
 struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger,
                                        const char *path);
+
+/* --- danger_bind.c --- */
 
 /* Whether `entry` is a bind that is there and that the policy asks for, none of its base. */
 bool dml_danger_is_own_bind(const struct dml_entry *entry);

@@ -74,6 +74,8 @@ void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host
     const char *bus = dml_host_getenv(host, "DBUS_SESSION_BUS_ADDRESS");
     const char *home = dml_host_getenv(host, "HOME");
     char path[DML_PATH_MAX];
+    /* looked up beside its neighbours, and the last to be asked about */
+    struct dml_place runtimes = dml_danger_find_place(c, DML_DANGER_USER_RUNTIME, "/run/user");
     for (size_t i = 0; i < sizeof socket_places / sizeof socket_places[0]; i++)
         add_socket(c, socket_places[i].danger, socket_places[i].place);
     if (agent)
@@ -91,7 +93,7 @@ void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host
         add_socket(c, DML_DANGER_GPG_AGENT, path);
         add_socket(c, DML_DANGER_USER_RUNTIME, runtime);
     }
-    add_socket(c, DML_DANGER_USER_RUNTIME, "/run/user");
+    c->sockets[c->socket_count++] = runtimes; /* there is room for far more */
 }
 
 void dml_danger_check_sockets(struct dml_danger_context *c, const struct dml_entry *bind)

@@ -43,7 +43,15 @@ uint64_t dml_host_namespace(int directory, const char *path)
 
 bool dml_host_is_in_first_pid_namespace(void)
 {
-    return dml_host_namespace(AT_FDCWD, "/proc/self/ns/pid") == 0xEFFFFFFC; /* proc_ns.h, PROC_PID_INIT_INO */
+    static _Atomic pid_t asked, in_first; /* of whom, and who is: a process never leaves its own */
+    pid_t own = getpid();
+    if (asked != own) {
+        bool first = dml_host_namespace(AT_FDCWD, "/proc/self/ns/pid") ==
+                     0xEFFFFFFC; /* proc_ns.h, PROC_PID_INIT_INO */
+        in_first = first ? own : 0;
+        asked = own;
+    }
+    return in_first == own;
 }
 
 bool dml_host_is_root_of_machine(void)
@@ -54,8 +62,11 @@ bool dml_host_is_root_of_machine(void)
 
 uint64_t dml_host_memory(void)
 {
+    static _Atomic uint64_t known; /* the first answer stands */
     struct sysinfo info;
-    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 0;
+    if (known == 0 && sysinfo(&info) == 0)
+        known = (uint64_t)info.totalram * info.mem_unit;
+    return known;
 }
 
 double dml_seconds_now(void)
@@ -69,7 +80,7 @@ const char *dml_host_getenv(const struct dml_host *host, const char *name)
 {
     size_t length = strlen(name);
     for (char *const *at = host->environment; at && *at; at++) {
-        if (strncmp(*at, name, length) == 0 && (*at)[length] == '=')
+        if (**at == *name && strncmp(*at, name, length) == 0 && (*at)[length] == '=')
             return *at + length + 1;
     }
     return NULL;

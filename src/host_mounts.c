@@ -137,6 +137,12 @@ struct numbers {
     uint64_t items[256];
 };
 
+static void copy_numbers(struct numbers *to, const struct numbers *from)
+{
+    to->count = from->count;
+    memcpy(to->items, from->items, from->count * sizeof *from->items);
+}
+
 static void add_number(struct numbers *numbers, uint64_t id)
 {
     if (numbers->count < sizeof numbers->items / sizeof numbers->items[0])
@@ -158,6 +164,15 @@ struct pass {
     size_t at;                   /* in `known` */
     struct numbers found, hidden;
 };
+
+/* Not all of it is written to, which is much. */
+static void begin_pass(struct pass *pass, dml_kernel_mount_visitor *visit, void *context)
+{
+    pass->visit = visit;
+    pass->context = context;
+    pass->known = NULL;
+    pass->at = pass->found.count = pass->hidden.count = 0;
+}
 
 enum { AT_ONCE = 64 };
 
@@ -213,17 +228,16 @@ static bool ask(uint64_t id, uint64_t wanted, struct mount_status *status)
     return syscall(SYS_statmount, &request, status, sizeof *status, 0) == 0;
 }
 
-/* One of the kernel's: only of these is it asked where it is, for any user may have put another one deeper
- * than there is room for. False with errno. */
-static bool look_at_kernel_mount(struct pass *pass, uint64_t id, const char *type,
-                                 struct mount_status *status)
+/* What it is and where. Only one of the kernel's has to say where it is: any user may have put another one
+ * deeper than there is room for. False with errno. */
+static bool ask_all(uint64_t id, struct mount_status *status)
 {
-    if (!ask(id, MOUNT_POINT, status))
-        return errno == ENOENT;             /* it is gone */
-    bool seen = status->mask & MOUNT_POINT; /* else it was moved out of our sight */
-    if (seen && !pass->visit(pass->context, status->strings + status->point, type))
-        hide_below(pass, id);
-    return true;
+    if (ask(id, SB_BASIC | MOUNT_POINT, status))
+        return true;
+    if (errno != EOVERFLOW || !ask(id, SB_BASIC, status))
+        return false;
+    errno = EOVERFLOW;
+    return kernel_type(status->magic) == NULL;
 }
 
 /* False with errno. */
@@ -233,12 +247,14 @@ static bool look_at(struct pass *pass, uint64_t id)
     bool known = is_known(pass, id);
     if (!known && is_hidden(pass, id))
         return true;
-    if (!known && !ask(id, SB_BASIC, &status))
+    if (!known && !ask_all(id, &status))
         return errno == ENOENT; /* it is gone */
     const char *type = known ? NULL : kernel_type(status.magic);
-    if (type)
-        return look_at_kernel_mount(pass, id, type, &status);
-    add_number(&pass->found, id);
+    bool seen = type && status.mask & MOUNT_POINT; /* else it was moved out of our sight */
+    if (!type)
+        add_number(&pass->found, id);
+    else if (seen && !pass->visit(pass->context, status.strings + status.point, type))
+        hide_below(pass, id);
     return true;
 }
 
@@ -269,13 +285,14 @@ static void pass_on(void *context, const struct dml_mount *mount)
 
 bool dml_host_visit_kernel_mounts(dml_kernel_mount_visitor *visit, void *context)
 {
-    struct pass pass = {.visit = visit, .context = context};
+    struct pass pass;
+    begin_pass(&pass, visit, context);
     bool listed = false, ours = !atomic_flag_test_and_set(&others.taken);
     pass.known = ours ? &others.numbers : NULL;
     bool complete = look_at_all(&pass, &listed);
     int saved = errno;
     if (ours && complete)
-        others.numbers = pass.found;
+        copy_numbers(&others.numbers, &pass.found);
     if (ours)
         atomic_flag_clear(&others.taken);
     errno = saved;

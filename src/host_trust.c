@@ -88,16 +88,12 @@ static const char *take_step(struct walk *walk, const char *name, char path[PATH
     return NULL;
 }
 
-bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *error)
+/* Whether root alone has a hand in a file that is there, and in all that leads to it. */
+static bool check_way(const char *path, struct dml_error *error)
 {
     struct stat status;
     struct walk walk = {0};
     char name[NAME_MAX + 1], at[PATH_MAX] = "/";
-    *exists = lstat(path, &status) == 0;
-    if (!*exists && (errno == ENOENT || errno == ENOTDIR))
-        return true;
-    if (!*exists)
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "cannot be looked up");
     const char *why = stat("/", &status) == 0 ? not_roots(&status) : strerror(errno);
     snprintf(walk.left, sizeof walk.left, "%s", path);
     while (!why && next_step(&walk, name))
@@ -105,6 +101,16 @@ bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *e
     if (!why && !S_ISREG(status.st_mode))
         why = "is no regular file";
     return !why || dml_fail(error, DML_ERROR_SETUP, 0, "%s: %s", at, why);
+}
+
+bool dml_host_operators_file(const char *path, bool *exists, struct dml_error *error)
+{
+    struct stat status;
+    *exists = lstat(path, &status) == 0;
+    if (*exists)
+        return check_way(path, error);
+    return errno == ENOENT || errno == ENOTDIR ||
+           dml_fail(error, DML_ERROR_SYSTEM, errno, "cannot be looked up");
 }
 
 /* With an access list the permissions of the group are the most that anybody of the list has. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* A launch pays for a filter twice: the kernel compiles each of its instructions, and runs it once for each
@@ -209,4 +210,31 @@ size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
     put_load(&w, offsetof(struct seccomp_data, arch));
     memmove(filter, filter + w.first, (DML_FILTER_MAX - w.first) * sizeof *filter);
     return DML_FILTER_MAX - w.first;
+}
+
+/* The filter that was wanted last: a program that launches often mostly wants it again. One thread at a time
+ * looks at it; the others make their own, and so does a process that was forked then. */
+static struct {
+    atomic_flag taken;
+    unsigned options;
+    size_t length; /* 0: none yet */
+    struct sock_filter filter[DML_FILTER_MAX];
+} last = {.taken = ATOMIC_FLAG_INIT};
+
+const struct sock_filter *dml_seccomp_own_filter(unsigned options, struct dml_arena *arena, size_t *length)
+{
+    const void *copy;
+    if (atomic_flag_test_and_set(&last.taken)) {
+        struct sock_filter filter[DML_FILTER_MAX];
+        *length = dml_seccomp_filter(dml_seccomp_machine(), options, filter);
+        return (void *)dml_arena_copy(arena, filter, *length * sizeof *filter);
+    }
+    if (last.length == 0 || last.options != options) {
+        last.length = dml_seccomp_filter(dml_seccomp_machine(), options, last.filter);
+        last.options = options;
+    }
+    *length = last.length;
+    copy = dml_arena_copy(arena, last.filter, last.length * sizeof *last.filter);
+    atomic_flag_clear(&last.taken);
+    return copy;
 }

@@ -2,6 +2,7 @@
 #ifndef DML_SECCOMP_H
 #define DML_SECCOMP_H
 
+#include "arena.h"
 #include "seccomp_rules.h"
 
 #include <linux/filter.h>
@@ -18,5 +19,9 @@ enum dml_machine dml_seccomp_machine(void);
  * Returns the number of instructions. */
 size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
                           struct sock_filter filter[DML_FILTER_MAX]);
+
+/* The filter for the machine that this was built for, in the arena, and the number of its instructions; NULL
+ * when memory is out. */
+const struct sock_filter *dml_seccomp_own_filter(unsigned options, struct dml_arena *arena, size_t *length);
 
 #endif

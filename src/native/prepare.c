@@ -141,10 +141,10 @@ static bool prepare_filter(struct dml_native *n)
 {
     if (!n->plan->seccomp)
         return true;
-    n->filter.filter = dml_arena_array(&n->arena, DML_FILTER_MAX, sizeof *n->filter.filter);
-    if (n->filter.filter)
-        n->filter.len = (unsigned short)dml_seccomp_filter(dml_seccomp_machine(), n->plan->seccomp_options,
-                                                           n->filter.filter);
+    size_t length;
+    n->filter.filter =
+        (struct sock_filter *)dml_seccomp_own_filter(n->plan->seccomp_options, &n->arena, &length);
+    n->filter.len = (unsigned short)length;
     return n->filter.filter != NULL;
 }
 

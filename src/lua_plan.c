@@ -73,32 +73,51 @@ static const char **check_command(lua_State *L, int index, struct dml_problems *
         char field[48];
         size_t bytes;
         lua_rawgeti(L, index, (lua_Integer)i);
+        const char *argument = /* anchored by the table */
+            lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &bytes) : NULL;
+        if (argument && !memchr(argument, '\0', bytes)) {
+            items[(*count)++] = argument;
+            lua_pop(L, 1);
+            continue;
+        }
         snprintf(field, sizeof field, "command[%llu]", (unsigned long long)i);
-        if (lua_type(L, -1) != LUA_TSTRING) {
+        if (argument)
+            dml_problem_add(problems, "string.nul", field, argument, bytes, "has a NUL byte; take it out");
+        else
             dml_problem_add(problems, "type", field, NULL, 0, "%s where a string is needed",
                             luaL_typename(L, -1));
-        } else {
-            const char *argument = lua_tolstring(L, -1, &bytes); /* anchored by the table */
-            if (memchr(argument, '\0', bytes))
-                dml_problem_add(problems, "string.nul", field, argument, bytes,
-                                "has a NUL byte; take it out");
-            else
-                items[(*count)++] = argument;
-        }
         lua_pop(L, 1);
     }
     return items;
 }
 
-/* validate(frozen) -> problems: what else is wrong with a policy whose shape already is */
+/* Pushes the frozen policy at `index` on the base behind it, as a copy to be validated: what was frozen may
+ * be planned again. */
+static struct dml_policy *push_whole(lua_State *L, int index)
+{
+    const struct dml_lua_frozen *own = luaL_checkudata(L, index, DML_LUA_FROZEN);
+    const struct dml_lua_frozen *base = luaL_checkudata(L, index + 1, DML_LUA_FROZEN);
+    struct dml_lua_frozen *whole = dml_new_frozen(L, 2);
+    for (int i = 0; i < 2; i++) {
+        lua_pushvalue(L, index + i);
+        lua_setiuservalue(L, -2, i + 1);
+    }
+    whole->policy = dml_policy_on_base(own->policy, base->policy);
+    if (!whole->policy)
+        luaL_error(L, "not enough memory");
+    return whole->policy;
+}
+
+/* validate(frozen, base) -> problems: what else is wrong with a policy whose shape already is */
 static int core_validate(lua_State *L)
 {
-    struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
+    lua_settop(L, 2);
+    struct dml_policy *policy = push_whole(L, 1);
     struct dml_lua_plan *held = new_plan(L);
     struct dml_host host;
     dml_host_gather(&host, environ);
-    dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
-    if (frozen->policy->failed)
+    dml_validate(policy, &host, &held->problems, &held->warnings);
+    if (policy->failed)
         return luaL_error(L, "not enough memory");
     dml_push_problems(L, &held->problems);
     return 1;
@@ -117,42 +136,47 @@ static const struct dml_ceiling **check_ceilings(lua_State *L, int index, size_t
     return ceilings;
 }
 
-/* plan(frozen, command|nil, ceilings|nil) -> plan, warnings | nil, warnings, problems */
+/* plan(frozen, base, command|nil, ceilings|nil) -> plan, warnings, nil, the whole as it was validated | nil,
+ * warnings, problems */
 static int core_plan(lua_State *L)
 {
     struct dml_lua_frozen *frozen = luaL_checkudata(L, 1, DML_LUA_FROZEN);
     luaL_argcheck(L, frozen->problems.count == 0, 1, "a policy with problems");
-    bool with_command = !lua_isnoneornil(L, 2);
+    bool with_command = !lua_isnoneornil(L, 3);
     if (with_command)
-        luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 3);
+        luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 4);
+    struct dml_policy *policy = push_whole(L, 1);
     struct dml_lua_plan *held = new_plan(L);
     size_t count, ceiling_count;
-    const struct dml_ceiling *const *ceilings = check_ceilings(L, 3, &ceiling_count);
-    const char **command = check_command(L, 2, &held->problems, &count);
-    if (with_command && lua_rawlen(L, 2) == 0)
+    const struct dml_ceiling *const *ceilings = check_ceilings(L, 4, &ceiling_count);
+    const char **command = check_command(L, 3, &held->problems, &count);
+    if (with_command && lua_rawlen(L, 3) == 0)
         dml_problem_add(&held->problems, "command.empty", "command", NULL, 0, "no command was given");
 
     struct dml_host host;
     dml_host_gather(&host, environ);
-    dml_ceilings_give_limits(ceilings, ceiling_count, frozen->policy);
-    dml_validate(frozen->policy, &host, &held->problems, &held->warnings);
+    dml_ceilings_give_limits(ceilings, ceiling_count, policy);
+    dml_validate(policy, &host, &held->problems, &held->warnings);
     if (held->problems.count == 0)
-        held->plan = dml_plan_new(frozen->policy, &host, count, command, &held->problems, &held->warnings);
+        held->plan = dml_plan_new(policy, &host, count, command, &held->problems, &held->warnings);
     for (size_t i = 0; held->plan && i < ceiling_count; i++)
-        dml_ceiling_check(ceilings[i], frozen->policy, held->plan, &held->problems);
-    if (frozen->policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
+        dml_ceiling_check(ceilings[i], policy, held->plan, &held->problems);
+    if (policy->failed || held->problems.failed || (!held->plan && held->problems.count == 0))
         return luaL_error(L, "not enough memory");
 
-    if (held->problems.count) {
+    if (held->problems.count)
         luaL_pushfail(L);
-        dml_push_problems(L, &held->warnings);
+    else
+        lua_pushvalue(L, 6);
+    dml_push_problems(L, &held->warnings);
+    if (held->problems.count) {
         dml_push_problems(L, &held->problems);
         return 3;
     }
-    lua_pushvalue(L, 4);
-    dml_push_problems(L, &held->warnings);
-    return 2;
+    lua_pushnil(L);
+    lua_pushvalue(L, 5);
+    return 4;
 }
 
 enum { PLAIN_COMMAND = 16 * 1024 }; /* bytes of arguments that need no look at what the kernel takes */
@@ -316,11 +340,12 @@ static void push_ceilings_of(lua_State *L, const struct dml_limits *limits)
 
 void dml_push_names(lua_State *L, unsigned bits, const char *const *names, int count)
 {
-    lua_newtable(L);
+    lua_Integer length = 0;
+    lua_createtable(L, __builtin_popcount(bits), 0);
     for (int i = 0; i < count; i++) {
         if (bits & 1u << i) {
             lua_pushstring(L, names[i]);
-            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+            lua_rawseti(L, -2, ++length);
         }
     }
 }

@@ -33,6 +33,30 @@ void dml_push_problems(lua_State *L, const struct dml_problems *list)
     }
 }
 
+struct dml_lua_frozen *dml_new_frozen(lua_State *L, int kept)
+{
+    struct dml_lua_frozen *frozen = lua_newuserdatauv(L, sizeof *frozen, kept);
+    *frozen = (struct dml_lua_frozen){0};
+    luaL_setmetatable(L, DML_LUA_FROZEN);
+    return frozen;
+}
+
+/* Pushes one with an empty policy. */
+static struct dml_lua_frozen *new_frozen(lua_State *L)
+{
+    struct dml_lua_frozen *frozen = dml_new_frozen(L, 0);
+    frozen->policy = dml_policy_new();
+    if (!frozen->policy)
+        luaL_error(L, "not enough memory");
+    return frozen;
+}
+
+static void check_memory(lua_State *L, const struct dml_lua_frozen *frozen)
+{
+    if (frozen->policy->failed || frozen->problems.failed)
+        luaL_error(L, "not enough memory");
+}
+
 /* Copies the list of paths at `index`, one of our own, into the policy. */
 static void take_files(lua_State *L, int index, struct dml_policy *policy)
 {
@@ -48,48 +72,47 @@ static void take_files(lua_State *L, int index, struct dml_policy *policy)
     policy->file_count = policy->failed ? 0 : count;
 }
 
-/* freeze(policy, base|nil, { home=, files=, wire= }) -> frozen, problems. With problems only
- * `validate` may be asked more. */
+enum { NESTED = 64 }; /* more values than the fields nest */
+
+/* freeze(policy, { home=, files=, wire= }) -> frozen, problems: the policy without its base. With problems
+ * only `validate` may be asked more. */
 static int core_freeze(lua_State *L)
 {
     luaL_checkany(L, 1);
-    luaL_checkany(L, 2);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lua_settop(L, 3);
-    if (!lua_checkstack(L, 64)) /* more than the fields nest */
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    if (!lua_checkstack(L, NESTED))
         return luaL_error(L, "not enough memory");
-    lua_getfield(L, 3, "home");
-    const char *home = luaL_optstring(L, 4, NULL);
-    lua_getfield(L, 3, "files");
-
-    struct dml_lua_frozen *frozen = lua_newuserdatauv(L, sizeof *frozen, 0);
-    *frozen = (struct dml_lua_frozen){0};
-    luaL_setmetatable(L, DML_LUA_FROZEN);
-    frozen->policy = dml_policy_new();
-    if (!frozen->policy)
-        return luaL_error(L, "not enough memory");
+    lua_getfield(L, 2, "home");
+    const char *home = luaL_optstring(L, 3, NULL);
+    lua_getfield(L, 2, "files");
+    struct dml_lua_frozen *frozen = new_frozen(L);
     struct dml_reader r = {.L = L, .policy = frozen->policy, .problems = &frozen->problems, .home = home};
-    take_files(L, 5, frozen->policy);
-    lua_getfield(L, 3, "wire");
+    take_files(L, 4, frozen->policy);
+    lua_getfield(L, 2, "wire");
     frozen->policy->wire = lua_toboolean(L, -1);
     lua_pop(L, 1);
-
-    if (lua_istable(L, 2)) {
-        bool own_allowlist = false;
-        if (lua_istable(L, 1)) {
-            own_allowlist = !lua_isnil(L, dml_read_field(&r, 1, "env_allowlist"));
-            lua_pop(L, 1);
-        }
-        r.base = true;
-        dml_read_base(&r, 2, own_allowlist);
-        r.base = false;
-    }
     dml_read_policy(&r, 1);
-    if (frozen->policy->failed || frozen->problems.failed)
-        return luaL_error(L, "not enough memory");
-    lua_pushvalue(L, 6);
+    check_memory(L, frozen);
     dml_push_problems(L, &frozen->problems);
     return 2;
+}
+
+/* freeze_base(base|nil, own_allowlist) -> frozen: what is there before a policy says anything, but for the
+ * list of variables when that has its own; nil: nothing. */
+static int core_freeze_base(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (!lua_checkstack(L, NESTED))
+        return luaL_error(L, "not enough memory");
+    struct dml_lua_frozen *frozen = new_frozen(L);
+    struct dml_reader r = {.L = L, .policy = frozen->policy, .problems = &frozen->problems, .base = true};
+    if (!lua_isnil(L, 1)) {
+        luaL_checktype(L, 1, LUA_TTABLE);
+        dml_read_base(&r, 1, lua_toboolean(L, 2));
+    }
+    check_memory(L, frozen);
+    return 1;
 }
 
 void dml_open_policy(lua_State *L)
@@ -100,4 +123,6 @@ void dml_open_policy(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, core_freeze);
     lua_setfield(L, -2, "freeze");
+    lua_pushcfunction(L, core_freeze_base);
+    lua_setfield(L, -2, "freeze_base");
 }

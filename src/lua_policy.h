@@ -13,6 +13,9 @@ struct dml_lua_frozen {
     struct dml_problems problems; /* of its shape; a policy that has some is never planned */
 };
 
+/* Pushes a frozen policy with nothing in it, to be filled; `kept` values stay with it. */
+struct dml_lua_frozen *dml_new_frozen(lua_State *L, int kept);
+
 /* Pushes a list of { field=, value=, code=, message= }. Raises when a problem was lost for want of memory. */
 void dml_push_problems(lua_State *L, const struct dml_problems *list);
 

@@ -59,6 +59,39 @@ void dml_policy_free(struct dml_policy *policy)
     free(policy);
 }
 
+/* The items of two arrays in a new one. NULL when memory is out. */
+static void *joined(const void *first, size_t first_count, const void *second, size_t second_count,
+                    size_t size)
+{
+    char *items = reallocarray(NULL, first_count + second_count + 1, size);
+    if (items && first_count)
+        memcpy(items, first, first_count * size);
+    if (items && second_count)
+        memcpy(items + first_count * size, second, second_count * size);
+    return items;
+}
+
+struct dml_policy *dml_policy_on_base(const struct dml_policy *policy, const struct dml_policy *base)
+{
+    struct dml_policy *whole = malloc(sizeof *whole);
+    if (!whole)
+        return NULL;
+    *whole = *policy;
+    whole->arena = (struct dml_arena){0};
+    whole->failed |= base->failed;
+    whole->entries = joined(base->entries, base->entry_count, policy->entries, policy->entry_count,
+                            sizeof *whole->entries);
+    whole->env = joined(base->env, base->env_count, policy->env, policy->env_count, sizeof *whole->env);
+    whole->entry_count += base->entry_count;
+    whole->entry_capacity = whole->entry_count + 1;
+    whole->env_count += base->env_count;
+    whole->env_capacity = whole->env_count + 1;
+    if (whole->entries && whole->env)
+        return whole;
+    dml_policy_free(whole);
+    return NULL;
+}
+
 /* Makes room for one more item; returns the array or NULL. */
 static void *grown(void *items, size_t count, size_t *capacity, size_t size)
 {

@@ -175,6 +175,10 @@ extern const char *const dml_limit_names[DML_LIMIT_COUNT];
 struct dml_policy *dml_policy_new(void);
 void dml_policy_free(struct dml_policy *policy);
 
+/* What `policy` says on what `base` has, or NULL when memory is out. Strings stay theirs, so both must live
+ * longer. The caller frees it with `dml_policy_free`. */
+struct dml_policy *dml_policy_on_base(const struct dml_policy *policy, const struct dml_policy *base);
+
 /* Adds a copy of `entry`; its strings must belong to the policy's arena. Returns the stored entry, valid
  * until the next call, or NULL (then `failed` is set). */
 struct dml_entry *dml_policy_add_entry(struct dml_policy *policy, const struct dml_entry *entry);

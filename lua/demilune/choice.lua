@@ -72,20 +72,20 @@ end
 -- trees it is native whatever the bwrap is: asking one for its version takes a launch's time, and its distribution may
 -- have mended it all the same.
 local function automatic(asked, untried)
-    local bwrap = table.pack(named(asked, "bwrap"))
-    local nests = bwrap[1] and core.nests_in_writable(asked.core)
-    local mounts = bwrap[1] and core.mount_count(asked.core) or 0
-    if bwrap[1] and not nests and mounts <= MOST_MOUNTS then
-        return table.unpack(bwrap, 1, bwrap.n)
+    local bwrap, text, code, problems = named(asked, "bwrap")
+    local nests = bwrap and core.nests_in_writable(asked.core)
+    local mounts = bwrap and core.mount_count(asked.core) or 0
+    if bwrap and not nests and mounts <= MOST_MOUNTS then
+        return bwrap, text
     end
     local native = table.pack(native_that_works(asked, untried))
     if native[1] then
-        return native[1], nil, nil, nil, nests and nested or bwrap[1] and many:format(mounts) or bwrap[2]
-    elseif bwrap[1] then
+        return native[1], nil, nil, nil, nests and nested or bwrap and many:format(mounts) or text
+    elseif bwrap then
         local follows = nests and host.bwrap_follows_links()
-        return bwrap[1], follows and ("%s, and it cannot be native: %s"):format(astray, native[2]) or bwrap[2]
+        return bwrap, follows and ("%s, and it cannot be native: %s"):format(astray, native[2]) or text
     end
-    local refused = worse(bwrap, native)
+    local refused = worse(table.pack(bwrap, text, code, problems), native)
     return table.unpack(refused, 1, refused.n)
 end
 

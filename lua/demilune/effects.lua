@@ -130,7 +130,7 @@ function effects.fields(sorted)
         ro_binds = { { host = "/nix/store", sandbox = "/nix/store" } },
         rw_binds = {},
         network = false,
-        env_allowlist = require("demilune.base.nix")().env_allowlist,
+        env_allowlist = require("demilune.base.common").ancestors(),
     }
     for _, effect in ipairs(sorted) do
         local name = name_of(effect)

@@ -26,18 +26,24 @@ function freezing.with_places(self, problems)
 end
 
 local bases = { host = true, nix = true, none = true }
+local makers = {} -- their functions, once they are needed
 
--- What the policy starts from: a table of binds, links, files and environment, or nil when its base is no base.
+local lasting = {} -- the frozen copies of bases that are the same for ever, by their tables
+local no_base = core.freeze_base(nil)
+
+-- The engine's copy of what the policy starts from: binds, links, files and environment. Nothing when its base is none.
 local function base_of(fields)
     local name = fields.base == nil and "host" or fields.base
     if type(name) ~= "string" or not bases[name] then
-        return nil
+        return no_base
     end
     local effects = type(fields.effects) == "table" and fields.effects
     local network = fields.network == true or effects and require("demilune.effects").has_network(effects)
-    return require("demilune.base." .. name) {
-        network = network, user = fields.user, env_allowlist = fields.env_allowlist,
-    }
+    makers[name] = makers[name] or require("demilune.base." .. name)
+    local base, lasts = makers[name](fields, network)
+    local frozen = lasting[base] or core.freeze_base(base)
+    lasting[base] = lasts and frozen or nil
+    return frozen
 end
 
 -- What the command must not write to: the files of the policy and of the ceilings.
@@ -49,25 +55,47 @@ local function own_files(self, ceilings)
     return files
 end
 
---- The engine's copy of the fields, on a base (nil: none yet), or nil and the problems of all of them.
+-- The engine's copy of the fields and the problems of their shape. That of a policy's own fields, which do not change,
+-- is made once.
+local function copy_of(self, fields, ceilings)
+    local home = not self.wire and os.getenv("HOME") or nil
+    local made = rawget(self, "frozen")
+    local as_is = not (ceilings and ceilings[1])
+    if made and as_is and made.fields == fields and made.home == home then
+        return made.core, {}
+    end
+    local frozen, problems = core.freeze(fields, { home = home, files = own_files(self, ceilings), wire = self.wire })
+    if as_is and #problems == 0 and rawget(self, "fields") == fields then
+        rawset(self, "frozen", { core = frozen, fields = fields, home = home })
+    end
+    return frozen, problems
+end
+
+--- The engine's copy of the fields, or nil and the problems of all of them.
 ---@param self demilune.Policy
 ---@param fields demilune.Fields
----@param base table|nil
+---@param base userdata from core.freeze_base
 ---@param ceilings? demilune.Ceiling[]
 ---@return userdata|nil
 ---@return demilune.Problem[]|nil
-function freezing.freeze(self, fields, base, ceilings)
-    local frozen, problems = core.freeze(fields, base, {
-        home = not self.wire and os.getenv("HOME") or nil, files = own_files(self, ceilings), wire = self.wire,
-    })
+local function freeze(self, fields, base, ceilings)
+    local frozen, problems = copy_of(self, fields, ceilings)
     if #problems == 0 then
         return frozen
     end
-    local more = core.validate(frozen)
+    local more = core.validate(frozen, base)
     return nil, freezing.with_places(self, table.move(more, 1, #more, #problems + 1, problems))
 end
 
---- The plan of these fields, its warnings, nil, and what was frozen for it; or nil, nil and the problems.
+--- The problems of the fields by themselves, whatever their base; nil when there are none.
+---@param self demilune.Policy
+---@param fields demilune.Fields
+---@return demilune.Problem[]|nil
+function freezing.problems(self, fields)
+    return select(2, freeze(self, fields, no_base))
+end
+
+--- The plan of these fields, its warnings, nil, and what was validated for it; or nil, nil and the problems.
 ---@param self demilune.Policy
 ---@param fields demilune.Fields
 ---@param command? string[]
@@ -77,14 +105,15 @@ end
 ---@return demilune.Problem[]|nil
 ---@return userdata|nil
 function freezing.plan(self, fields, command, ceilings)
-    local frozen, problems = freezing.freeze(self, fields, base_of(fields), ceilings)
+    local base = base_of(fields)
+    local frozen, problems = freeze(self, fields, base, ceilings)
     if not frozen then
         return nil, nil, problems
     end
     local cores = ceilings and ceilings[1] and require("demilune.ceiling").cores(ceilings)
-    local built, warnings
-    built, warnings, problems = core.plan(frozen, command, cores)
-    return built, warnings, not built and freezing.with_places(self, problems) or nil, frozen
+    local built, warnings, whole
+    built, warnings, problems, whole = core.plan(frozen, base, command, cores)
+    return built, warnings, not built and freezing.with_places(self, problems) or nil, whole
 end
 
 --- In what the fields `after` give more than `before`, nil for nothing; or nil and the problems of one of them.

@@ -85,23 +85,12 @@ end
 ---@param level integer
 ---@return demilune.RunOptions
 function options.check_run(given, level)
-    for _, name in ipairs { "stdin", "stdout", "stderr" } do
-        if given[name] == "pipe" then
-            error(("bad option %s: \"pipe\" is for spawn"):format(name), level + 1)
-        end
+    local name = given.stdin == "pipe" and "stdin" or given.stdout == "pipe" and "stdout"
+        or given.stderr == "pipe" and "stderr"
+    if name then
+        error(("bad option %s: \"pipe\" is for spawn"):format(name), level + 1)
     end
     return given
-end
-
---- The options without those that make a plan.
----@param given? demilune.RunOptions
----@return demilune.RunOptions
-function options.of_launch(given)
-    local rest = {}
-    for name, value in next, given or {} do
-        rest[name] = not of_plan[name] and value or nil
-    end
-    return rest
 end
 
 --- Of policy:with, and of load.

@@ -3,6 +3,8 @@ local choice = require "demilune.choice"
 local core = require "demilune.core"
 local options_of = require "demilune.options"
 
+local process -- demilune.process, once something is launched
+
 ---@class demilune.Plan
 ---@field warnings demilune.Problem[]
 ---@field package core userdata
@@ -55,7 +57,8 @@ function plan:begin(given, chosen)
     if not backend then
         return nil, text, code, problems
     end
-    return require("demilune.process").launch(self, backend, given, choose)
+    process = process or require "demilune.process"
+    return process.launch(self, backend, given, choose)
 end
 
 --- The same, to its end.
@@ -67,12 +70,13 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function plan:complete(given, chosen)
-    local process, text, code, problems = self:begin(given, chosen)
-    if not process then
+    local launched, text, code, problems = self:begin(given, chosen)
+    if not launched then
         return nil, text, code, problems
     end
-    local outcome = table.pack(process:wait())
-    process:close()
+    launched:wait()
+    local outcome = launched.outcome
+    launched:close()
     return table.unpack(outcome, 1, outcome.n)
 end
 

@@ -51,7 +51,7 @@ end
 
 -- What the hooks left and what was planned, for explain. A program's own hook may have kept the table that it left.
 local function kept(self, hooked, fields)
-    for _, hook in ipairs(hooked and self.hooks.prepare or {}) do
+    for _, hook in ipairs(self.hooks.prepare) do
         if type(hook.run) == "function" then
             local copy = core.copy { hooked, fields } or {}
             return copy[1], copy[2] or self.fields
@@ -192,7 +192,11 @@ function planning.plan(self, command, options)
         return refusal.of(hooked == self.fields and warnings
             or with_hooks(self, warnings, command, options, ceilings))
     end
-    hooked, fields = kept(self, hooked ~= self.fields and hooked or nil, fields)
+    if hooked == self.fields then
+        hooked = nil
+    else
+        hooked, fields = kept(self, hooked, fields)
+    end
     return setmetatable({
         core = built,
         known = known,
@@ -202,7 +206,7 @@ function planning.plan(self, command, options)
         hooked = hooked,
         trace = hooked and trace,
         context = context,
-        warnings = merge.appended(warnings, self.ignored),
+        warnings = self.ignored[1] and merge.appended(warnings, self.ignored) or warnings,
     }, plan), nil, nil, nil, chosen
 end
 

@@ -5,6 +5,13 @@ local merge = require "demilune.merge"
 local options_of = require "demilune.options"
 local refusal = require "demilune.refusal"
 
+local planning -- demilune.planning, once something is planned
+
+local function planned(self, command, options)
+    planning = planning or require "demilune.planning"
+    return planning.plan(self, command, options)
+end
+
 local hook_names = { "prepare", "launched", "finished" }
 
 ---@class demilune.Layer what one file or table said
@@ -62,11 +69,11 @@ function policy.build(fields, layers, more)
     local self = { hooks = { prepare = {}, launched = {}, finished = {} }, layers = layers, file = file, ignored = {},
         ceilings = {} }
     self.paths, self.wire = more.paths or {}, more.wire == true
-    local frozen, problems = freezing.freeze(self, more.unsure or fields, nil)
-    if not frozen and more.unsure then
-        problems = select(2, freezing.freeze(self, fields, nil)) -- all of them at once
+    local problems = freezing.problems(self, more.unsure or fields)
+    if problems and more.unsure then
+        problems = freezing.problems(self, fields) -- all of them at once
     end
-    if not frozen then
+    if problems then
         return refusal.of(problems)
     end
     take_hooks(fields, self.hooks, layers[#layers])
@@ -198,7 +205,7 @@ function policy:plan(command, options)
         refusal.check_argument(command, "table", 1, "plan")
     end
     options = options_of.check(options, 2)
-    local built, problem, code, problems = require("demilune.planning").plan(self, command, options)
+    local built, problem, code, problems = planned(self, command, options)
     if not built then
         return nil, problem, code, problems
     end
@@ -234,11 +241,11 @@ end
 function policy:run(command, options)
     refusal.check_argument(command, "table", 1, "run")
     options = options_of.check_run(options_of.check(options, 2), 2)
-    local built, problem, code, problems, chosen = require("demilune.planning").plan(self, command, options)
+    local built, problem, code, problems, chosen = planned(self, command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:complete(options_of.of_launch(options), chosen)
+    return built:complete(options, chosen)
 end
 
 --- Starts a command and returns at once.
@@ -251,11 +258,11 @@ end
 function policy:spawn(command, options)
     refusal.check_argument(command, "table", 1, "spawn")
     options = options_of.check(options, 2)
-    local built, problem, code, problems, chosen = require("demilune.planning").plan(self, command, options)
+    local built, problem, code, problems, chosen = planned(self, command, options)
     if not built then
         return nil, problem, code, problems
     end
-    return built:begin(options_of.of_launch(options), chosen)
+    return built:begin(options, chosen)
 end
 
 --- The command line that noether-isolation 0.8.2 would execute, of the policy's fields that it knows; a warning is

@@ -161,7 +161,7 @@ local locale_names = {
 -- The environment of a policy that names none of its own: in JSON the list is required, and nothing stands in for it.
 local function default_environment(base)
     if base == "nix" then
-        return require("demilune.base.nix")().env_allowlist
+        return require("demilune.base.common").ancestors()
     end
     local common, allowed = require "demilune.base.common", {}
     for _, name in ipairs(common.passed) do

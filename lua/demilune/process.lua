@@ -15,12 +15,14 @@ local stream = require "demilune.stream"
 ---@field package before_hooks? fun(name: string, subject: table) for the command, which a hook could hang
 ---@field package digest? string of the plan, once it is looked at
 ---@field package polled integer|nil the descriptor, once it was asked for
+---@field package streams? boolean whether there is one of them
+---@field package told? boolean whether the hooks have been told that the command runs
 ---@field package outcome table|nil what wait() and poll() return from the end on
 local process = {}
 process.__index = process
 process.__name = "demilune.process"
 
-local standard = { stdin = 0, stdout = 1, stderr = 2 }
+local standard = { "stdin", "stdout", "stderr" } -- each one more than its descriptor
 local modes = { stdin = "r", stdout = "w", stderr = "w" }
 
 local signals = {
@@ -29,34 +31,29 @@ local signals = {
 
 -- What was opened for the command: closed once the launch has its own copy of it, or when there is none.
 local function close_all(opened)
-    for _, fd in pairs(opened) do
-        if fd then
-            core.close_descriptor(fd)
+    for i = 1, #standard do
+        if opened[i] then
+            core.close_descriptor(opened[i])
         end
     end
 end
 
--- The descriptor for one of the standard three, or nil and what is wrong. `open` tells which of them the host had open
--- before, for what is opened here may take the number of one that it had not.
-local function descriptor(self, wanted, name, open, opened)
-    if wanted == nil or wanted == "inherit" then
-        return open[name] and standard[name] or -1
-    elseif wanted == "null" then
-        return -1
-    elseif wanted == "pipe" then
+-- The descriptor of what is opened for one of the standard three, or was by the host; or nil and what is wrong.
+local function descriptor(self, wanted, name, opened, i)
+    if wanted == "pipe" then
         local mode = name == "stdin" and "w" or "r"
         local file, mine, theirs = core.pipe(mode)
         if not file then
             return nil, mine
         end
-        opened[name] = theirs
-        self[name] = stream.new(file, mine, mode, self)
+        opened[i] = theirs
+        self[name], self.streams = stream.new(file, mine, mode, self), true
         return theirs
     elseif type(wanted) == "table" and math.type(wanted.fd) == "integer" then
         return wanted.fd
     elseif type(wanted) == "table" and type(wanted.path) == "string" then
         local fd, problem = core.open(wanted.path, modes[name])
-        opened[name] = fd
+        opened[i] = fd
         return fd, problem and ("%s: %s"):format(name, problem)
     end
     error(("bad option %s: \"inherit\", \"null\", %s, \"pipe\", { path = } or { fd = } expected"):format(name,
@@ -65,30 +62,42 @@ end
 
 -- What is said of one stream beats what is said of both.
 local function captures(options, name)
-    return options[name] == "capture" or options[name] == nil and options.capture == true
+    return name ~= "stdin" and (options[name] == "capture" or options[name] == nil and options.capture == true)
 end
 
--- The options as core.start takes them.
+-- A text that is the command's input, or nil.
+local function text_of(input)
+    if type(input) == "table" and type(input.text) == "string" then
+        return input.text -- which may be "null", too
+    end
+    return type(input) == "string" and input ~= "pipe" and input ~= "null" and input ~= "inherit" and input or nil
+end
+
+-- The options as core.start takes them. Nothing is opened before it is known which of the standard three the host has
+-- open: what is opened may take the number of one that it has not.
 local function prepare(self, backend, options, opened)
-    local open, input = {}, options.stdin
-    local text = type(input) == "table" and input.text -- which may say "null", too
-    for name, fd in pairs(standard) do
-        open[name] = (options[name] == nil or options[name] == "inherit") and core.is_open(fd)
+    local start = { bwrap = backend.bwrap_path, signals = options.signals }
+    local plain = true
+    for i = 1, #standard do
+        local name = standard[i]
+        local wanted = options[name]
+        if captures(options, name) then
+            start["capture_" .. name] = true
+        elseif wanted == nil or wanted == "inherit" then
+            start[name] = core.is_open(i - 1) and i - 1 or -1
+        elseif wanted == "null" then
+            start[name] = -1
+        else
+            plain = false
+        end
     end
-    local start = {
-        bwrap = backend.bwrap_path,
-        signals = options.signals,
-        capture_stdout = captures(options, "stdout"),
-        capture_stderr = captures(options, "stderr"),
-    }
-    if type(input) == "string" and input ~= "null" and input ~= "inherit" and input ~= "pipe" then
-        start.input = input
-    elseif type(text) == "string" then
-        start.input = text
-    end
-    for name in pairs(standard) do
-        if not (start["capture_" .. name] or (name == "stdin" and start.input)) then
-            local fd, problem = descriptor(self, options[name], name, open, opened)
+    for i = 1, plain and 0 or #standard do
+        local name = standard[i]
+        local text = name == "stdin" and text_of(options.stdin)
+        if text then
+            start.input = text
+        elseif not (start[name] or start["capture_" .. name]) then
+            local fd, problem = descriptor(self, options[name], name, opened, i)
             if not fd then
                 return nil, problem
             end
@@ -99,9 +108,9 @@ local function prepare(self, backend, options, opened)
 end
 
 local function close_streams(self)
-    for name in pairs(standard) do
-        if self[name] then
-            self[name]:close()
+    for i = 1, self.streams and #standard or 0 do
+        if self[standard[i]] then
+            self[standard[i]]:close()
         end
     end
 end
@@ -194,7 +203,7 @@ function process.launch(plan, backend, options, choose)
     end
     local self = setmetatable({ plan = plan, backend = backend, failures = {}, before_hooks = options.before_hooks },
         process)
-    local opened = { stdin = false, stdout = false, stderr = false } -- filling it in takes no memory
+    local opened = { false, false, false } -- filling it in takes no memory
     local ok, start, problem = pcall(prepare, self, backend, options, opened)
     local launched, text, code, problems
     if ok and start then
@@ -236,6 +245,18 @@ local function conclude(self)
     self.outcome = { result, n = 1 }
 end
 
+-- Waits until the command is executed, and tells the hooks. Returns the seconds that are left of these.
+local function see_launch(self, seconds)
+    local before = core.clock()
+    if core.advance(self.core, "running", seconds) ~= "starting" then
+        self.told = true
+        if core.was_executed(self.core) then
+            notify(self, "launched", "process", { id = core.pid(self.core) })
+        end
+    end
+    return seconds and math.max(0, seconds - (core.clock() - before))
+end
+
 -- Goes on for `seconds` (nil: to the end). True when it has ended.
 local function advance(self, seconds)
     if self.outcome then
@@ -243,20 +264,15 @@ local function advance(self, seconds)
     elseif not core.is_owner(self.core) then
         return false -- a forked copy of the program that started it
     end
-    self.digest = self.digest or self.plan:digest() -- while the backend is busy
-    local before = core.clock()
-    local state = core.advance(self.core, self.executed and "ended" or "running", seconds)
-    if state ~= "starting" and not self.executed then
-        self.executed = true
-        if core.was_executed(self.core) then
-            notify(self, "launched", "process", { id = core.pid(self.core) })
-        end
-        state = core.advance(self.core, "ended", seconds and math.max(0, seconds - (core.clock() - before)))
+    self.digest = self.digest or core.digest(self.plan.core) -- while the backend is busy
+    if not self.told and self.plan.policy.hooks.launched[1] then
+        seconds = see_launch(self, seconds)
     end
-    if state == "ended" then
+    local ended = core.advance(self.core, "ended", seconds) == "ended"
+    if ended then
         conclude(self)
     end
-    return state == "ended"
+    return ended
 end
 
 local function outcome(self, otherwise)

@@ -44,6 +44,13 @@ static void *allocate(void *used, void *block, size_t old_size, size_t new_size)
     return NULL;
 }
 
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
@@ -402,14 +409,21 @@ static void call_core(lua_State *L, const char *name, int arguments, int results
 }
 
 /* Asks for a plan, and for what it says; its digest goes to `digest`. */
-static void check_plan(lua_State *L, int frozen, char digest[80])
+/* Pushes plan, warnings and problems. */
+static void plan_it(lua_State *L, int frozen, int base)
 {
-    static const char *const questions[] = {"digest", "describe", "arguments"};
     lua_pushvalue(L, frozen);
+    lua_pushvalue(L, base);
     lua_createtable(L, 1, 0);
     lua_pushliteral(L, "true");
     lua_rawseti(L, -2, 1);
-    call_core(L, "plan", 2, 3);
+    call_core(L, "plan", 3, 3);
+}
+
+static void check_plan(lua_State *L, int frozen, int base, char digest[80])
+{
+    static const char *const questions[] = {"digest", "describe", "arguments"};
+    plan_it(L, frozen, base);
     if (lua_isnil(L, -3)) {
         must(check_problems(L) > 0, "what is not planned has a problem");
         return;
@@ -421,6 +435,11 @@ static void check_plan(lua_State *L, int frozen, char digest[80])
             snprintf(digest, 80, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
+    plan_it(L, frozen, base);
+    must(!lua_isnil(L, -3), "what was planned can be planned again");
+    lua_pushvalue(L, -3);
+    call_core(L, "digest", 1, 1);
+    must(strcmp(digest, lua_tostring(L, -1)) == 0, "and gives the same plan");
 }
 
 static bool is_lua(const struct input *in)
@@ -475,19 +494,21 @@ static int try_value(lua_State *L)
     check_copy(L, 3, job->other, false);
     if (lua_isnil(L, 3))
         return 0;
-    lua_pushvalue(L, 3);
     lua_pushnil(L);
+    call_core(L, "freeze_base", 1, 1); /* 4: base */
+    lua_pushvalue(L, 3);
     lua_newtable(L);
     lua_pushliteral(L, "/root");
     lua_setfield(L, -2, "home");
-    call_core(L, "freeze", 3, 2); /* 4: frozen, 5: problems */
+    call_core(L, "freeze", 2, 2); /* 5: frozen, 6: problems */
     size_t problems = check_problems(L);
+    lua_pushvalue(L, 5);
     lua_pushvalue(L, 4);
-    call_core(L, "validate", 1, 1);
+    call_core(L, "validate", 2, 1);
     check_problems(L);
     lua_pop(L, 1);
     if (problems == 0)
-        check_plan(L, 4, job->digest);
+        check_plan(L, 5, 4, job->digest);
     return 0;
 }
 

@@ -20,17 +20,18 @@ local fields = { ro_binds = { "/usr", "/bin", "/lib", { host = "/lib64", optiona
     rw_binds = binds, env = env, env_allowlist = { "HOME" }, network = true, effects = { "Pure" }, masks = { "/m", "/marks/m" },
     symlinks = { { target = "a", sandbox = "/l" } }, secrets = { ["/s"] = ("s"):rep(1000) }, tmpfs = { "/t" }, project = marks,
     limits = { memory = "1G", cpu_time = 100 } }
-local base = { env_allowlist = { "L*" }, files = { ["/etc/f"] = "f" } }
+local start_with = { env_allowlist = { "L*" }, files = { ["/etc/f"] = "f" } }
 local command = { "/bin/sh", "-c", "echo >>/marks/ran; head -c 200000 /dev/zero" }
 local start = { bwrap = bwrap, stdin = -1, stdout = -1, stderr = -1, capture_stdout = true, input = "x" }
 local started = 0
 
 local function launch()
-    local frozen, problems = core.freeze(fields, base, { home = marks, files = { "/etc/passwd" } })
+    local base = core.freeze_base(start_with)
+    local frozen, problems = core.freeze(fields, { home = marks, files = { "/etc/passwd" } })
     if #problems > 0 then error(problems[1].message, 0) end
-    problems = core.validate(frozen)
+    problems = core.validate(frozen, base)
     if #problems > 0 then error(problems[1].message, 0) end
-    local plan, _, refused = core.plan(frozen, command)
+    local plan, _, refused = core.plan(frozen, base, command)
     if not plan then error(refused[1].message, 0) end
     core.describe(plan)
     core.arguments(plan)

@@ -66,11 +66,13 @@ local function caller_of(policy)
     return { name = core.user_name(), uid = facts.uid, gid = facts.gid }
 end
 
---- The base for a policy, which says whether there is a network and who the user is.
----@param policy table
+--- The base for what a policy says, with the host's network or without.
+---@param policy demilune.Fields
+---@param network boolean
 ---@return table
-return function(policy)
-    local base = { ro_binds = {}, symlinks = {}, env_allowlist = common.passed, env = common.environment() }
+return function(policy, network)
+    local base = { ro_binds = {}, symlinks = {}, env = common.environment() }
+    base.env_allowlist = policy.env_allowlist == nil and common.passed or nil
     local caller = caller_of(policy)
     base.files = { ["/etc/passwd"] = passwd(caller), ["/etc/group"] = group(caller) }
     add(base.ro_binds, "/usr")
@@ -86,7 +88,7 @@ return function(policy)
         ["/etc/hosts"] = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
         ["/etc/nsswitch.conf"] = "passwd: files\ngroup: files\nhosts: files dns\n",
     }
-    for _, name in ipairs(policy.network and etc_network or {}) do
+    for _, name in ipairs(network and etc_network or {}) do
         local path = "/etc/" .. name
         if core.realpath(path) then
             add(base.ro_binds, path)

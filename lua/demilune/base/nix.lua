@@ -1,10 +1,12 @@
---- Base `nix`: the Nix store, read-only, and the ancestor's environment (noether-isolation 0.8.2).
-return function()
-    return {
-        ro_binds = { "/nix/store" },
-        env_allowlist = {
-            "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "NIX_PATH", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE",
-            "NOETHER_LOG_LEVEL", "RUST_LOG",
-        },
-    }
+--- Base `nix`: the Nix store, read-only, and the ancestor's environment. The same two tables each time.
+local common = require "demilune.base.common"
+
+local store = { ro_binds = { "/nix/store" } }
+local with_environment = { ro_binds = store.ro_binds, env_allowlist = common.ancestors() }
+
+---@param policy? demilune.Fields
+---@return table base
+---@return boolean lasts it is the same table each time
+return function(policy)
+    return policy and policy.env_allowlist ~= nil and store or with_environment, true
 end

@@ -243,6 +243,13 @@ static int core_pid(lua_State *L)
     return 1;
 }
 
+/* skipped(process) -> the names of the controls that the plan asks for and this host has not */
+static int core_skipped(lua_State *L)
+{
+    dml_push_names(L, dml_process_result(check_process(L, 1))->skipped, dml_control_names, DML_CONTROL_COUNT);
+    return 1;
+}
+
 /* kill(process): ends the whole tree at once */
 static int core_kill(lua_State *L)
 {
@@ -470,6 +477,7 @@ void dml_open_process(lua_State *L)
         {"pollfd", core_pollfd},
         {"time_left", core_time_left},
         {"pid", core_pid},
+        {"skipped", core_skipped},
         {"signal", core_signal},
         {"stop", core_stop},
         {"kill", core_kill},

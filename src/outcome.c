@@ -52,8 +52,7 @@ static void hear_last_words(struct dml_process *process)
     dml_process_close(&process->messages);
 }
 
-/* What of the plan's controls this host had. */
-static void list_controls(struct dml_process *process)
+void dml_process_list_controls(struct dml_process *process)
 {
     unsigned had = process->controls, as_a_whole = dml_limits_as_a_whole(&process->plan->limits);
     unsigned wanted = process->native ? dml_native_wanted(process->plan) : dml_plan_controls(process->plan);
@@ -90,7 +89,6 @@ static void end(struct dml_process *process, bool wait_for_tree)
         dml_process_close(&process->captures[i].fd);
     }
     result->wall = dml_seconds_now() - process->started;
-    list_controls(process);
     list_hits(process);
     dml_process_leave_cgroup(process);
     dml_process_count(process, false);

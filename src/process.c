@@ -135,6 +135,7 @@ bool dml_process_launch(struct dml_process *process, struct dml_error *error)
         process->captures[i].bounded = process->plan->limits.has[DML_LIMIT_OUTPUT];
         process->captures[i].limit = process->plan->limits.value[DML_LIMIT_OUTPUT];
     }
+    dml_process_list_controls(process);
     dml_process_count(process, launched);
     if (launched && process->poll >= 0 && !watch_all(process))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no descriptor to poll");

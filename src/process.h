@@ -76,7 +76,9 @@ void dml_process_kill(struct dml_process *process);
 /* The outermost process, for messages and tests. */
 pid_t dml_process_pid(const struct dml_process *process);
 
-/* How it ended; valid once it has, until the process is freed. */
+/* How it ended; valid once it has, until the process is freed. `applied` and `skipped` are from the launch
+ * on.
+ */
 const struct dml_result *dml_process_result(const struct dml_process *process);
 
 /* Captured output, 1 or 2. */

@@ -56,6 +56,9 @@ void dml_process_close(int *fd);
 /* Launches with the features that are assumed. False with an error when nothing was started. */
 bool dml_process_launch(struct dml_process *process, struct dml_error *error);
 
+/* Notes what of the plan's controls this host has, once it is launched. */
+void dml_process_list_controls(struct dml_process *process);
+
 /* The child of a native launch no longer shares our memory. */
 void dml_process_forget_launch(struct dml_process *process);
 

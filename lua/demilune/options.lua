@@ -11,7 +11,7 @@ options.types = {
 }
 
 -- Of the program, which owns its process alone.
-local for_command = { signals = "number", before_hooks = "function", launching = "function" }
+local for_command = { signals = "number", before_hooks = "function", launching = "function", begun = "function" }
 
 -- Those that make a plan. One that is made has what they said, and would pass over another word.
 local of_plan = { timeout = true, env = true, chdir = true, narrow = true, ceiling = true, trace = true }

@@ -224,6 +224,9 @@ function process.launch(plan, backend, options, choose)
         return refusal.plain(text, code)
     end
     self.core = launched
+    if options.begun then
+        options.begun(core.skipped(launched))
+    end
     return self
 end
 

@@ -28,7 +28,7 @@ local CONT, TSTP = 18, 20
 ---@field signals integer the descriptor of core.forward_signals
 ---@field complain fun(text: string)
 ---@field launching function as common.backend_teller makes it
----@field report_skipped fun(result: demilune.Result)
+---@field report_skipped fun(skipped: string[])
 
 ---@class demilune.Runner: demilune.BatchSetup what is handed around here
 ---@field running table<integer, { job: demilune.Job, process: demilune.Process }> by the descriptor to wait for
@@ -236,7 +236,7 @@ local function look_after(self, fd)
         result.problems = problems
     elseif not self.told_skipped then
         self.told_skipped = true
-        self.report_skipped(result)
+        self.report_skipped(result.skipped)
     end
     conclude(self, slot.job, result)
 end

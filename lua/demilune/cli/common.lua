@@ -84,11 +84,11 @@ local left_out = {
     landlock_scopes = "Landlock of this kernel is older than Linux 6.12: abstract sockets of the host are within reach",
 }
 
---- Says what was left out that this host cannot do.
----@param result demilune.Result
-function common.report_skipped(result)
+--- Says what is left out that this host cannot do.
+---@param skipped string[] controls
+function common.report_skipped(skipped)
     local others = {}
-    for _, name in ipairs(result.skipped) do
+    for _, name in ipairs(skipped) do
         if left_out[name] then
             common.complain("warning: " .. left_out[name])
         else

@@ -168,6 +168,7 @@ local function launch(state, policy, write_status, status)
     result, text, code, problems, state.unexecuted = plan:run {
         backend = state.backend, signals = core.forward_signals(), before_hooks = before_hooks(status),
         launching = common.backend_teller(state, state.verbose and plan:digest()),
+        begun = not state.quiet and common.report_skipped or nil,
     }
     if not result then
         local exit_code = refuse(write_status, text, code, problems, state.unexecuted)
@@ -175,9 +176,6 @@ local function launch(state, policy, write_status, status)
             hint_at_policy(state.command)
         end
         return exit_code
-    end
-    if not state.quiet then
-        common.report_skipped(result)
     end
     for _, failure in ipairs(result.hook_errors or {}) do
         common.complain("warning: " .. failure)

@@ -142,12 +142,11 @@ local function launch(plan, isolation)
         tell(backend, ...)
     end
     local result, text, code, _, unexecuted = plan:run {
-        backend = isolation, signals = core.forward_signals(), launching = launching,
+        backend = isolation, signals = core.forward_signals(), launching = launching, begun = common.report_skipped,
     }
     if not result then
         return nil, unexecuted_code(code, unexecuted or native), text
     end
-    common.report_skipped(result)
     return common.exit_code(result)
 end
 

@@ -12,9 +12,9 @@
 static void unknown_name(struct dml_reader *r, const char *code, const char *field, const char *name,
                          const char *what, const char *const *known, size_t count)
 {
-    const char *nearest = dml_nearest(name, known, count);
-    dml_problem_add(r->problems, code, field, name, strlen(name), "is no %s%s%s%s", what,
-                    nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    char advice[400];
+    dml_problem_add(r->problems, code, field, name, strlen(name), "is no %s; %s", what,
+                    dml_advise_name(advice, sizeof advice, name, known, count));
 }
 
 /* --- fields of one value --- */
@@ -240,13 +240,8 @@ static void read_seccomp_option(struct dml_reader *r, int index, const char *fie
     int option = name ? dml_name_index(name, dml_seccomp_option_names, DML_OPTION_COUNT) : -1;
     if (option >= 0)
         r->policy->seccomp_options |= 1u << option;
-    if (!name || option >= 0)
-        return;
-    const char *nearest = dml_nearest(name, dml_seccomp_option_names, DML_OPTION_COUNT);
-    dml_problem_add(r->problems, "seccomp.option", field, name, strlen(name), "is no option; %s%s%s",
-                    nearest ? "did you mean \""
-                            : "the options are debug nested perf io_uring keyring netlink set_id",
-                    nearest ? nearest : "", nearest ? "\"?" : "");
+    else if (name)
+        unknown_name(r, "seccomp.option", field, name, "option", dml_seccomp_option_names, DML_OPTION_COUNT);
 }
 
 void dml_read_seccomp(struct dml_reader *r, int index, const char *field)

@@ -258,13 +258,11 @@ void dml_read_known_keys(struct dml_reader *r, int index, const char *field, con
     for (size_t i = 0; i < count; i++) {
         if (dml_name_index(keys[i], known, (int)known_count) >= 0)
             continue;
-        const char *nearest = dml_nearest(keys[i], known, known_count);
+        char advice[400];
+        bool told = field[0] || dml_nearest(keys[i], known, known_count); /* a policy has too many to list */
         const char *path = field[0] ? DML_FIELD(r, "%s.%s", field, keys[i]) : keys[i];
-        if (nearest)
-            dml_problem_add(r->problems, "field.unknown", path, NULL, 0,
-                            "unknown field; did you mean \"%s\"?", nearest);
-        else
-            dml_problem_add(r->problems, "field.unknown", path, NULL, 0, "unknown field");
+        dml_problem_add(r->problems, "field.unknown", path, NULL, 0, "unknown field%s%s", told ? "; " : "",
+                        told ? dml_advise_name(advice, sizeof advice, keys[i], known, known_count) : "");
     }
 }
 

@@ -1,6 +1,7 @@
 #include "text.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -233,6 +234,19 @@ bool dml_parse_duration(const char *text, size_t length, double *seconds)
         }
     }
     return false;
+}
+
+const char *dml_advise_name(char *out, size_t size, const char *word, const char *const *names, size_t count)
+{
+    const char *nearest = dml_nearest(word, names, count);
+    if (nearest) {
+        snprintf(out, size, "did you mean \"%s\"?", nearest);
+        return out;
+    }
+    size_t used = (size_t)snprintf(out, size, "there are");
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, " %s", names[i]);
+    return out;
 }
 
 const char dml_base64_alphabet[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -36,6 +36,10 @@ void dml_base64(char *out, const void *bytes, size_t length);
  * NULL. */
 const char *dml_nearest(const char *word, const char *const *names, size_t count);
 
+/* What to write for `word`, which is none of `names`: the one that it most likely meant, or all of them, as
+ * far as they fit. Returns `out`. */
+const char *dml_advise_name(char *out, size_t size, const char *word, const char *const *names, size_t count);
+
 /* Whether a variable of this name holds a secret: TOKEN, SECRET, KEY or PASSWORD stands in it, in any case.
  */
 bool dml_is_secret_name(const char *name);

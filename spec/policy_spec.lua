@@ -132,7 +132,7 @@ local wrong = {
 
     { { requires = { "zzz" } }, "requires.unknown", "requires[1]", '"zzz" is no control; there are bind_fd disable_userns ' },
     { { limits = { zzz = 1 } }, "field.unknown", "limits.zzz", "unknown field; there are timeout cpu_time memory " },
-    { { acknowledge = { "zzz" } }, "acknowledge.unknown", "acknowledge[1]", '"zzz" is no danger; there are engine_socket, ' },
+    { { acknowledge = { "zzz" } }, "acknowledge.unknown", "acknowledge[1]", '"zzz" is no danger; there are engine_socket ' },
     { { requires = { "landlok" } }, "requires.unknown", "requires[1]", 'is no control; did you mean "landlock"?' },
     { { requires = "cgroup" }, "type", "requires", "is a string; a list of controls is needed" },
     { { devices = "/dev/dri" }, "type", "devices", "is a string; a list of devices is needed" },

@@ -11,6 +11,16 @@ local host = require "demilune.host"
 local policy = require "demilune.policy"
 local source = require "demilune.source"
 
+-- From files, what a launch may need is read now: later the host may be elsewhere, or out of descriptors. The command has
+-- all of it in its own file, and takes only what it needs.
+local _, origin = ...
+if origin ~= ":demilune:" then
+    for _, name in ipairs { "planning", "process", "base.host", "base.nix", "base.none", "ceiling", "diagnose", "effects", "extends",
+        "hook", "hooks", "load", "narrow", "places", "redact", "trust", "tryout" } do
+        require("demilune." .. name)
+    end
+end
+
 ---@class demilune
 local demilune = {
     _NAME = "demilune",

@@ -223,18 +223,32 @@ static int core_time_left(lua_State *L)
     return 1;
 }
 
-/* signal(process, number): delivers it to the command */
-static int core_signal(lua_State *L)
+/* Pushes whether the command still runs, and so is told. */
+static bool push_runs(lua_State *L, struct dml_process *process)
 {
-    dml_process_signal(check_process(L, 1), (int)luaL_checkinteger(L, 2));
-    return 0;
+    bool runs = !dml_process_look(process);
+    lua_pushboolean(L, runs);
+    return runs;
 }
 
-/* stop(process): asks the command to end; the tree is ended when it has not after two seconds */
+/* signal(process, number) -> whether it was delivered to the command, which is not over */
+static int core_signal(lua_State *L)
+{
+    struct dml_process *process = check_process(L, 1);
+    int number = (int)luaL_checkinteger(L, 2);
+    if (push_runs(L, process))
+        dml_process_signal(process, number);
+    return 1;
+}
+
+/* stop(process) -> whether the command, which is not over, is asked to end; the tree is ended when it has not
+ * after two seconds */
 static int core_stop(lua_State *L)
 {
-    dml_process_end(check_process(L, 1));
-    return 0;
+    struct dml_process *process = check_process(L, 1);
+    if (push_runs(L, process))
+        dml_process_end(process);
+    return 1;
 }
 
 static int core_pid(lua_State *L)
@@ -250,11 +264,13 @@ static int core_skipped(lua_State *L)
     return 1;
 }
 
-/* kill(process): ends the whole tree at once */
+/* kill(process) -> whether the whole tree is ended at once, for it is not over */
 static int core_kill(lua_State *L)
 {
-    dml_process_kill(check_process(L, 1));
-    return 0;
+    struct dml_process *process = check_process(L, 1);
+    if (push_runs(L, process))
+        dml_process_kill(process);
+    return 1;
 }
 
 static void push_capture(lua_State *L, const struct dml_capture *capture, const char *name)

@@ -283,8 +283,11 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
             return false;
         if (missing)
             misplaced(b, entry, "entry.missing",
-                      "is not there in what is bound at %s, and nothing is ever created on the host; create "
-                      "it first",
+                      entry->kind == DML_MASK
+                          ? "is not there in what is bound at %s, and nothing is ever created on the host; "
+                            "create it first, or mark the mask optional = true"
+                          : "is not there in what is bound at %s, and nothing is ever created on the host; "
+                            "create it first",
                       above->sandbox);
         else if (reason == ELOOP || reason == EXDEV)
             misplaced(b, entry, "entry.symlink",

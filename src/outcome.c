@@ -302,8 +302,10 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     bool counted = process->cgroup.covers & 1u << DML_LIMIT_CPU_TIME;
     uint64_t used = dml_cgroup_cpu_time(&process->cgroup);
     result->measured = heard;
-    result->survivors = report->step;
+    result->survivors = report->step & DML_END_SURVIVORS;
     end(process, !heard); /* the stage has seen everything inside end before it reports */
+    if (report->ended_us) /* we may have looked long after */
+        result->wall = (double)report->ended_us / 1e6 - process->started;
     result->user = (double)report->user_us / 1e6;
     result->system = (double)report->system_us / 1e6;
     result->max_rss = report->max_rss_kib * 1024;
@@ -320,8 +322,8 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
     double enough = counted && killed ? 1 : 0.5;
     bool cpu_spent = limits->has[DML_LIMIT_CPU_TIME] && (result->signal == SIGXCPU || killed) && !starved &&
                      spent >= enough * (double)limits->value[DML_LIMIT_CPU_TIME];
-    process->timed_out =
-        report->timed_out || (process->timed_out && (!heard || process->pressure == DML_PRESSURE_FORCED));
+    process->timed_out = report->step & DML_END_TIMED_OUT ||
+                         (process->timed_out && (!heard || process->pressure == DML_PRESSURE_FORCED));
     result->kind = process->cancelled                ? DML_RESULT_CANCELLED
                    : process->timed_out              ? DML_RESULT_TIMEOUT
                    : process->cpu_spent || cpu_spent ? DML_RESULT_CPU_TIME
@@ -340,7 +342,7 @@ static void end_executed(struct dml_process *process, const struct dml_stage_rep
 /* The stage is gone without a last report: it or bwrap was killed, from outside or as our last resort. */
 static void end_without_report(struct dml_process *process)
 {
-    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = 1, .value = SIGKILL};
+    struct dml_stage_report killed = {.kind = DML_STAGE_ENDED, .step = DML_END_SURVIVORS, .value = SIGKILL};
     if (process->state == DML_PROCESS_STARTING)
         end_without_stage(process);
     else

@@ -390,6 +390,11 @@ enum dml_process_state dml_process_advance(struct dml_process *process, enum dml
     return process->state;
 }
 
+bool dml_process_look(struct dml_process *process)
+{
+    return dml_process_advance(process, DML_PROCESS_ENDED, 0, -1) == DML_PROCESS_ENDED || process->leaving;
+}
+
 pid_t dml_process_pid(const struct dml_process *process)
 {
     return process->pid;

@@ -73,6 +73,9 @@ void dml_process_end(struct dml_process *process);
 /* Ends the whole tree at once. */
 void dml_process_kill(struct dml_process *process);
 
+/* Looks whether the command is over, without waiting: nothing that comes now changes its result. */
+bool dml_process_look(struct dml_process *process);
+
 /* The outermost process, for messages and tests. */
 pid_t dml_process_pid(const struct dml_process *process);
 

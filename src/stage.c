@@ -439,11 +439,16 @@ struct deadline {
     int asked, passed; /* it has been asked to end; because its time was up */
 };
 
-static uint64_t now(void)
+static uint64_t microseconds_now(void)
 {
     struct time time;
     CALL2(__NR_clock_gettime, CLOCK_FORWARD, &time);
-    return (uint64_t)time.seconds * 1000 + (uint64_t)time.nanoseconds / 1000000;
+    return (uint64_t)time.seconds * 1000000 + (uint64_t)time.nanoseconds / 1000;
+}
+
+static uint64_t now(void)
+{
+    return microseconds_now() / 1000;
 }
 
 /* Until the deadline; NULL when there is none. */
@@ -510,15 +515,16 @@ static void supervise(long pid, const struct dml_stage_message *message, long en
             take_order(&deadline, pid, own_group);
         keep_deadline(&deadline, pid, own_group);
     }
+    uint64_t ended_us = microseconds_now();
     int survivors = end_survivors();
     struct dml_stage_report what = {
         .kind = DML_STAGE_ENDED,
-        .step = (uint32_t)survivors,
+        .step = (survivors ? DML_END_SURVIVORS : 0u) | (deadline.passed ? DML_END_TIMED_OUT : 0u),
         .value = status,
         .user_us = (uint64_t)usage.user[0] * 1000000 + (uint64_t)usage.user[1],
         .system_us = (uint64_t)usage.system[0] * 1000000 + (uint64_t)usage.system[1],
         .max_rss_kib = (uint64_t)usage.max_rss,
-        .timed_out = (uint64_t)deadline.passed,
+        .ended_us = ended_us,
     };
     report(&what);
 }

@@ -68,8 +68,10 @@ enum dml_stage_report_kind {
     DML_STAGE_CHANGED,      /* object number `step` is another than it was; `value`: errno, or 0 */
     DML_STAGE_NOT_EXECUTED, /* execve failed: `value` is errno, `step` 1 when the file is there */
     DML_STAGE_EXECUTED,     /* the command runs; `value` is its pid inside */
-    DML_STAGE_ENDED,        /* `value` is the wait status, `step` 1 when it left something running */
+    DML_STAGE_ENDED,        /* `value` is the wait status, `step` bits of dml_stage_end */
 };
+
+enum dml_stage_end { DML_END_SURVIVORS = 1 /* it left something running */, DML_END_TIMED_OUT = 2 };
 
 enum dml_stage_check {
     DML_CHECK_NAMESPACE = 1, /* + index in `foreign` */
@@ -96,7 +98,7 @@ struct dml_stage_report {
     uint32_t kind, step;
     int64_t value;
     uint64_t user_us, system_us, max_rss_kib; /* of DML_STAGE_ENDED */
-    uint64_t timed_out;                       /* the same: its deadline had passed */
+    uint64_t ended_us;                        /* the same: when, microseconds of CLOCK_MONOTONIC */
 };
 
 /* From the runner: deliver `signal` to the command; SIGKILL ends everything inside. With `grace`

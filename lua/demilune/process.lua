@@ -328,13 +328,11 @@ function process:kill(signal)
     elseif self.outcome or not self.core or not core.is_owner(self.core) then
         return false
     elseif number == 9 then
-        core.kill(self.core)
+        return core.kill(self.core)
     elseif number == 15 then
-        core.stop(self.core)
-    else
-        core.signal(self.core, number)
+        return core.stop(self.core)
     end
-    return true
+    return core.signal(self.core, number)
 end
 
 --- The outermost process on the host.

@@ -65,6 +65,21 @@ describe("the host", function()
         end)
     end
 
+    it("needs no more files of the module, once it has it", function()
+        local result = under("", [[
+            local demilune = require "demilune"
+            package.path, package.cpath = "", ""
+            local policy = demilune.policy { effects = { "Pure" }, limits = { timeout = 20 }, prepare = function() end,
+                launched = function() end }
+            local options = { stdin = "null", narrow = { limits = { timeout = 10 } }, ceiling = demilune.ceiling {} }
+            print(policy:run({ "true" }, options).kind)
+            print((select(3, policy:run({ "missing" }, options))))
+            print((select(3, policy:run({ "true" }, { narrow = { network = true } }))))
+            print((select(3, demilune.policy { ro_binds = { "/missing" } }:run { "true" })))
+            print((select(3, demilune.load "/missing.lua")))]])
+        assert.equal("exit\ncommand.missing\nnarrow.wider\nbind.missing\npolicy.missing\n", result.out, result.err)
+    end)
+
     it("keeps its mask, handlers, directory, umask, limits and environment", function()
         local result = under("", [[
             local demilune = require "demilune"

@@ -180,6 +180,21 @@ describe("a process", function()
             assert.is_false(process:kill())
         end)
 
+        it("what has ended already no more: it ended by itself", function()
+            for _, signal in ipairs { "TERM", "KILL", "USR1" } do
+                local process <close> = spawn("exit 7")
+                os.execute("sleep 0.3")
+                assert.is_false(process:kill(signal))
+                local result = process:wait()
+                assert.same({ "exit", 7 }, { result.kind, result.exit_code })
+                assert.is_true(result.wall < 0.3, result.wall) -- however late it was looked at
+            end
+            local process <close> = assert(demilune.policy {}:spawn({ "missing" }, { stdin = "null" }))
+            os.execute("sleep 0.3")
+            assert.is_false(process:kill())
+            assert.equal("command.missing", (select(3, process:wait())))
+        end)
+
         it("in the end: what ignores the request is killed two seconds later", function()
             local process <close> = spawn("trap '' TERM; echo ready; while :; do sleep 1; done",
                 { stdin = "null", stdout = "pipe" })

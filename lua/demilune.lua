@@ -11,14 +11,15 @@ local host = require "demilune.host"
 local policy = require "demilune.policy"
 local source = require "demilune.source"
 
--- From files, what a launch may need is read now: later the host may be elsewhere, or out of descriptors. The command has
--- all of it in its own file, and takes only what it needs.
+-- From files, what a launch may need is read now: later the host may be elsewhere, or out of descriptors. The command
+-- has all of it in its own file, and takes only what it needs.
+local for_launches = {
+    "base.host", "base.nix", "base.none", "ceiling", "diagnose", "effects", "extends", "hook", "hooks", "load",
+    "narrow", "places", "planning", "process", "redact", "trust", "tryout",
+}
 local _, origin = ...
-if origin ~= ":demilune:" then
-    for _, name in ipairs { "planning", "process", "base.host", "base.nix", "base.none", "ceiling", "diagnose", "effects", "extends",
-        "hook", "hooks", "load", "narrow", "places", "redact", "trust", "tryout" } do
-        require("demilune." .. name)
-    end
+for _, name in ipairs(origin ~= ":demilune:" and for_launches or {}) do
+    require("demilune." .. name)
 end
 
 ---@class demilune

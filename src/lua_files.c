@@ -66,7 +66,7 @@ static int core_sync(lua_State *L)
     if (fdatasync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         return fail(L, strerror(errno));
     if (fstat(fd, &status) == 0 && status.st_nlink == 0)
-        return fail(L, "was deleted meanwhile");
+        return fail(L, "it was deleted meanwhile");
     lua_pushboolean(L, true);
     return 1;
 }

@@ -324,7 +324,9 @@ end
 function process:kill(signal)
     local number = signal == nil and 15 or signals[signal] or math.type(signal) and math.tointeger(signal)
     if not number or number < 1 or number > 64 then
-        error(("bad argument #1 to 'kill' (no signal: %s)"):format(tostring(signal)), 2)
+        local plain = type(signal) == "string" and signals[signal:match("^SIG(.*)$")] and signal:sub(4)
+        error(("bad argument #1 to 'kill' (no signal: %s%s)"):format(tostring(signal),
+            plain and ("; write %s"):format(plain) or ""), 2)
     elseif self.outcome or not self.core or not core.is_owner(self.core) then
         return false
     elseif number == 9 then

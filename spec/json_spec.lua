@@ -251,6 +251,52 @@ describe("JSON that is written", function()
         assert.equal("null", json.encode(nil))
     end)
 
+    local function long_keys(prefix, count, value)
+        local object = {}
+        for i = 1, count do
+            object[prefix .. ("%04d"):format(i) .. ("x"):rep(60)] = value
+        end
+        return object
+    end
+
+    it("is not led astray by what changes a table meanwhile", function()
+        local object = long_keys("k", 100, true)
+        local expected = json.encode(object)
+        local before = debug.getmetatable(true)
+        finally(function() debug.setmetatable(true, before) end)
+        local other
+        debug.setmetatable(true, { __tostring = function()
+            for key in next, object do
+                object[key] = nil
+            end
+            collectgarbage()
+            other = long_keys("o", 1000, 1)
+            return "true"
+        end })
+        local written = json.encode(object)
+        debug.setmetatable(true, before)
+        assert.truthy(other)
+        assert.equal(expected:gsub(":true", ":null"):gsub("null", "true", 1), written)
+
+        local grown, left = long_keys("k", 500, 1), 3
+        local function arm()
+            setmetatable({}, { __gc = function()
+                for key in next, long_keys("new" .. left, 1000, 1) do
+                    grown[key] = 1
+                end
+                left = left - 1
+                return left > 0 and arm()
+            end })
+        end
+        arm()
+        for _ = 1, 1000 do
+            if left > 0 then
+                json.encode { grown, ("b"):rep(10000) }
+            end
+        end
+        assert.equal(0, left)
+    end)
+
     it("has bytes that are no text as base64", function()
         assert.equal('{"a_base64":"/w=="}', json.encode { a = "\xff" })
         assert.equal('[{"base64":"gIE="},"b"]', json.encode { "\x80\x81", "b" })

@@ -171,21 +171,36 @@ static int compare_keys(const void *a, const void *b)
     return order ? order : (x->length > y->length) - (x->length < y->length);
 }
 
-/* Pushes the keys of the table at `index`, in order, as an array whose strings the table has. */
+static size_t count_keys(lua_State *L, int index)
+{
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+        count++;
+    return count;
+}
+
+/* Pushes the keys of the table at `index`, in order, as an array that holds its strings: whatever takes
+ * memory may run finalizers, which may change the table. */
 static struct key *push_keys(lua_State *L, int index, size_t *count)
 {
-    *count = 0;
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
-        (*count)++;
-    struct key *keys = lua_newuserdatauv(L, (*count + 1) * sizeof *keys, 0);
-    size_t at = 0;
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    size_t room = count_keys(L, index), at = 0;
+    struct key *keys = lua_newuserdatauv(L, (room + 1) * sizeof *keys, 1);
+    lua_createtable(L, (int)room, 0);
+    int held = lua_gettop(L);
+    lua_pushnil(L);
+    while (at < room && lua_next(L, index)) { /* which takes none */
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "no JSON: a table with other keys than strings");
         keys[at].name = lua_tolstring(L, -2, &keys[at].length);
         at++;
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, held, (lua_Integer)at);
     }
-    qsort(keys, *count, sizeof *keys, compare_keys);
+    lua_settop(L, held);
+    lua_setiuservalue(L, held - 1, 1);
+    qsort(keys, at, sizeof *keys, compare_keys);
+    *count = at;
     return keys;
 }
 

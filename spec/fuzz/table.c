@@ -522,6 +522,8 @@ static bool run(struct job *job, struct input in, long allocations)
     lua_State *L = lua_newstate(allocate, &used);
     job->other = lua_newstate(allocate, &other_used);
     lua_checkstack(job->other, ROOM);
+    if (allocations >= 0)
+        lua_gc(L, LUA_GCSTOP); /* Lua gives up an object when there is no memory to call its finalizer */
     lua_pushcfunction(L, try_value);
     lua_pushlightuserdata(L, job);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK && job->built && !memory.refused) {

@@ -4,6 +4,7 @@
 local demilune = require "demilune"
 local leaks = require "support.leaks"
 local policies = require "support.policies"
+local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
 -- $S in the texts below is the scratch directory of the case. `make`: shell lines that prepare it; `env`: the
@@ -197,6 +198,22 @@ describe("danger:", function()
             ', acknowledge = { "home", "root_rw" }')
         assert.equal(125, result.code)
         assert.matches('acknowledge = { "home_rw" }', result.err, 1, true)
+    end)
+
+    it("a home is where its link leads now, also for a program that has looked a moment ago", function()
+        sandbox.sh(("mkdir %s %s; ln -s x %s"):format(scratch("x"), scratch("y"), scratch("home")))
+        local result = probe.lua(scratch("host.lua"), ([[
+            local demilune = require "demilune"
+            local function code(bind)
+                local plan, _, code = demilune.policy { ro_binds = { bind } }:plan { "true" }
+                return plan and "fine" or code
+            end
+            local x, y, home = %q, %q, %q
+            io.write(code "/usr/share", " ", code(x), " ", code(y), "\n")
+            os.execute("ln -sfn y " .. home)
+            io.write(code(x), " ", code(y), "\n")]]):format(scratch("x"), scratch("y"), scratch("home")),
+            { prefix = "HOME=" .. scratch("home") })
+        assert.equal("fine bind.dangerous fine\nfine bind.dangerous\n", result.out, result.err)
     end)
 
     it("several are reported at once", function()

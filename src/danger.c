@@ -16,7 +16,7 @@ static void report_never(struct dml_danger_context *c, const struct dml_entry *b
 static void find_homes(struct dml_danger_context *c, const struct dml_host *host)
 {
     const char *home = dml_host_getenv(host, "HOME");
-    c->homes[c->home_count++] = dml_danger_find_place(c, DML_DANGER_HOME, "/root");
+    c->homes[c->home_count++] = dml_danger_find_system_place(c, DML_DANGER_HOME, "/root");
     if (home && home[0] == '/' && strcmp(home, "/root") != 0)
         c->homes[c->home_count++] = dml_danger_find_place(c, DML_DANGER_HOME, home);
     const struct passwd *own = home ? NULL : getpwuid(host->uid);

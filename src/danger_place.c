@@ -79,23 +79,36 @@ static void note(const struct dml_danger_context *c, const char *path, const cha
     atomic_flag_clear(&led.taken);
 }
 
-static struct dml_place look(struct dml_danger_context *c, enum dml_danger danger, const char *path)
+/* `reason`: an errno, when there is nothing. */
+static struct dml_place look(struct dml_danger_context *c, enum dml_danger danger, const char *path,
+                             int *reason)
 {
     struct dml_object object;
     const char *written = dml_arena_string(&c->arena, path); /* for as long as the lookup is used */
     bool exists = written && dml_host_resolve(written, &c->lookup, &c->arena, &object);
-    int reason = written && !exists ? errno : 0;
-    if (dml_host_is_exhausted(reason))
-        dml_danger_report_unknown(c, path, reason);
+    *reason = exists ? 0 : written ? errno : ENOMEM;
+    if (written && dml_host_is_exhausted(*reason))
+        dml_danger_report_unknown(c, path, *reason);
     const char *found = exists ? object.path : written;
     c->problems->failed |= !found;
-    if (exists || reason == ENOENT || reason == ENOTDIR)
-        note(c, path, found);
     return (struct dml_place){danger, found ? found : "?", exists};
 }
 
 struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger, const char *path)
 {
+    int reason;
+    return look(c, danger, path, &reason);
+}
+
+struct dml_place dml_danger_find_system_place(struct dml_danger_context *c, enum dml_danger danger,
+                                              const char *path)
+{
+    int reason;
     const char *known = elsewhere(c, path);
-    return known ? (struct dml_place){danger, known, false} : look(c, danger, path);
+    if (known)
+        return (struct dml_place){danger, known, false};
+    struct dml_place place = look(c, danger, path, &reason);
+    if (place.exists || reason == ENOENT || reason == ENOTDIR)
+        note(c, path, place.path);
+    return place;
 }

@@ -59,10 +59,14 @@ void dml_danger_report_unknown(struct dml_danger_context *c, const char *path, i
 /* --- danger_place.c --- */
 
 /* The place at `path`, with its links resolved, or as it is written when there is nothing. Its path is in the
- * arena, "?" when memory is out, which the problems then say. Of a place that no bind is about it is only
- * known where it was within the last second, and not that it exists. */
+ * arena, "?" when memory is out, which the problems then say. */
 struct dml_place dml_danger_find_place(struct dml_danger_context *c, enum dml_danger danger,
                                        const char *path);
+
+/* The same of one that the system has where it is, for everybody. When no bind is about it, it is only known
+ * where it was within the last second, and not that it exists. */
+struct dml_place dml_danger_find_system_place(struct dml_danger_context *c, enum dml_danger danger,
+                                              const char *path);
 
 /* --- danger_bind.c --- */
 

@@ -75,9 +75,10 @@ void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host
     const char *home = dml_host_getenv(host, "HOME");
     char path[DML_PATH_MAX];
     /* looked up beside its neighbours, and the last to be asked about */
-    struct dml_place runtimes = dml_danger_find_place(c, DML_DANGER_USER_RUNTIME, "/run/user");
+    struct dml_place runtimes = dml_danger_find_system_place(c, DML_DANGER_USER_RUNTIME, "/run/user");
     for (size_t i = 0; i < sizeof socket_places / sizeof socket_places[0]; i++)
-        add_socket(c, socket_places[i].danger, socket_places[i].place);
+        c->sockets[c->socket_count++] =
+            dml_danger_find_system_place(c, socket_places[i].danger, socket_places[i].place);
     if (agent)
         add_socket(c, DML_DANGER_SSH_AGENT, agent);
     if (bus && strncmp(bus, "unix:path=", 10) == 0) {

@@ -419,7 +419,7 @@ void dml_read_policy(struct dml_reader *r, int index)
     }
 }
 
-void dml_read_base(struct dml_reader *r, int index, bool own_allowlist)
+void dml_read_base(struct dml_reader *r, int index)
 {
     static const struct {
         const char *name;
@@ -433,8 +433,7 @@ void dml_read_base(struct dml_reader *r, int index, bool own_allowlist)
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         int at = dml_read_field(r, index, fields[i].name);
-        bool replaced = own_allowlist && fields[i].read == read_env_allowlist;
-        if (!lua_isnil(r->L, at) && !replaced)
+        if (!lua_isnil(r->L, at))
             fields[i].read(r, at, "base");
         lua_pop(r->L, 1);
     }

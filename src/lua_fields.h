@@ -8,8 +8,8 @@
 void dml_read_policy(struct dml_reader *r, int index);
 
 /* Reads the base at `index`, one of our own tables: binds, links, generated files and defaults for the
- * environment. `own_allowlist`: the policy has an env_allowlist, which replaces that of the base. */
-void dml_read_base(struct dml_reader *r, int index, bool own_allowlist);
+ * environment. */
+void dml_read_base(struct dml_reader *r, int index);
 
 /* One field each, which a ceiling has too. */
 void dml_read_seccomp(struct dml_reader *r, int index, const char *field);

@@ -98,18 +98,17 @@ static int core_freeze(lua_State *L)
     return 2;
 }
 
-/* freeze_base(base|nil, own_allowlist) -> frozen: what is there before a policy says anything, but for the
- * list of variables when that has its own; nil: nothing. */
+/* freeze_base(base|nil) -> frozen: what is there before a policy says anything; nil: nothing */
 static int core_freeze_base(lua_State *L)
 {
-    lua_settop(L, 2);
+    lua_settop(L, 1);
     if (!lua_checkstack(L, NESTED))
         return luaL_error(L, "not enough memory");
     struct dml_lua_frozen *frozen = new_frozen(L);
     struct dml_reader r = {.L = L, .policy = frozen->policy, .problems = &frozen->problems, .base = true};
     if (!lua_isnil(L, 1)) {
         luaL_checktype(L, 1, LUA_TTABLE);
-        dml_read_base(&r, 1, lua_toboolean(L, 2));
+        dml_read_base(&r, 1);
     }
     check_memory(L, frozen);
     return 1;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -367,6 +368,8 @@ static void leave(struct dml_process *process)
     }
     process->leaving = true;
     process->leave_by = (uint64_t)(dml_seconds_now() * 1000) + DML_LAST_WORDS;
+    if (process->poll >= 0) /* a forked copy of the host may have it still, and keep it in the set */
+        epoll_ctl(process->poll, EPOLL_CTL_DEL, process->control, NULL);
     dml_process_close(&process->control);
 }
 

@@ -74,8 +74,7 @@ function plan:complete(given, chosen)
     if not launched then
         return nil, text, code, problems
     end
-    launched:wait()
-    local outcome = launched.outcome
+    local outcome = table.pack(launched:wait())
     launched:close()
     return table.unpack(outcome, 1, outcome.n)
 end

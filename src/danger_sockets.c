@@ -61,10 +61,16 @@ static const struct {
     {DML_DANGER_X11, "*/.X11-unix/X[0-9]*"},
 };
 
+static void add_place(struct dml_danger_context *c, struct dml_place place)
+{
+    if (c->socket_count < DML_MOST_SOCKETS)
+        c->sockets[c->socket_count++] = place;
+}
+
 static void add_socket(struct dml_danger_context *c, enum dml_danger danger, const char *path)
 {
-    if (path[0] == '/' && c->socket_count < DML_MOST_SOCKETS)
-        c->sockets[c->socket_count++] = dml_danger_find_place(c, danger, path);
+    if (path[0] == '/')
+        add_place(c, dml_danger_find_place(c, danger, path));
 }
 
 void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host *host)
@@ -77,8 +83,7 @@ void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host
     /* looked up beside its neighbours, and the last to be asked about */
     struct dml_place runtimes = dml_danger_find_system_place(c, DML_DANGER_USER_RUNTIME, "/run/user");
     for (size_t i = 0; i < sizeof socket_places / sizeof socket_places[0]; i++)
-        c->sockets[c->socket_count++] =
-            dml_danger_find_system_place(c, socket_places[i].danger, socket_places[i].place);
+        add_place(c, dml_danger_find_system_place(c, socket_places[i].danger, socket_places[i].place));
     if (agent)
         add_socket(c, DML_DANGER_SSH_AGENT, agent);
     if (bus && strncmp(bus, "unix:path=", 10) == 0) {
@@ -94,7 +99,7 @@ void dml_danger_find_sockets(struct dml_danger_context *c, const struct dml_host
         add_socket(c, DML_DANGER_GPG_AGENT, path);
         add_socket(c, DML_DANGER_USER_RUNTIME, runtime);
     }
-    c->sockets[c->socket_count++] = runtimes; /* there is room for far more */
+    add_place(c, runtimes);
 }
 
 void dml_danger_check_sockets(struct dml_danger_context *c, const struct dml_entry *bind)

@@ -3,6 +3,7 @@
 #include "path.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,14 +238,14 @@ static bool wants_directory(const struct dml_entry *entry)
     }
 }
 
-static void misplaced(struct builder *b, const struct dml_entry *entry, const char *code, const char *format,
-                      const char *above)
+__attribute__((format(printf, 4, 5))) static void misplaced(struct builder *b, const struct dml_entry *entry,
+                                                            const char *code, const char *format, ...)
 {
     char message[512];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(message, sizeof message, format, above);
-#pragma GCC diagnostic pop
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
     dml_problem_add(b->problems, code, entry->field, entry->sandbox, strlen(entry->sandbox), "%s", message);
 }
 
@@ -283,12 +284,9 @@ static bool find_place(struct builder *b, struct dml_entry *entry)
             return false;
         if (missing)
             misplaced(b, entry, "entry.missing",
-                      entry->kind == DML_MASK
-                          ? "is not there in what is bound at %s, and nothing is ever created on the host; "
-                            "create it first, or mark the mask optional = true"
-                          : "is not there in what is bound at %s, and nothing is ever created on the host; "
-                            "create it first",
-                      above->sandbox);
+                      "is not there in what is bound at %s, and nothing is ever created on the host; create "
+                      "it first%s",
+                      above->sandbox, entry->kind == DML_MASK ? ", or mark the mask optional = true" : "");
         else if (reason == ELOOP || reason == EXDEV)
             misplaced(b, entry, "entry.symlink",
                       "has a symbolic link on its way below %s; write the path that it leads to",

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -366,11 +365,7 @@ static void leave(struct dml_process *process)
         end_executed(process, &process->last, true);
         return;
     }
-    process->leaving = true;
-    process->leave_by = (uint64_t)(dml_seconds_now() * 1000) + DML_LAST_WORDS;
-    if (process->poll >= 0) /* a forked copy of the host may have it still, and keep it in the set */
-        epoll_ctl(process->poll, EPOLL_CTL_DEL, process->control, NULL);
-    dml_process_close(&process->control);
+    dml_process_wait_for_outermost(process);
 }
 
 void dml_process_take_report(struct dml_process *process, bool gone)

@@ -117,6 +117,16 @@ int dml_process_pollfd(struct dml_process *process, struct dml_error *error)
     return process->poll;
 }
 
+void dml_process_wait_for_outermost(struct dml_process *process)
+{
+    process->leaving = true;
+    process->leave_by = now() + DML_LAST_WORDS;
+    set_timer(process);
+    if (process->poll >= 0) /* a forked copy of the host may have it still, and keep it in the set */
+        epoll_ctl(process->poll, EPOLL_CTL_DEL, process->control, NULL);
+    dml_process_close(&process->control);
+}
+
 /* --- the start --- */
 
 bool dml_process_launch(struct dml_process *process, struct dml_error *error)
@@ -364,7 +374,7 @@ static bool act(struct dml_process *process, int milliseconds, int wake, bool *w
         dml_process_take_report(process, polled[PROCESS].revents != 0);
     else
         look_at_clock(process); /* after the reports: what has ended was not ended by us */
-    if (process->state == DML_PROCESS_ENDED || process->leaving)
+    if (process->state == DML_PROCESS_ENDED)
         set_timer(process);
     *woken = polled[WAKE].revents != 0;
     return true;

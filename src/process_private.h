@@ -75,6 +75,9 @@ void dml_process_count(struct dml_process *process, bool lives);
  */
 bool dml_process_must_wait(const struct dml_process *process);
 
+/* From now on it is only waited for: until it has ended by itself, or is ended when that takes too long. */
+void dml_process_wait_for_outermost(struct dml_process *process);
+
 /* Ends what is left, takes the exit of the outermost process and closes what connects us, but for the
  * captured output. */
 void dml_process_reap(struct dml_process *process);

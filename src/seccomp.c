@@ -212,29 +212,29 @@ size_t dml_seccomp_filter(enum dml_machine machine, unsigned options,
     return DML_FILTER_MAX - w.first;
 }
 
-/* The filter that was wanted last: a program that launches often mostly wants it again. One thread at a time
- * looks at it; the others make their own, and so does a process that was forked then. */
-static struct {
-    atomic_flag taken;
+struct made {
     unsigned options;
     size_t length; /* 0: none yet */
     struct sock_filter filter[DML_FILTER_MAX];
-} last = {.taken = ATOMIC_FLAG_INIT};
+};
+
+/* The filter that was wanted last: a program that launches often mostly wants it again. One thread at a time
+ * looks at it; the others make their own, and so does a process that was forked then. */
+static struct made last;
+static atomic_flag last_taken = ATOMIC_FLAG_INIT;
 
 const struct sock_filter *dml_seccomp_own_filter(unsigned options, struct dml_arena *arena, size_t *length)
 {
-    const void *copy;
-    if (atomic_flag_test_and_set(&last.taken)) {
-        struct sock_filter filter[DML_FILTER_MAX];
-        *length = dml_seccomp_filter(dml_seccomp_machine(), options, filter);
-        return (void *)dml_arena_copy(arena, filter, *length * sizeof *filter);
+    struct made own;
+    own.length = own.options = 0; /* the rest is filled in when it is used */
+    struct made *made = atomic_flag_test_and_set(&last_taken) ? &own : &last;
+    if (made->length == 0 || made->options != options) {
+        made->length = dml_seccomp_filter(dml_seccomp_machine(), options, made->filter);
+        made->options = options;
     }
-    if (last.length == 0 || last.options != options) {
-        last.length = dml_seccomp_filter(dml_seccomp_machine(), options, last.filter);
-        last.options = options;
-    }
-    *length = last.length;
-    copy = dml_arena_copy(arena, last.filter, last.length * sizeof *last.filter);
-    atomic_flag_clear(&last.taken);
+    *length = made->length;
+    const void *copy = dml_arena_copy(arena, made->filter, made->length * sizeof *made->filter);
+    if (made == &last)
+        atomic_flag_clear(&last_taken);
     return copy;
 }

@@ -30,6 +30,7 @@ local hook_names = { "prepare", "launched", "finished" }
 ---@field package paths string[] every file that the policy was read from, with every link resolved
 ---@field package wire boolean it came in the ancestor's format alone: see source.of_wire
 ---@field package ignored demilune.Problem[] unknown fields of JSON that were passed over
+---@field package frozen? { core: userdata, fields: demilune.Fields, home: string? } the engine's copy: see freezing
 ---@field package ceilings demilune.Ceiling[] that hold for each of its plans, besides that of the machine
 local policy = {}
 policy.__index = policy

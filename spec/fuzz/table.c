@@ -408,7 +408,6 @@ static void call_core(lua_State *L, const char *name, int arguments, int results
     memory.tested = false;
 }
 
-/* Asks for a plan, and for what it says; its digest goes to `digest`. */
 /* Pushes plan, warnings and problems. */
 static void plan_it(lua_State *L, int frozen, int base)
 {
@@ -420,6 +419,7 @@ static void plan_it(lua_State *L, int frozen, int base)
     call_core(L, "plan", 3, 3);
 }
 
+/* Asks for a plan, and for what it says; its digest goes to `digest`. */
 static void check_plan(lua_State *L, int frozen, int base, char digest[80])
 {
     static const char *const questions[] = {"digest", "describe", "arguments"};

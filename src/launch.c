@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -37,6 +38,56 @@ static void close_descriptors(struct descriptors *d)
     }
     free(d->items);
     free(d->owned);
+}
+
+/* What each launch is given alike. Elsewhere than in a program of our own the host may close what is kept, or
+ * have another thread change what it tells of. */
+static struct {
+    bool wanted;
+    int null, runner, image;
+    uint64_t foreign[DML_STAGE_NAMESPACES];
+} kept = {.null = -1, .runner = -1, .image = -1};
+
+void dml_launch_keep(void)
+{
+    kept.wanted = true;
+}
+
+/* Hands on what is `known`, or what was just made, for this launch or for all of them. */
+static bool hand_on(struct descriptors *d, size_t index, int *known, int made)
+{
+    if (!kept.wanted)
+        return own(d, index, made);
+    *known = made;
+    d->items[index] = made;
+    return made >= 0;
+}
+
+static int open_null(void)
+{
+    return kept.null >= 0 ? kept.null : dml_raised(open("/dev/null", O_RDWR | O_CLOEXEC));
+}
+
+static int open_runner(void)
+{
+    return kept.runner >= 0 ? kept.runner : dml_raised((int)syscall(SYS_pidfd_open, getpid(), 0));
+}
+
+static int open_image(struct dml_error *error)
+{
+    size_t size = (size_t)dml_stage_image_size;
+    return kept.image >= 0 ? kept.image : dml_memory_file("demilune-stage", dml_stage_image, size, error);
+}
+
+static bool find_foreign(uint64_t foreign[DML_STAGE_NAMESPACES], struct dml_error *error)
+{
+    if (!kept.foreign[0] && !dml_stage_foreign(foreign))
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
+    if (kept.foreign[0])
+        memcpy(foreign, kept.foreign, sizeof kept.foreign);
+    else if (kept.wanted)
+        memcpy(kept.foreign, foreign, sizeof kept.foreign);
+    return true;
 }
 
 /* Raises both ends of a pipe or socket; on failure neither stays open. */
@@ -116,7 +167,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     d->owned = calloc(d->count, sizeof *d->owned);
     if (!d->items || !d->owned)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    if (!own(d, 0, dml_raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
+    if (!hand_on(d, 0, &kept.null, open_null()))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
     d->items[1] = d->items[2] = d->items[DML_FD_ARGUMENTS] = d->items[0];
     bool limited =
@@ -132,13 +183,15 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no socket");
     channels->control = sockets[0];
     own(d, DML_FD_CONTROL, sockets[1]);
-    if (!own(d, DML_FD_RUNNER, dml_raised((int)syscall(SYS_pidfd_open, getpid(), 0))))
+    if (!hand_on(d, DML_FD_RUNNER, &kept.runner, open_runner()))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
-    size_t image_size = (size_t)dml_stage_image_size;
-    return own(d, DML_FD_STAGE, dml_memory_file("demilune-stage", dml_stage_image, image_size, error)) &&
+    uint64_t foreign[DML_STAGE_NAMESPACES];
+    bool by_others = start->bwrap_path != NULL;
+    return (!by_others || find_foreign(foreign, error)) &&
+           hand_on(d, DML_FD_STAGE, &kept.image, open_image(error)) &&
            own(d, DML_FD_MESSAGE,
                dml_stage_message_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
-                                      start->bwrap_path != NULL, error)) &&
+                                      by_others ? foreign : NULL, error)) &&
            prepare_standard(channels, start, d, error);
 }
 

@@ -45,6 +45,10 @@ bool dml_launch(const struct dml_start *start, const struct dml_bwrap_features *
                 const struct dml_cgroup *cgroup, uint64_t deadline, struct dml_channels *channels,
                 struct dml_error *error);
 
+/* From now on what each launch is given alike is made once and stays open until the program ends. For a
+ * program that owns its process alone, has one thread and stays in its namespaces. */
+void dml_launch_keep(void);
+
 /* "source.changed", "control.unavailable" or "setup.failed": what a failed launch is called. */
 const char *dml_launch_code(const struct dml_error *error);
 

@@ -77,12 +77,27 @@ static void put_byte(struct writer *w, char byte)
         *take(w, 1) = byte;
 }
 
+/* How many of the bytes are written as they are, and need no second look. */
+static size_t plain_length(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    while (at < length && bytes[at] >= ' ' && bytes[at] < 0x7f && bytes[at] != '"' && bytes[at] != '\\')
+        at++;
+    return at;
+}
+
 /* `suffix` is part of it, and needs no escapes. */
 static void put_string(struct writer *w, const char *bytes, size_t length, const char *suffix)
 {
     *take(w, 1) = '"';
     for (size_t at = 0; at < length;) {
         uint32_t code;
+        size_t plain = plain_length(bytes + at, length - at);
+        if (plain) {
+            put(w, bytes + at, plain);
+            at += plain;
+            continue;
+        }
         size_t hidden = w->shown ? hidden_character(bytes + at, length - at, &code) : 0;
         if (hidden)
             put_escape(w, code);

@@ -2,6 +2,7 @@
 #include "lua_glue.h"
 #include "bare.h"
 #include "forward.h"
+#include "launch.h"
 #include "lua_plan.h"
 #include "process.h"
 
@@ -465,6 +466,14 @@ static int core_forward_signals(lua_State *L)
     return 1;
 }
 
+/* keep(): what each launch is given alike is made once. For a program that owns its process alone. */
+static int core_keep(lua_State *L)
+{
+    (void)L;
+    dml_launch_keep();
+    return 0;
+}
+
 /* take_signal(descriptor) -> the number of one that has come | nil */
 static int core_take_signal(lua_State *L)
 {
@@ -502,6 +511,7 @@ void dml_open_process(lua_State *L)
         {"close", core_close},
         {"is_owner", core_is_owner},
         {"forward_signals", core_forward_signals},
+        {"keep", core_keep},
         {"take_signal", core_take_signal},
         {"suspend", core_suspend},
         {"ignore_broken_pipes", core_ignore_broken_pipes},

@@ -12,17 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Inode numbers of our own namespaces, which the stage must not be in. False when they cannot be had. */
-static bool fill_namespaces(struct dml_stage_message *message, bool network)
+enum { NETWORK = DML_STAGE_NAMESPACES - 1 };
+
+bool dml_stage_foreign(uint64_t foreign[DML_STAGE_NAMESPACES])
 {
-    static const char *const names[DML_STAGE_NAMESPACES] = {"mnt", "user", "ipc", "uts", "net"};
+    static const char *const names[] = {"mnt", "user", "ipc", "uts", [NETWORK] = "net"};
     bool known = true;
     int directory = open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DML_STAGE_NAMESPACES && known; i++) {
-        if (network && strcmp(names[i], "net") == 0)
-            continue;
-        message->foreign[i] = directory >= 0 ? dml_host_namespace(directory, names[i]) : 0;
-        known = message->foreign[i] != 0;
+        foreign[i] = directory >= 0 ? dml_host_namespace(directory, names[i]) : 0;
+        known = foreign[i] != 0;
     }
     if (directory >= 0)
         close(directory);
@@ -101,7 +100,7 @@ static void append_paths(char *to, const struct dml_plan *plan, size_t count)
 }
 
 int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsigned covered,
-                           const struct dml_cgroup_memory *memory, uint64_t deadline, bool by_others,
+                           const struct dml_cgroup_memory *memory, uint64_t deadline, const uint64_t *foreign,
                            struct dml_error *error)
 {
     size_t size = sizeof(struct dml_stage_message) + strlen(plan->chdir) + 1;
@@ -109,7 +108,7 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         size += strlen(plan->argv[i]) + 1;
     for (size_t i = 0; i < plan->env_count; i++)
         size += strlen(plan->env[i]) + 1;
-    size_t object_count = by_others ? count_objects(plan, &size) : 0;
+    size_t object_count = foreign ? count_objects(plan, &size) : 0;
     struct dml_stage_message *message = size <= UINT32_MAX ? calloc(1, size) : NULL;
     if (!message) {
         dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
@@ -128,11 +127,8 @@ int dml_stage_message_file(const struct dml_plan *plan, unsigned controls, unsig
         .filtered = plan->seccomp && controls & 1u << DML_CONTROL_SECCOMP,
         .deadline = deadline,
     };
-    if (by_others && !fill_namespaces(message, plan->network)) {
-        free(message);
-        dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
-        return -1;
-    }
+    for (int i = 0; foreign && i < DML_STAGE_NAMESPACES; i++)
+        message->foreign[i] = i == NETWORK && plan->network ? 0 : foreign[i];
     for (int i = 0; i < 2; i++)
         memcpy(message->memory[i], memory->texts[i], sizeof message->memory[i]);
     fill_rlimits(message, &plan->limits, covered);

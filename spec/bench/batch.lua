@@ -5,31 +5,29 @@ local measure = require "bench.measure"
 
 local JOBS = tonumber(os.getenv("JOBS")) or 2000
 local LONG = tonumber(os.getenv("LONG")) or 100000 -- jobs of the long batch
-local AT_ONCE, ROUNDS = 8, 10
+local AT_ONCE, TURNS = 8, 4
+local PAUSE = 1.5 -- seconds, after which init has reaped what one way left: nothing of it weighs on the next
 local payload = { "/usr/bin/true" }
 local binds = { "/usr", "/bin", "/lib", "/lib64" }
 local run, write, scratch = measure.output_of, measure.write, measure.scratch
 
-local function by_hand()
-    local policy = assert(demilune.policy { base = "none", ro_binds = binds })
-    local words, filter = measure.by_hand(policy, payload)
-    for i, word in ipairs(words) do
-        words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
-    end
-    return table.concat(words, " ") .. " 9<" .. filter
-end
+local policy = assert(demilune.policy { base = "none", ro_binds = binds })
 
 local function seconds(line)
+    measure.byhand.settle(PAUSE)
     return measure.time(function() run(line) end)
 end
 
--- `count` jobs, in as many loops as run at once.
-local function loops(count)
-    return ([[
+-- `count` jobs by hand, in as many loops as run at once.
+local function loops(name, count, words, filter)
+    for i, word in ipairs(words) do
+        words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
+    end
+    return "sh " .. write(name, ([[
 for loop in $(seq %d); do
-    ( i=0; while [ $i -lt %d ]; do %s >/dev/null 2>&1 || exit 1; i=$((i+1)); done ) &
+    ( i=0; while [ $i -lt %d ]; do %s 9<%s >/dev/null 2>&1 || exit 1; i=$((i+1)); done ) &
 done
-wait]]):format(AT_ONCE, count // AT_ONCE, by_hand())
+wait]]):format(AT_ONCE, count // AT_ONCE, table.concat(words, " "), filter))
 end
 
 local policy_path = write("policy.lua", ('return { base = "none", ro_binds = { "%s" } }\n'):format(
@@ -42,22 +40,33 @@ local function batch_line(jobs, more)
 end
 
 local function bench_rate()
-    local each = JOBS // ROUNDS // AT_ONCE * AT_ONCE
+    local each = JOBS // TURNS // AT_ONCE * AT_ONCE
     local lines = {}
     for i = 1, each do
         lines[i] = ('{"id":"job %d","command":["%s"]}\n'):format(i, payload[1])
     end
     local jobs = write("jobs", table.concat(lines))
-    local hand_line = write("loops.sh", loops(each))
-    local hand, plain, journalled = 0, 0, 0
-    for round = 1, ROUNDS do
-        hand = hand + seconds("sh " .. hand_line)
-        plain = plain + seconds(batch_line(jobs))
-        journalled = journalled + seconds(batch_line(jobs, ("--journal %s/journal%d"):format(scratch, round)))
+    local plain = batch_line(jobs)
+    local ways = {
+        function() return loops("loops.sh", each, measure.by_hand(policy, payload)) end,
+        function() return loops("least.sh", each, measure.by_hand_without_init(policy, payload)) end,
+        function() return plain end,
+        function(turn) return batch_line(jobs, ("--journal %s/journal%d"):format(scratch, turn)) end,
+    }
+    local taken = { 0, 0, 0, 0 }
+    for turn = 1, TURNS do
+        for place = 1, #ways do
+            local i = (place + turn) % #ways + 1
+            taken[i] = taken[i] + seconds(ways[i](turn))
+        end
     end
-    local count = each * ROUNDS
-    print(("%d jobs, %d at once, in %d turns: by hand %.0f/s; batch %.0f/s (%.2f); with a journal %.0f/s (%.2f)"):format(
-        count, AT_ONCE, ROUNDS, count / hand, count / plain, hand / plain, count / journalled, hand / journalled))
+    local count, hand, least = each * TURNS, taken[1], taken[2]
+    print(("%d jobs, %d at once, in %d turns: by hand %.0f/s, without an init %.0f/s"):format(count, AT_ONCE, TURNS,
+        count / hand, count / least))
+    for i, title in pairs { [3] = "batch", [4] = "with a journal" } do
+        print(("  %s %.0f/s, %.2f of by hand, %.2f of it without an init"):format(title, count / taken[i],
+            hand / taken[i], least / taken[i]))
+    end
 end
 
 local function peak(status)

@@ -108,6 +108,24 @@ describe("batch:", function()
         assert.is_true(map.fine.ok)
     end)
 
+    it("what is kept for all jobs is made once, cannot be changed, and is in none of them", function()
+        local look = [[
+held = "/proc/%d/fd/" % process.pid
+links = {fd: os.readlink(held + fd) for fd in os.listdir(held)}
+stages = [fd for fd, link in links.items() if "demilune-stage" in link]
+print(len(links), len(stages))
+try:
+    os.write(os.open(held + stages[0], os.O_RDWR), b"x")
+except OSError as error: # EPERM; ETXTBSY as long as one runs
+    print(error.errno in (1, 26) and "sealed" or error)
+process.stdin.close()]]
+        local one = job { command = { "/usr/bin/python3", "-c", "import os; print(sorted(os.listdir('/proc/self/fd'))[:-1])" } }
+        local first, held = drive(look, { "-j", "1" }, 1, one).out:match("^(%b{})\n(.*)$")
+        assert.equal("['0', '1', '2']\n", records(first)[1].stdout)
+        assert.matches("^%d+ 1\nsealed\n$", held)
+        assert.equal(held, drive(look, { "-j", "1" }, 20, one:rep(20)).out:match("%}\n(%d.*)$"))
+    end)
+
     it("the first that fails keeps the rest from being started", function()
         local input = job { id = "bad", command = { "false" } }
         for i = 1, 20 do

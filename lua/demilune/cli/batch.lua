@@ -109,6 +109,7 @@ local function run(state, policy, journal)
         end
         common.complain(text)
     end
+    core.keep()
     local _ <close> = core.settle_cgroup() -- any job may have limits of its own
     return require("demilune.batch.runner").run {
         policy = policy, has_hooks = policy:has_hooks(), backend = state.backend,

@@ -391,6 +391,19 @@ describe("problems", function()
         assert.error_matches(function() demilune.policy({}):with(1) end, "bad argument #1 to 'with'")
         assert.error_matches(function() demilune.from_effects(true) end, "bad argument #1 to 'from_effects'")
     end)
+
+    it("of a method that is called with a dot are raised, where it is called", function()
+        local policy = demilune.policy {}
+        local plan = policy:plan { "true" }
+        for _, name in ipairs { "run", "spawn", "plan", "with" } do
+            assert.matches("policy_spec.lua:%d+: calling '" .. name .. "' on bad self %(policy expected, got table%): write"
+                .. " policy:" .. name .. "%(%.%.%.%), with a colon",
+                select(2, pcall(function() policy[name]({ "true" }, {}) end)))
+        end
+        for _, name in ipairs { "run", "spawn", "explain" } do
+            assert.error_matches(function() plan[name]() end, "'" .. name .. "' on bad self %(plan expected, got nil%)")
+        end
+    end)
 end)
 
 describe("with", function()

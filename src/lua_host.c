@@ -348,7 +348,15 @@ static int core_nearest(lua_State *L)
     return 1;
 }
 
-/* parse_size(text) -> bytes | nil;  parse_duration(text) -> seconds | nil */
+static int fail_to_parse(lua_State *L, const char *code, const char *message)
+{
+    luaL_pushfail(L);
+    lua_pushstring(L, code);
+    lua_pushstring(L, message);
+    return 3;
+}
+
+/* parse_size(text) -> bytes;  parse_duration(text) -> seconds; each | nil, code, message */
 static int core_parse_size(lua_State *L)
 {
     size_t length;
@@ -357,7 +365,7 @@ static int core_parse_size(lua_State *L)
     if (dml_parse_size(text, length, &bytes) && bytes <= LUA_MAXINTEGER)
         lua_pushinteger(L, (lua_Integer)bytes);
     else
-        luaL_pushfail(L);
+        return fail_to_parse(L, "size.invalid", DML_NO_SIZE);
     return 1;
 }
 
@@ -369,7 +377,7 @@ static int core_parse_duration(lua_State *L)
     if (dml_parse_duration(text, length, &seconds))
         lua_pushnumber(L, seconds);
     else
-        luaL_pushfail(L);
+        return fail_to_parse(L, "duration.invalid", DML_NO_DURATION);
     return 1;
 }
 

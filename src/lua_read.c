@@ -307,8 +307,7 @@ bool dml_read_size(struct dml_reader *r, int index, const char *field, uint64_t 
         const char *text = lua_tolstring(L, index, &length);
         if (dml_parse_size(text, length, bytes))
             return true;
-        dml_problem_add(r->problems, "size.invalid", field, text, length,
-                        "is no size; write bytes, or a whole number with K, M, G or T: \"64M\"");
+        dml_problem_add(r->problems, "size.invalid", field, text, length, DML_NO_SIZE);
         return false;
     }
     int exact = 0;
@@ -329,8 +328,7 @@ bool dml_read_seconds(struct dml_reader *r, int index, const char *field, uint64
         size_t length;
         const char *text = lua_tolstring(L, index, &length);
         if (!dml_parse_duration(text, length, &seconds)) {
-            dml_problem_add(r->problems, "duration.invalid", field, text, length,
-                            "is no duration; write seconds, or a number with ms, s, m or h: \"30s\"");
+            dml_problem_add(r->problems, "duration.invalid", field, text, length, DML_NO_DURATION);
             return false;
         }
     } else if (lua_type(L, index) == LUA_TNUMBER) {

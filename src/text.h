@@ -48,6 +48,10 @@ bool dml_is_secret_name(const char *name);
  * "API_TOKEN=value", written for a name by mistake, not the value. */
 size_t dml_shown_length(const char *name);
 
+/* What is said of a text that is no byte count, and of one that is no duration. */
+#define DML_NO_SIZE "is no size; write bytes, or a whole number with K, M, G or T: \"64M\""
+#define DML_NO_DURATION "is no duration; write seconds, or a number with ms, s, m or h: \"30s\""
+
 /* Reads a byte count: digits and an optional K, M, G or T (1024-based). False when it is not one or
  * overflows. */
 bool dml_parse_size(const char *text, size_t length, uint64_t *bytes);

@@ -11,11 +11,17 @@ narrow.names = { "network", "nested", "seccomp", "limits", "masks", "chdir" }
 local MEANT_BY_NONE = { tmp = "25%" } -- what the engine takes where a policy has no limit
 
 local function duration(value)
-    return type(value) == "string" and core.parse_duration(value) or tonumber(value)
+    if type(value) == "string" then
+        return core.parse_duration(value)
+    end
+    return value
 end
 
 local function size(value)
-    return type(value) == "string" and core.parse_size(value) or tonumber(value)
+    if type(value) == "string" then
+        return core.parse_size(value)
+    end
+    return value
 end
 
 local function share(value)
@@ -23,16 +29,23 @@ local function share(value)
     return percent and core.facts().memory * tonumber(percent) / 100 or size(value)
 end
 
+local function number(value)
+    if type(value) == "string" then
+        return nil, "type", "is a string; a whole number is needed"
+    end
+    return value
+end
+
 -- How each limit is read; what is not here has no order that we know.
 local amounts = {
     timeout = duration, cpu_time = duration, memory = size, file_size = size, output = size, tmp = share,
-    pids = tonumber, open_files = tonumber,
+    pids = number, open_files = number,
 }
 
--- A limit as a number, or nil where it is none: the engine says what is wrong with it.
+-- A limit as a number; or nil, code and message where it is none.
 local function amount(name, value)
     if type(value) ~= "number" and type(value) ~= "string" then
-        return nil
+        return nil, "type", ("is a %s; a number or a string is needed"):format(type(value))
     end
     return amounts[name](value)
 end
@@ -84,9 +97,10 @@ local function check_limit(name, own, value, problems)
         add(problems, field, "narrow.unknown", "is no limit that can be narrowed")
         return
     end
-    local wanted, most = amount(name, value), amount(name, own)
+    local wanted, code, message = amount(name, value)
+    local most = amount(name, own)
     if not wanted then
-        add(problems, field, "type", "is no amount", value)
+        add(problems, field, code, message, value)
     elseif wanted ~= wanted or most and wanted > most then
         add(problems, field, WIDER, ("is more than the policy has; at most %s"):format(tostring(own or "1")), value)
     end

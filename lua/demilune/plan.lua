@@ -2,6 +2,7 @@
 local choice = require "demilune.choice"
 local core = require "demilune.core"
 local options_of = require "demilune.options"
+local refusal = require "demilune.refusal"
 
 local process -- demilune.process, once something is launched
 
@@ -86,6 +87,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function plan:spawn(given)
+    refusal.check_self(self, plan, "spawn")
     return self:begin(options_of.check_launch(given, 2))
 end
 
@@ -96,6 +98,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function plan:run(given)
+    refusal.check_self(self, plan, "run")
     return self:complete(options_of.check_run(options_of.check_launch(given, 2), 2))
 end
 
@@ -144,6 +147,7 @@ end
 ---@param options? demilune.ExplainOptions
 ---@return string
 function plan:explain(options)
+    refusal.check_self(self, plan, "explain")
     return require("demilune.explain").text(self, options or {})
 end
 

@@ -131,6 +131,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:with(fields, options)
+    refusal.check_self(self, policy, "with")
     local trusted, other = options_of.check_layer(options, options_of.of_layer, 2, "with").trusted, fields
     if getmetatable(fields) ~= policy then
         refusal.check_argument(fields, "table", 1, "with")
@@ -202,6 +203,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:plan(command, options)
+    refusal.check_self(self, policy, "plan")
     if command ~= nil then
         refusal.check_argument(command, "table", 1, "plan")
     end
@@ -240,6 +242,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:run(command, options)
+    refusal.check_self(self, policy, "run")
     refusal.check_argument(command, "table", 1, "run")
     options = options_of.check_run(options_of.check(options, 2), 2)
     local built, problem, code, problems, chosen = planned(self, command, options)
@@ -257,6 +260,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:spawn(command, options)
+    refusal.check_self(self, policy, "spawn")
     refusal.check_argument(command, "table", 1, "spawn")
     options = options_of.check(options, 2)
     local built, problem, code, problems, chosen = planned(self, command, options)

@@ -298,6 +298,7 @@ end
 ---@return string|nil code when nothing was executed
 ---@return demilune.Problem[]|nil problems
 function process:wait(seconds)
+    refusal.check_self(self, process, "wait")
     if seconds ~= nil then
         refusal.check_argument(seconds, "number", 1, "wait")
     end
@@ -312,6 +313,7 @@ end
 ---@return string|nil code when nothing was executed
 ---@return demilune.Problem[]|nil problems
 function process:poll()
+    refusal.check_self(self, process, "poll")
     check_open(self)
     advance(self, 0)
     return outcome(self, "running")
@@ -322,6 +324,7 @@ end
 ---@param signal? string|integer
 ---@return boolean sent false when it has ended
 function process:kill(signal)
+    refusal.check_self(self, process, "kill")
     local number = signal == nil and 15 or signals[signal] or math.type(signal) and math.tointeger(signal)
     if not number or number < 1 or number > 64 then
         local plain = type(signal) == "string" and signals[signal:match("^SIG(.*)$")] and signal:sub(4)
@@ -346,6 +349,7 @@ end
 --- Kills what is left, waits for that, and gives everything back, the streams too: read to their end first what is to
 --- be read. The result, if it was seen, stays. Stop watching the descriptors first; cqueues is told.
 function process:close()
+    refusal.check_self(self, process, "close")
     local open = self.core
     self.core = nil
     if open then
@@ -360,6 +364,7 @@ end
 --- The descriptor for an event loop: readable when poll() has something to do, and from the end on.
 ---@return integer
 function process:pollfd()
+    refusal.check_self(self, process, "pollfd")
     if not self.core then
         error("the process is closed", 2)
     end

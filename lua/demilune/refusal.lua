@@ -29,6 +29,18 @@ function refusal.check_argument(value, expected, position, name)
     end
 end
 
+--- Raises when a method was called for something else: with a dot, mostly.
+---@param self any
+---@param class table with a __name
+---@param name string of the method
+function refusal.check_self(self, class, name)
+    if getmetatable(self) ~= class then
+        local kind = class.__name:match("[^.]+$")
+        error(("calling '%s' on bad self (%s expected, got %s): write %s:%s(...), with a colon"):format(name, kind,
+            type(self), kind, name), 3)
+    end
+end
+
 --- The problem of a text that may begin with its place, as those of Lua do: "file.lua:3: what is wrong".
 ---@param field string
 ---@param code string

@@ -89,6 +89,13 @@ describe("batch:", function()
         assert.same({ code = 0, out = "", err = "" }, batch({}, "\n\r\n \t\n"))
     end)
 
+    it("passes over a byte order mark at the beginning, and nowhere else", function()
+        local mark = "\u{FEFF}"
+        local result = batch({ "--keep-going" }, mark .. job { command = { "true" } } .. mark .. job { command = { "true" } })
+        local list = records(result.out)
+        assert.same({ "exit", "refused" }, { list[1].kind, list[2].kind })
+    end)
+
     it("takes a last line without a newline", function()
         assert.equal("x\n", records(batch({}, '{"command":["echo","x"]}').out)[1].stdout)
     end)
@@ -173,7 +180,7 @@ process.stdin.close()]]
             ["{\"command\":\"true\"}"] = "type", ["{\"command\":[]}"] = "command.empty", ["\0"] = "json.syntax",
             ['{"command":["a\\u0000b"]}'] = "string.nul", ['{"command":["x"],"command":["y"]}'] = "field.duplicate",
             ['{"command":["true"],"env":{"A=B":"x"}}'] = "env.name", ['{"command":["true"],"id":1.5}'] = "job.id",
-            ['{"command":["true"],"id":""}'] = "job.id", ['{"command":["true"],"timeout":"soon"}'] = "type",
+            ['{"command":["true"],"id":""}'] = "job.id", ['{"command":["true"],"timeout":"soon"}'] = "duration.invalid",
             ['{"command":["true"],"env":{"LANG":true}}'] = "narrow.wider",
             ['{"command":["true"],"stdin":"","stdin_base64":""}'] = "job.stdin",
             ['{"command":["true"],"stdin_base64":"a"}'] = "job.base64",
@@ -192,6 +199,14 @@ process.stdin.close()]]
             assert.matches('command: invalid type', record.message)
             assert.equal("command", record.problems[1].field)
             assert.is_nil(only("nonsense\n").id)
+        end)
+
+        it("is a timeout that is none, or more than the policy's, by the name that the job has for it", function()
+            assert.matches('^timeout: "5x" is no duration; write seconds, or a number with ms, s, m or h: "30s"',
+                only('{"command":["true"],"timeout":"5x"}\n').message)
+            assert.equal("timeout", only('{"command":["true"],"timeout":-1}\n').problems[1].field)
+            assert.equal("limits.timeout",
+                only('{"command":["true"],"policy":{"limits":{"timeout":-1}}}\n').problems[1].field)
         end)
 
         it("is a field that is misspelt", function()

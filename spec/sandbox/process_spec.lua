@@ -296,6 +296,10 @@ describe("a process", function()
             { pcall(spawn, "true", { stdin = {} }) })
         assert.matches("process_spec.*bad argument #1 to 'wait' %(number expected, got string%)",
             select(2, pcall(function() process:wait("5") end)))
+        for _, name in ipairs { "wait", "poll", "kill", "close", "pollfd" } do
+            assert.matches("'" .. name .. "' on bad self %(process expected, got number%)",
+                select(2, pcall(process[name], 5)))
+        end
         process:wait()
     end)
 

@@ -13,6 +13,7 @@ local narrow = require "demilune.narrow"
 ---@field stdin? string
 ---@field env? table<string, string|boolean>
 ---@field narrow? table what it takes away from the policy
+---@field has_timeout? boolean whether it says its timeout beside `policy`
 local job = {}
 
 local MOST_ID = 256 -- bytes
@@ -99,7 +100,7 @@ local function check_env(env, problems)
     end
 end
 
--- What a job takes away from the policy, or nil.
+-- What a job takes away from the policy, or nil; and whether its timeout is a field of its own.
 local function take_narrow(read, problems)
     local overrides = read.policy or {}
     if read.timeout and overrides.limits and overrides.limits.timeout then
@@ -108,7 +109,7 @@ local function take_narrow(read, problems)
         overrides.limits = overrides.limits or {}
         overrides.limits.timeout = read.timeout
     end
-    return next(overrides) and overrides or nil
+    return next(overrides) and overrides or nil, read.timeout ~= nil
 end
 
 local function fill(self, read, problems)
@@ -120,7 +121,7 @@ local function fill(self, read, problems)
     self.command, self.env = read.command, read.env
     self.stdin = take_input(read, problems)
     check_env(read.env or {}, problems)
-    self.narrow = take_narrow(read, problems)
+    self.narrow, self.has_timeout = take_narrow(read, problems)
 end
 
 -- Of a line with something wrong in it: the id alone, if that can be read.
@@ -164,6 +165,9 @@ end
 ---@param problems demilune.Problem[]
 ---@return table
 function job.refusal(self, kind, problems)
+    for _, one in ipairs(self.has_timeout and problems or {}) do
+        one.field = one.field == "limits.timeout" and "timeout" or one.field
+    end
     return {
         id = self.id, line = self.line, kind = kind, ok = false, code = problems[1].code, problems = problems,
         message = message.problems(problems),

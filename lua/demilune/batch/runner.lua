@@ -203,6 +203,9 @@ function start(self, job)
 end
 
 local function take_line(self, text, size)
+    if self.input.number == 1 then
+        text = text:gsub("^\u{FEFF}", "") -- a byte order mark: RFC 8259 lets it be passed over
+    end
     if size > MOST_LINE then
         return refuse(self, { line = self.input.number }, "refused", { { field = "", code = "line.long",
             message = ("the line has %d bytes; at most %d are read"):format(size, MOST_LINE) } })

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,8 +85,9 @@ static int filled_pipe(const void *bytes, size_t length)
     return -1;
 }
 
+/* A child that another thread forks meanwhile would have the writing end, too, and the reader wait for it. */
 int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error)
 {
-    int fd = filled_pipe(bytes, length);
+    int fd = __libc_single_threaded ? filled_pipe(bytes, length) : -1;
     return fd >= 0 ? fd : dml_memory_file(name, bytes, length, error);
 }

@@ -15,7 +15,8 @@ int dml_raised(int fd);
 int dml_memory_file(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
 /* A descriptor that gives these bytes to one reader: a pipe, which is the quicker one, where that holds them,
- * or a memory file. Close-on-exec, to be closed by the caller; -1 when there is neither. */
+ * or, and in a program that has several threads, a memory file. Close-on-exec, to be closed by the caller; -1
+ * when there is neither. */
 int dml_one_reading(const char *name, const void *bytes, size_t length, struct dml_error *error);
 
 #endif

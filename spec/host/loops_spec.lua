@@ -328,6 +328,39 @@ int main(int argc, char **argv)
 }
 ]]
 
+    -- One with a thread that forks children, which execute nothing and hold what is open for a while.
+    local SLEEPERS = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static volatile int over;
+static int begun;
+static void *fork_all(void *unused)
+{
+    for (; !over; begun++) {
+        if (fork() == 0) { sleep(2); _exit(0); }
+        usleep(500);
+    }
+    return unused;
+}
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    pthread_create(&thread, 0, fork_all, 0);
+    if (luaL_dofile(L, argv[argc - 1])) { puts(lua_tostring(L, -1)); return 1; }
+    over = 1;
+    pthread_join(thread, 0);
+    while (begun > 0 && wait(0) > 0) begun--;
+    return 0;
+}
+]]
+
     -- One that runs each function of a Lua program in a thread of its own, one after the other, which ends with it; the
     -- last when the thread that began it all is gone.
     local SHORT_LIVED = [[
@@ -455,6 +488,20 @@ process:close()
     it("with eight threads busy in malloc has every result #unsanitized", function()
         local result = run_in(THREADS, FIFTY)
         assert.equal("50\n", result.out, result.err)
+    end)
+
+    it("that forks in another thread is held up by none of its children #unsanitized", function()
+        local result = run_in(SLEEPERS, [[
+local policy = require("demilune").policy { base = "none", ro_binds = { "/usr", "/bin", "/lib", "/lib64" } }
+local right, late = 0, 0
+for i = 1, 40 do
+    local result = assert(policy:run({ "/bin/sh", "-c", "echo " .. i }, { stdin = "null", capture = true }))
+    right = right + (result.stdout == i .. "\n" and 1 or 0)
+    late = late + (result.wall > 1.5 and 1 or 0)
+end
+print(right, late)
+]])
+        assert.equal("40\t0\n", result.out, result.err)
     end)
 
     -- The stack of a thread, and with it what is the thread's own, is gone as soon as that has begun a launch; and a

@@ -45,6 +45,13 @@ describe("a problem of an option", function()
     for line, message in pairs {
         ["--ro S/none"] = '--ro: "S/none" does not exist; create it, or leave it out [bind.missing]',
         ["--ro S/none -e policy.name='x'"] = '--ro: "S/none" does not exist; create it, or leave it out [bind.missing]',
+        ["--rw S:/src:ro"] = 'run: --rw "S:/src:ro": :ro would be a part of the place inside; --ro and --rw say what can be '
+            .. "written; see demilune run --help",
+        ["--ro S/sub:rw"] = 'run: --ro "S/sub:rw": :rw would be a part of the path; --ro and --rw say what can be written; '
+            .. "see demilune run --help",
+        ["--ro S/p.lua:data"] = 'run: --ro "S/p.lua:data": the place inside, after the colon, begins with a /; see demilune '
+            .. "run --help",
+        ["--ro S/no:data"] = '--ro: "S/no:data" does not exist; create it, or leave it out [bind.missing]',
         ["--device /dev/none"] = '--device: "/dev/none" does not exist; create it, or leave it out [bind.missing]',
         ["--ro /usr:/a --ro S:/a"] = '--ro: "/a" is already taken by --ro; one path inside can show one thing [entry.duplicate]',
         ["--rw /"] = '--rw: "/" is the whole host, writable; leave it out, or accept it: --acknowledge root_rw [bind.dangerous]',

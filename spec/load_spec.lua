@@ -80,6 +80,13 @@ describe("a policy file", function()
         refused(scratch "wrong.lua", "policy.script", "wrong.lua:2: unexpected symbol")
     end)
 
+    it("that is a table and returns none is told what is missing", function()
+        write("wrong.lua", "{ network = true }")
+        refused(scratch "wrong.lua", "policy.script", "a policy file returns its table")
+        write("wrong.lua", '\n{\n"network": true }')
+        refused(scratch "wrong.lua", "policy.script", "JSON is read from a file whose name ends in .json")
+    end)
+
     it("has 256 KiB at most", function()
         local text = "return {} --"
         write("big.lua", text .. ("x"):rep(256 * 1024 - #text + 1))

@@ -385,6 +385,8 @@ describe("problems", function()
     it("of a misused function are raised", function()
         assert.error_matches(function() demilune.policy(5) end,
             "bad argument #1 to 'policy' %(table expected, got number%)")
+        assert.error_matches(function() demilune.policy "own.lua" end, "got string%); demilune.load reads a file")
+        assert.error_matches(function() demilune:policy {} end, "demilune.policy { ... }, with a dot")
         assert.error_matches(function() demilune.load {} end,
             "bad argument #1 to 'load' %(string expected, got table%)")
         assert.error_matches(function() demilune.policy({}):plan("x") end, "bad argument #1 to 'plan'")

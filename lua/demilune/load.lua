@@ -145,6 +145,13 @@ end
 ---@field home? string the caller's home, when it is not to be what the environment says
 ---@field project? string for the global of that name; the current directory without it
 
+-- What a table that is not returned was meant to be.
+local function hint(source)
+    local first = source:match("^%s*{%s*(.?)")
+    return first and (first == '"' and "; JSON is read from a file whose name ends in .json"
+        or "; a policy file returns its table: return { ... }") or ""
+end
+
 --- Runs a policy's source. Returns { fields=, path=, files=, source= } (`files`: all that were read, resolved) or nil,
 --- message, code.
 ---@param source string
@@ -169,7 +176,7 @@ function load_policy.source(source, name, directory, from)
         end
     end
     if not fields then
-        return nil, require("demilune.redact").text(problem), "policy.script"
+        return nil, require("demilune.redact").text(problem) .. hint(source), "policy.script"
     end
     return { fields = fields, path = from.path, files = files, source = source }
 end

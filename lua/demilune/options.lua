@@ -55,8 +55,8 @@ function options.check(given, level)
         local wanted = options.types[name] or for_command[name]
         if not wanted then
             local nearest = type(name) == "string" and core.nearest(name, known_names())
-            local hint = nearest and ("; did you mean %s?"):format(nearest) or ""
-            error(("unknown option %s%s"):format(tostring(name), hint), level + 1)
+            error(("unknown option %s; %s"):format(tostring(name), nearest and ("did you mean %s?"):format(nearest)
+                or "there are " .. table.concat(known_names(), ", ")), level + 1)
         elseif wanted ~= true and type(value) ~= wanted then
             error(("bad option %s (%s expected, got %s)"):format(name, wanted, type(value)), level + 1)
         elseif name == "ceiling" and not is_ceilings(value) then

@@ -60,14 +60,15 @@ local function speak_of_options(layers, problem)
 end
 
 --- Adds its file to each problem, and the line where that can be found; or the option that says it. What no layer says
---- (a hook does) belongs to the file when there is but one.
+--- (a hook does) belongs to the file when there is but one; the command is no part of a policy.
 ---@param layers demilune.Layer[]
 ---@param problems demilune.Problem[]
 ---@return demilune.Problem[] problems
 function places.add(layers, problems)
     for i, problem in ipairs(problems) do
         local layer, field = find(layers, problem.field)
-        layer = layer or #layers == 1 and layers[1] or {}
+        local is_policy = not problem.field:find("^command%f[%W]")
+        layer = layer or is_policy and #layers == 1 and layers[1] or {}
         problem.file = layer.file
         problem.line = i <= MOST_LINES and field and places.line(layer, field) or nil
         if layer.kind == "flags" then

@@ -125,6 +125,7 @@ end
 --- Looks through what is bound, as no launch does.
 ---@return demilune.Problem[]
 function plan:lint()
+    refusal.check_self(self, plan, "lint")
     local lints = self.policy:lint(self)
     local backend, refused
     if self.ceilings[1] then
@@ -140,6 +141,7 @@ end
 --- The digest: 64 hexadecimal digits over everything but secret values.
 ---@return string
 function plan:digest()
+    refusal.check_self(self, plan, "digest")
     return core.digest(self.core)
 end
 

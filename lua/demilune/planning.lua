@@ -88,6 +88,35 @@ local function with_options(fields, options)
     return overlay(fields, options)
 end
 
+-- Whether the options say a field, and not a policy.
+local function is_said(options, field)
+    local name = field:match("^%a[%w_]*")
+    local taken = options.narrow and options.narrow[name]
+    if name == "limits" then
+        local limit = field:match("^limits%.([%w_]+)")
+        return limit == "timeout" and options.timeout ~= nil or type(taken) == "table" and taken[limit] ~= nil
+    elseif name == "env" then
+        return options.env ~= nil and options.env[field:match("^env%.(.*)$") or field:match('^env%["(.*)"%]$')] ~= nil
+    elseif name == "chdir" and options.chdir ~= nil then
+        return true
+    end
+    return taken ~= nil
+end
+
+-- A problem of what the options say stands in no file. What they append to a list has its number there.
+local function disown(self, options, problems)
+    for _, problem in ipairs(problems) do
+        local name, index, rest = problem.field:match("^(%a[%w_]*)%[(%d+)%](.*)$")
+        local list = self.fields[name]
+        local appended = tonumber(index or 0) - (type(list) == "table" and #list or 0)
+        if is_said(options, problem.field) and (not index or appended > 0) then
+            problem.field = index and ("%s[%d]%s"):format(name, appended, rest) or problem.field
+            problem.file, problem.line, problem.option = nil, nil, nil
+        end
+    end
+    return problems
+end
+
 -- The policy without the layers and hooks that are not trusted.
 local function trusted_part(self)
     local fields, prepare = {}, {}
@@ -189,8 +218,8 @@ function planning.plan(self, command, options)
     end
     local built, warnings, known, chosen = build(self, fields, command, options, ceilings)
     if not built then
-        return refusal.of(hooked == self.fields and warnings
-            or with_hooks(self, warnings, command, options, ceilings))
+        return refusal.of(disown(self, options, hooked == self.fields and warnings
+            or with_hooks(self, warnings, command, options, ceilings)))
     end
     if hooked == self.fields then
         hooked = nil

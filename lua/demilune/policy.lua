@@ -97,6 +97,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:encode(options)
+    refusal.check_self(self, policy, "encode")
     if options ~= nil then
         refusal.check_argument(options, "table", 1, "encode")
     end
@@ -170,6 +171,7 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function policy:narrower(other)
+    refusal.check_self(self, policy, "narrower")
     if getmetatable(other) ~= policy then
         error(("bad argument #1 to 'narrower' (policy expected, got %s)"):format(type(other)), 2)
     end
@@ -221,6 +223,7 @@ end
 ---@return demilune.Problem[] problems
 ---@return demilune.Problem[] warnings
 function policy:problems(command, options)
+    refusal.check_self(self, policy, "problems")
     local built, _, _, problems = self:plan(command, options)
     return problems or {}, built and built.warnings or {}
 end

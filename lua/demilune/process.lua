@@ -343,6 +343,7 @@ end
 --- The outermost process on the host.
 ---@return integer|nil pid nil once it is closed
 function process:pid()
+    refusal.check_self(self, process, "pid")
     return self.core and core.pid(self.core)
 end
 
@@ -381,6 +382,7 @@ end
 --- Seconds after which poll() has something to do all the same, for cqueues. The descriptor knows of it too.
 ---@return number|nil
 function process:timeout()
+    refusal.check_self(self, process, "timeout")
     return self.core and not self.outcome and core.time_left(self.core) or nil
 end
 

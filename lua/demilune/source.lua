@@ -51,6 +51,11 @@ end
 ---@return string|nil code
 ---@return demilune.Problem[]|nil problems
 function source.new(fields)
+    if type(fields) == "string" then
+        error("bad argument #1 to 'policy' (table expected, got string); demilune.load reads a file", 2)
+    elseif type(fields) == "table" and rawget(fields, "policy") == source.new then
+        error("demilune.policy is a function, no method: write demilune.policy { ... }, with a dot", 2)
+    end
     refusal.check_argument(fields, "table", 1, "policy")
     local copy, problem = core.copy(fields, true)
     if not copy then

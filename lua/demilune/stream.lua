@@ -2,6 +2,7 @@
 --- share one table of methods, and adding to that would change every file of the host.
 local core = require "demilune.core"
 local loop = require "demilune.loop"
+local refusal = require "demilune.refusal"
 
 ---@class demilune.Stream
 ---@field file? file* the pipe as Lua has files, for whoever asks with io.type; nil once it is closed
@@ -35,6 +36,7 @@ end
 
 for _, name in ipairs { "read", "write", "flush", "setvbuf", "seek" } do
     stream[name] = function(self, ...)
+        refusal.check_self(self, stream, name)
         local file = self.file
         if not file then
             return nil, "closed"
@@ -46,6 +48,7 @@ end
 --- As of a Lua file: an iterator, which keeps the process.
 ---@return fun(): string|nil
 function stream:lines(...)
+    refusal.check_self(self, stream, "lines")
     if not self.file then
         error("the stream is closed", 2)
     end
@@ -60,6 +63,7 @@ end
 ---@return string|nil bytes "" when there is nothing yet, nil at the end
 ---@return string|nil message
 function stream:read_some(most)
+    refusal.check_self(self, stream, "read_some")
     if not self.file then
         return nil, "closed"
     end
@@ -92,6 +96,7 @@ end
 --- before reading.
 ---@return integer|nil descriptor nil once it is closed
 function stream:release()
+    refusal.check_self(self, stream, "release")
     if not self.file then
         return nil
     end
@@ -111,6 +116,7 @@ end
 
 --- Closes it; twice is fine.
 function stream:close()
+    refusal.check_self(self, stream, "close")
     loop.leave(self.polled)
     self.polled = nil
     return close(self)

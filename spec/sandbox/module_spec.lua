@@ -284,10 +284,35 @@ return {
                 [{ captur = true }] = "unknown option captur; did you mean capture%?",
                 [{ capture = 1 }] = "bad option capture %(boolean expected, got number%)",
                 [{ [1] = "x" }] = "unknown option 1",
+                [{ memory = "1G" }] = "unknown option memory; there are backend, capture, ceiling, chdir, env, narrow, stderr",
             } do
                 assert.has_error(function() policy:run({ "true" }, options) end)
                 local _, problem = pcall(policy.run, policy, { "true" }, options)
                 assert.matches(message, problem)
+            end
+        end)
+
+        it("what is wrong with options and command is blamed on no policy file, and what the file says still is", function()
+            sandbox.write(scratch "own.lua", 'return {\n limits = { timeout = 5 },\n masks = { "/usr/bin/env" } }')
+            sandbox.write(scratch "bad.lua", 'return {\n ro_binds = { "/no/such" } }')
+            local own, bad = assert(demilune.load(scratch "own.lua")), assert(demilune.load(scratch "bad.lua"))
+            local function said(policy, command, options)
+                local _, text, _, problems = policy:plan(command, options)
+                assert.equal(text:find(scratch(), 1, true) ~= nil, problems[1].file ~= nil)
+                return text
+            end
+            for start, options in pairs {
+                ['limits.timeout: "5min" is no duration'] = { timeout = "5min" },
+                ['chdir: "rel" is not absolute'] = { chdir = "rel" },
+                ["env.A: 1 is a number"] = { env = { A = 1 } },
+                ['masks[1]: "rel" is not absolute'] = { narrow = { masks = { "rel" } } },
+                ["limits.pids: 0 is too small"] = { narrow = { limits = { pids = 0 } } },
+            } do
+                assert.equal(start, said(own, { "true" }, options):sub(1, #start))
+            end
+            assert.matches("^command%[2%]: number where a string is needed", said(own, { "true", 5 }))
+            for _, options in ipairs { {}, { timeout = 1 }, { narrow = { limits = { timeout = 1 } } } } do
+                assert.matches("/bad.lua:2: ro_binds%[1%].host: \"/no/such\"", said(bad, { "true" }, options))
             end
         end)
 

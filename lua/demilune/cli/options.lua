@@ -20,17 +20,38 @@ local function split_place(value)
     return path or value, at
 end
 
-local function bind(value)
-    local path, at = split_place(value)
-    path = absolute(path)
-    return { host = path, sandbox = at or path }
-end
-
 local function append(list, item)
     return function(state, value)
         local fields = state.fields
         fields[list] = fields[list] or {}
         table.insert(fields[list], item and item(value) or value)
+    end
+end
+
+-- What looks like other tools' words for a bind would be a part of a name here.
+local function misread(path, at)
+    local mode = at and at:match(":(r[ow])$")
+    if mode then
+        return (":%s would be a part of the place inside; --ro and --rw say what can be written"):format(mode)
+    end
+    local before, behind = path:match("^(.+):([^/]*)$")
+    if at or not before or core.realpath(path) or not core.realpath(before) then
+        return nil
+    elseif behind == "ro" or behind == "rw" then
+        return (":%s would be a part of the path; --ro and --rw say what can be written"):format(behind)
+    end
+    return "the place inside, after the colon, begins with a /"
+end
+
+local function bind(list, option)
+    return function(state, value)
+        local path, at = split_place(value)
+        local why = misread(path, at)
+        if why then
+            return ("%s %s: %s"):format(option, core.quote(value), why)
+        end
+        path = absolute(path)
+        append(list)(state, { host = path, sandbox = at or path })
     end
 end
 
@@ -147,8 +168,8 @@ options.groups = {
             collect("ceilings") },
     },
     { "files",
-        { "--ro", nil, "PATH[:AT]", "show a host path read-only", append("ro_binds", bind) },
-        { "--rw", nil, "PATH[:AT]", "show a host path writable", append("rw_binds", bind) },
+        { "--ro", nil, "PATH[:AT]", "show a host path read-only", bind("ro_binds", "--ro") },
+        { "--rw", nil, "PATH[:AT]", "show a host path writable", bind("rw_binds", "--rw") },
         { "--project", nil, "DIR[:ro]", "show a directory at its own path and start there", field("project", project) },
         { "--work", nil, "DIR", "the directory at /work", field("work_host", absolute) },
         { "--mask", nil, "AT", "make a path inside unreadable", append("masks") },
@@ -156,7 +177,7 @@ options.groups = {
             return { sandbox = at }
         end) },
         { "--secret", nil, "FILE:AT", "a file's content, readable by the command alone", secret },
-        { "--device", nil, "PATH[:AT]", "make a device, or a directory of them, usable", append("devices", bind) },
+        { "--device", nil, "PATH[:AT]", "make a device, or a directory of them, usable", bind("devices", "--device") },
         { "--chdir", "-C", "AT", "the directory to start in", field("chdir") },
     },
     { "the world",

@@ -15,7 +15,7 @@ return {
     env = { LANG = "C.UTF-8" },
     hostname = "judge",
     limits = {
-        timeout = "10s", cpu_time = "5s", memory = "256M", pids = 64, file_size = "16M", open_files = 64, output = "1M",
+        timeout = "10s", cpu_time = "5s", memory = "256M", pids = 64, file_size = "16M", open_files = 64,
         tmp = "32M",
     },
     expect = {

@@ -201,12 +201,28 @@ process.stdin.close()]]
             assert.is_nil(only("nonsense\n").id)
         end)
 
-        it("is a timeout that is none, or more than the policy's, by the name that the job has for it", function()
+        it("is a field that is refused, by the name that the job has for it", function()
             assert.matches('^timeout: "5x" is no duration; write seconds, or a number with ms, s, m or h: "30s"',
                 only('{"command":["true"],"timeout":"5x"}\n').message)
             assert.equal("timeout", only('{"command":["true"],"timeout":-1}\n').problems[1].field)
-            assert.equal("limits.timeout",
+            assert.equal("policy.limits.timeout",
                 only('{"command":["true"],"policy":{"limits":{"timeout":-1}}}\n').problems[1].field)
+        end)
+
+        it("is named apart from what the policy says", function()
+            local file = scratch "policy.lua"
+            sandbox.write(file, "return {\n ro_binds = { '/no/such' },\n masks = { '/usr/bin/env' } }")
+            local function fields(line)
+                local result, list = batch({ "-p", file }, line), {}
+                for i, problem in ipairs(records(result.out)[1].problems) do
+                    list[i] = { problem.field, problem.line }
+                end
+                return list
+            end
+            assert.same({ { "ro_binds[1].host", 2 } }, fields('{"command":["true"],"policy":{"chdir":"/"}}'))
+            sandbox.write(file, "return {\n masks = { '/usr/bin/env' } }")
+            assert.same({ { "policy.masks[1]" } }, fields('{"command":["true"],"policy":{"masks":["rel"]}}'))
+            assert.same({ { "policy.network" } }, fields('{"command":["true"],"policy":{"network":true}}'))
         end)
 
         it("is a field that is misspelt", function()
@@ -218,6 +234,7 @@ process.stdin.close()]]
                 .. job { id = "a", command = { "echo", "second" } } .. job { id = "b", command = { "true" } })
             local list = records(result.out)
             assert.same({ "first\n", "job.repeated", true }, { list[1].stdout, list[2].code, list[3].ok })
+            assert.matches("the job of line 1 has this id", list[2].message)
         end)
 
         it("is a line of 100 MiB, of which little is kept", function()

@@ -159,14 +159,23 @@ function job.read(line_text, line)
     return self, problems
 end
 
+-- The name of a problem's field in the job, when it is the job that says it.
+local function own_name(self, one)
+    local said = not one.file and not one.option and self.narrow[one.field:match("^[%w_]*")] ~= nil
+    if not said then
+        return one.field
+    end
+    return self.has_timeout and one.field == "limits.timeout" and "timeout" or "policy." .. one.field
+end
+
 --- The record of a job that was not run.
 ---@param self demilune.Job
 ---@param kind string
 ---@param problems demilune.Problem[]
 ---@return table
 function job.refusal(self, kind, problems)
-    for _, one in ipairs(self.has_timeout and problems or {}) do
-        one.field = one.field == "limits.timeout" and "timeout" or one.field
+    for _, one in ipairs(self.narrow and problems or {}) do
+        one.field = own_name(self, one)
     end
     return {
         id = self.id, line = self.line, kind = kind, ok = false, code = problems[1].code, problems = problems,

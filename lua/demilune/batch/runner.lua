@@ -122,10 +122,10 @@ local function is_new(self, job)
     local print = core.fingerprint(job.key)
     if self.seen[print] then
         refuse(self, job, "refused", { { field = "id", code = "job.repeated",
-            message = "another job of this batch has this id" } }, true)
+            message = ("the job of line %d has this id"):format(self.seen[print]) } }, true)
         return false
     end
-    self.seen[print] = true
+    self.seen[print] = job.line
     if found == "other" then
         refuse(self, job, "refused", { { field = "id", code = "job.changed",
             message = "the journal has the result of another job with this id" } }, true)

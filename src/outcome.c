@@ -277,20 +277,34 @@ static void end_changed(struct dml_process *process, const struct dml_stage_repo
                    report->value ? strerror((int)report->value) : "");
 }
 
+/* What the name of a program that is not there may have been meant for. */
+static void explain_missing(char *why, size_t size, const struct dml_plan *plan)
+{
+    const char *name = plan->argv[0];
+    char quoted[256];
+    if (plan->argc == 1 && strchr(name, ' '))
+        snprintf(why, size, "; it is one word, with a space in it: write its words apart, or sh -c");
+    else if (name[0] != '/' && strchr(name, '/'))
+        snprintf(why, size, ", from %s, where it starts",
+                 dml_quote(quoted, sizeof quoted, plan->chdir, strlen(plan->chdir)));
+}
+
 static void end_not_executed(struct dml_process *process, const struct dml_stage_report *report)
 {
     int reason = (int)report->value;
     const char *why = strerror(reason), *code = "command.not_executable";
+    char more[512] = "";
     if (reason == ENOENT && report->step)
         why = "its interpreter is not there; look at its first line, or at what it is linked with";
-    else if (reason == ENOENT || reason == ENOTDIR)
+    else if (reason == ENOENT || reason == ENOTDIR) {
         why = "not found in the sandbox", code = "command.missing";
-    else if (reason == ENOEXEC)
+        explain_missing(more, sizeof more, process->plan);
+    } else if (reason == ENOEXEC)
         why = "is no program; a script needs a first line such as #!/bin/sh";
     char quoted[256];
     const char *name = process->plan->argv[0];
-    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s",
-                   dml_quote(quoted, sizeof quoted, name, strlen(name)), why);
+    end_unexecuted(process, DML_RESULT_NOT_EXECUTED, code, "%s: %s%s",
+                   dml_quote(quoted, sizeof quoted, name, strlen(name)), why, more);
 }
 
 /* `heard`: the report came from the stage. */

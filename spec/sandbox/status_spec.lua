@@ -97,11 +97,12 @@ describe("exit status:", function()
     end)
 
     it("a command that is not there is 127", function()
-        for _, name in ipairs { "no-such-command", "/no/such/command", "./no-such-command",
-            "/etc/passwd/x" } do
+        for name, more in pairs { ["no-such-command"] = "", ["/no/such/command"] = "", ["/etc/passwd/x"] = "",
+            ["./no-such-command"] = ', from "/work", where it starts',
+            ["make test"] = "; it is one word, with a space in it: write its words apart, or sh -c" } do
             local record, result = status { "--", name }
             assert.equal(127, result.code)
-            assert.equal(('demilune: "%s": not found in the sandbox\n'):format(name), result.err)
+            assert.equal(('demilune: "%s": not found in the sandbox%s\n'):format(name, more), result.err)
             assert.same({ "not_executed", "command.missing" }, { record.kind, record.code })
         end
     end)

@@ -40,13 +40,14 @@ static void close_descriptors(struct descriptors *d)
     free(d->owned);
 }
 
-/* What each launch is given alike. Elsewhere than in a program of our own the host may close what is kept, or
- * have another thread change what it tells of. */
+/* What each launch is given alike, and no command: what one does to an open file, such as its flags, the next
+ * would find. Elsewhere than in a program of our own the host may close what is kept, or have another thread
+ * change what it tells of. */
 static struct {
     bool wanted;
-    int null, runner, image;
+    int runner, image;
     uint64_t foreign[DML_STAGE_NAMESPACES];
-} kept = {.null = -1, .runner = -1, .image = -1};
+} kept = {.runner = -1, .image = -1};
 
 void dml_launch_keep(void)
 {
@@ -61,11 +62,6 @@ static bool hand_on(struct descriptors *d, size_t index, int *known, int made)
     *known = made;
     d->items[index] = made;
     return made >= 0;
-}
-
-static int open_null(void)
-{
-    return kept.null >= 0 ? kept.null : dml_raised(open("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
 static int open_runner(void)
@@ -167,7 +163,7 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
     d->owned = calloc(d->count, sizeof *d->owned);
     if (!d->items || !d->owned)
         return dml_fail(error, DML_ERROR_MEMORY, 0, "not enough memory");
-    if (!hand_on(d, 0, &kept.null, open_null()))
+    if (!own(d, 0, dml_raised(open("/dev/null", O_RDWR | O_CLOEXEC))))
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "/dev/null");
     d->items[1] = d->items[2] = d->items[DML_FD_ARGUMENTS] = d->items[0];
     bool limited =

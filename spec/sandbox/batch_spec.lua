@@ -133,6 +133,18 @@ process.stdin.close()]]
         assert.equal(held, drive(look, { "-j", "1" }, 20, one:rep(20)).out:match("%}\n(%d.*)$"))
     end)
 
+    it("a job finds nothing of what another has done to its standard input", function()
+        local one = job { command = { "/usr/bin/python3", "-c", [[
+import fcntl, os, signal
+print(fcntl.fcntl(0, fcntl.F_GETFL) & os.O_NONBLOCK, fcntl.fcntl(0, fcntl.F_GETSIG), os.readlink("/proc/self/fd/0"))
+fcntl.fcntl(0, fcntl.F_SETFL, os.O_NONBLOCK)
+fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGUSR1)
+print(fcntl.fcntl(0, fcntl.F_GETFL) & os.O_NONBLOCK, fcntl.fcntl(0, fcntl.F_GETSIG))]] } }
+        for _, record in ipairs(records(batch({ "-j", "1" }, one:rep(3)).out)) do
+            assert.equal("0 0 /dev/null\n2048 10\n", record.stdout, record.stderr)
+        end
+    end)
+
     it("the first that fails keeps the rest from being started", function()
         local input = job { id = "bad", command = { "false" } }
         for i = 1, 20 do

@@ -507,13 +507,13 @@ static void supervise(long pid, const struct dml_stage_message *message, long en
     while (reap(pid, &status, &usage, WNOHANG) != pid) {
         char information[128]; /* struct signalfd_siginfo */
         struct time left;
+        keep_deadline(&deadline, pid, own_group); /* only now: what has ended in time may wait for us */
         CALL5(__NR_ppoll, polled, 3, time_left(&deadline, &left), 0, 0);
         CALL3(__NR_read, ended, information, sizeof information);
         if (polled[2].revents)
             leave(125); /* the runner is gone: the kernel ends everybody with us */
         if (polled[1].revents)
             take_order(&deadline, pid, own_group);
-        keep_deadline(&deadline, pid, own_group);
     }
     uint64_t ended_us = microseconds_now();
     int survivors = end_survivors();

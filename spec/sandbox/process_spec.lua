@@ -116,12 +116,31 @@ describe("a process", function()
         assert.same({}, result.limits_hit)
     end)
 
+    -- Pid 1 of the sandbox of a process that runs.
+    local function init_of(process)
+        local pid = process:pid()
+        return sandbox.backend == "native" and pid
+            or sandbox.read(("/proc/%d/task/%d/children"):format(pid, pid)):match("%d+")
+    end
+
+    it("that ended in time is not said to have been late when its init comes to it late", function()
+        for script, kind in pairs { ["read -r _; exit 6"] = "exit", ["read -r _; sleep 60"] = "timeout" } do
+            local process <close> = spawn("echo ready; " .. script, { stdin = "pipe", stdout = "pipe", timeout = 2 })
+            assert.equal("ready", process.stdout:read())
+            local init = init_of(process)
+            assert(os.execute("kill -STOP " .. init))
+            process.stdin:write("\n")
+            process.stdin:close()
+            os.execute(("sleep 2.2; kill -CONT %s"):format(init))
+            local result = process:wait()
+            assert.same({ kind, kind == "exit" and 6 or nil }, { result.kind, result.exit_code })
+        end
+    end)
+
     it("whose init has signals left to read has told its end all the same", function()
         local process <close> = spawn("echo ready; read -r _; exit 7", { stdin = "pipe", stdout = "pipe" })
         assert.equal("ready", process.stdout:read())
-        local pid = process:pid()
-        local init = sandbox.backend == "native" and pid
-            or sandbox.read(("/proc/%d/task/%d/children"):format(pid, pid)):match("%d+")
+        local init = init_of(process)
         assert(os.execute("kill -STOP " .. init))
         for _ = 1, 20 do
             process:kill("CONT")

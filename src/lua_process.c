@@ -88,6 +88,7 @@ static struct dml_process *check_process(lua_State *L, int index)
 struct lessons {
     struct dml_probe probe;
     bool swept;
+    pid_t by; /* who has swept: a copy of the host that was forked may find what others of them have left */
 };
 
 static struct lessons *lessons_of(lua_State *L)
@@ -100,6 +101,8 @@ static struct lessons *lessons_of(lua_State *L)
     }
     struct lessons *lessons = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    lessons->swept = lessons->swept && lessons->by == getpid();
+    lessons->by = getpid();
     return lessons;
 }
 

@@ -1,6 +1,8 @@
 -- Real event loops of other people: each runs 200 sandboxes at once and sees each of them end exactly once, with the
 -- deadlines of some among them. Prosody's own C modules leave memory to the end of the process, which sanitizers report.
+local cgroups = require "support.cgroups"
 local leaks = require "support.leaks"
+local lfs = require "lfs"
 local probe = require "support.probe"
 local sandbox = require "support.sandbox"
 
@@ -430,14 +432,14 @@ int main(int argc, char **argv)
 }
 ]]
 
-    local function run_in(host, body)
+    local function run_in(host, body, before)
         sandbox.write(scratch("host.c"), host)
         local built = sandbox.sh(("gcc -O1 -pthread -Wl,-E -I/usr/include/lua5.4 -o %s %s -llua5.4 -lm -ldl"):format(
             scratch("host"), scratch("host.c")))
         assert.equal(0, built.code, built.err)
         sandbox.write(scratch("host.lua"), ("package.path, package.cpath = %q, %q\n"):format(package.path, package.cpath)
             .. body)
-        return sandbox.sh(("%s %s"):format(scratch("host"), scratch("host.lua")))
+        return sandbox.sh(("%s %s %s"):format(before or "", scratch("host"), scratch("host.lua")))
     end
 
     local FIFTY = [[
@@ -484,6 +486,31 @@ process:close()
 ]])
         assert.equal("nil\ttimeout\nnil\trunning\nfalse\tfalse\nnil\trunning\n5\n", result.out, result.err)
     end)
+
+    if sandbox.is_root then -- others may have no cgroups
+        it("whose copies are killed is rid of their cgroups with the launch of another #unsanitized", function()
+            local own = cgroups.new(0)
+            local result = run_in(FORKING, [[
+local policy = require("demilune").policy { limits = { pids = 9 } }
+assert(policy:run { "true" })
+for _ = 1, 3 do
+    copied(function()
+        policy:spawn({ "sleep", "60" }, { stdin = "null" }):wait(0.1)
+        os.execute("kill -9 $PPID")
+    end)
+end
+os.execute("sleep 0.5; find /sys/fs/cgroup -path '*]] .. leaks.run_name .. [[*' -name 'demilune-[0-9]*' | grep -c .")
+copied(function() assert(policy:run { "true" }) end)
+]], own:enter())
+            local left = own:made()
+            for _, directory in ipairs(left) do
+                lfs.rmdir(directory)
+            end
+            own:remove()
+            assert.is_true(tonumber(result.out) >= 1, result.err)
+            assert.same({}, left)
+        end)
+    end
 
     it("with eight threads busy in malloc has every result #unsanitized", function()
         local result = run_in(THREADS, FIFTY)
@@ -571,7 +598,7 @@ function over() print(right, wrong[1]) end
     -- What a sandbox is bound to is the process, not a thread of it.
     it("whose threads come and go keeps its sandboxes; any of them waits for any #unsanitized", function()
         local mark = ("60.%s"):format(scratch():match("%d+_%d+$"):gsub("_", ""))
-        local result = run_in(SHORT_LIVED, ([[
+        local result = run_in(SHORT_LIVED, (([[
 local policy = require("demilune").policy {}
 local process
 local function start(code)
@@ -589,7 +616,7 @@ function last()
     process:close()
     print(policy:run({ "/bin/sh", "-c", "exit 9" }, { stdin = "null" }).exit_code)
 end
-]]):gsub("MARK", mark))
+]]):gsub("MARK", mark)))
         assert.equal("nil\trunning\n7\t\nnil\trunning\n8\n9\n", result.out, result.err)
         assert.equal("", sandbox.sh(("pgrep -f 'sleep [6]%s'"):format(mark:sub(2))).out)
     end)

@@ -183,8 +183,8 @@ static bool prepare_common(struct dml_channels *channels, const struct dml_start
         return dml_fail(error, DML_ERROR_SYSTEM, errno, "no pidfd");
     uint64_t foreign[DML_STAGE_NAMESPACES];
     bool by_others = start->bwrap_path != NULL;
-    return (!by_others || find_foreign(foreign, error)) &&
-           hand_on(d, DML_FD_STAGE, &kept.image, open_image(error)) &&
+    return hand_on(d, DML_FD_STAGE, &kept.image, open_image(error)) &&
+           (!by_others || find_foreign(foreign, error)) &&
            own(d, DML_FD_MESSAGE,
                dml_stage_message_file(start->plan, channels->controls, cgroup->covers, &memory, deadline,
                                       by_others ? foreign : NULL, error)) &&

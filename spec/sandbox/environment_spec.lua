@@ -76,7 +76,7 @@ for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
     for name in ("cmdline", "environ"):
         try:
             text = open("/proc/%d/%s" % (pid, name), "rb").read()
-            comm = open("/proc/%d/comm" % pid).read().strip()
+            comm = open("/proc/%d/comm" % pid, errors="replace").read().strip()
         except OSError:
             continue
         for mark in marks:

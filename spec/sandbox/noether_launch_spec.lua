@@ -382,7 +382,7 @@ import os, subprocess, sys, time
 def alive():
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if open("/proc/%s/cmdline" % pid).read().startswith("/usr/bin/sleep\0" + sys.argv[2]):
+            if open("/proc/%s/cmdline" % pid, errors="replace").read().startswith("/usr/bin/sleep\0" + sys.argv[2]):
                 return True
         except OSError:
             pass

@@ -62,7 +62,7 @@ def state(pid):
 def command():
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if open("/proc/%s/cmdline" % pid).read().startswith("sleep\0%s" % marker):
+            if open("/proc/%s/cmdline" % pid, errors="replace").read().startswith("sleep\0%s" % marker):
                 return int(pid)
         except OSError:
             pass

@@ -77,11 +77,13 @@ static int open_image(struct dml_error *error)
 
 static bool find_foreign(uint64_t foreign[DML_STAGE_NAMESPACES], struct dml_error *error)
 {
-    if (!kept.foreign[0] && !dml_stage_foreign(foreign))
-        return dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
-    if (kept.foreign[0])
+    if (kept.foreign[0]) {
         memcpy(foreign, kept.foreign, sizeof kept.foreign);
-    else if (kept.wanted)
+        return true;
+    }
+    if (!dml_stage_foreign(foreign))
+        return dml_fail(error, DML_ERROR_SYSTEM, errno, "/proc/thread-self/ns cannot be read");
+    if (kept.wanted)
         memcpy(kept.foreign, foreign, sizeof kept.foreign);
     return true;
 }

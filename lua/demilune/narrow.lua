@@ -10,30 +10,24 @@ narrow.names = { "network", "nested", "seccomp", "limits", "masks", "chdir" }
 
 local MEANT_BY_NONE = { tmp = "25%" } -- what the engine takes where a policy has no limit
 
-local function duration(value)
-    if type(value) == "string" then
-        return core.parse_duration(value)
+-- Reads an amount: a number as it is, a text by `parse`.
+local function reader(parse)
+    return function(value)
+        if type(value) == "string" then
+            return parse(value)
+        end
+        return value
     end
-    return value
 end
 
-local function size(value)
-    if type(value) == "string" then
-        return core.parse_size(value)
-    end
-    return value
-end
+local duration, size = reader(core.parse_duration), reader(core.parse_size)
+local number = reader(function()
+    return nil, "type", "is a string; a whole number is needed"
+end)
 
 local function share(value)
     local percent = type(value) == "string" and value:match("^(%d+)%%$")
     return percent and core.facts().memory * tonumber(percent) / 100 or size(value)
-end
-
-local function number(value)
-    if type(value) == "string" then
-        return nil, "type", "is a string; a whole number is needed"
-    end
-    return value
 end
 
 -- How each limit is read; what is not here has no order that we know.

@@ -22,17 +22,16 @@ local ways = {
     end,
 }
 
+local function launched(line)
+    return function()
+        local pid, fd = byhand.start(line, filter)
+        assert(byhand.reap(pid, fd) == 0)
+    end
+end
+
 local function bench_latency()
     local times = measure.rounds(3 * ROUNDS, {
-        function() assert(policy:run(measure.payload, quiet)) end,
-        function()
-            local pid, fd = byhand.start(argv, filter)
-            assert(byhand.reap(pid, fd) == 0)
-        end,
-        function()
-            local pid, fd = byhand.start(least, filter)
-            assert(byhand.reap(pid, fd) == 0)
-        end,
+        function() assert(policy:run(measure.payload, quiet)) end, launched(argv), launched(least),
     })
     print(("one launch: module %.0f us"):format(measure.median(times[1]) * 1e6))
     for i, title in pairs { [2] = "by hand", [3] = "by hand without an init" } do

@@ -304,13 +304,19 @@ def children():
     return [pid for task in os.listdir("/proc/self/task") for pid in open("/proc/self/task/%s/children" % task).read().split()]
 def is_ours(place, name):
     return place == sys.argv[1] or "demilune" in name or "bwrap" in name
+def made_by_us(path): # the specs of another user run beside these, and have cgroups
+    try:
+        return os.stat(path).st_uid == os.getuid()
+    except FileNotFoundError:
+        return False
 def state():
     found = set(open("/proc/self/mountinfo")) | set(open("/proc/1/mounts"))
     for place in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/run/user/%d" % os.getuid(), os.path.expanduser("~"), sys.argv[1]):
         if os.path.isdir(place):
             found |= {os.path.join(place, name) for name in os.listdir(place) if is_ours(place, name)}
     for directory, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {os.path.join(directory, name) for name in names if is_ours(directory, name)}
+        paths = {os.path.join(directory, name) for name in names if is_ours(directory, name)}
+        found |= set(filter(made_by_us, paths))
     return found
 before = state()
 for line in sys.argv[2:]:
